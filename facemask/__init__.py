@@ -1,0 +1,13 @@
+"""Dense face masks from video.
+
+Importing the package mends a common mis-install first (see `facemask._torchvision`);
+everything else is imported on demand from its submodule, so that `import facemask` stays cheap.
+"""
+
+from facemask._torchvision import define_missing_operators
+
+__version__ = "0.1.0.dev0"
+
+define_missing_operators()
+
+__all__ = ["__version__"]

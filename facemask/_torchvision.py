@@ -1,0 +1,45 @@
+"""Mend for a torchvision whose compiled library does not fit the installed torch.
+
+`pip install torchvision` brings a CUDA build. Beside a CPU-only torch its library cannot be
+loaded, and `import torchvision` (hence `import timm`) stops with "operator torchvision::nms does
+not exist", because it registers shape functions for operators that nobody defined. facemask uses
+none of these operators, so defining their *schemas* is enough to make the import succeed.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import torch
+
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+_library: torch.library.Library | None = None  # the schemas live as long as this object
+
+
+def define_missing_operators() -> bool:
+    """Define `torchvision::nms` and `qnms` if torchvision's own library cannot be loaded.
+
+    Must run before `torchvision`, `timm`, `pytorch_lightning` or `torchmetrics` is imported;
+    `facemask/__init__.py` sees to that. Calling it again does nothing.
+
+    Returns:
+        True if the operators had to be defined, False if torchvision is healthy or absent.
+    """
+    global _library
+    if _library is not None:
+        return True
+    if hasattr(torch.ops.torchvision, "nms"):
+        return False  # torchvision was imported before us and works
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        torch.ops.load_library(next(Path(spec.origin).parent.glob("_C*.*")))
+    except (OSError, StopIteration):
+        _library = torch.library.Library("torchvision", "DEF")
+        for schema in _SCHEMAS:
+            _library.define(schema)
+        return True
+    return False

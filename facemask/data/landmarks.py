@@ -1,0 +1,124 @@
+"""The 68 facial landmarks (iBUG order) and their `.pts` files."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facemask.errors import InputError
+from facemask.files import write_atomic
+
+NUM_LANDMARKS: Final = 68
+
+# Index groups, 0-based, in the iBUG order. "right" and "left" are the person's own.
+JAW: Final = slice(0, 17)
+RIGHT_BROW: Final = slice(17, 22)
+LEFT_BROW: Final = slice(22, 27)
+NOSE_BRIDGE: Final = slice(27, 31)
+NOSE_BASE: Final = slice(31, 36)
+RIGHT_EYE: Final = slice(36, 42)
+LEFT_EYE: Final = slice(42, 48)
+OUTER_LIPS: Final = slice(48, 60)
+INNER_LIPS: Final = slice(60, 68)
+
+LANDMARK_GROUPS: Final = {
+    "jaw": JAW,
+    "right_brow": RIGHT_BROW,
+    "left_brow": LEFT_BROW,
+    "nose_bridge": NOSE_BRIDGE,
+    "nose_base": NOSE_BASE,
+    "right_eye": RIGHT_EYE,
+    "left_eye": LEFT_EYE,
+    "outer_lips": OUTER_LIPS,
+    "inner_lips": INNER_LIPS,
+}
+"""Every group by name; together they are the 68 points, each once."""
+
+_COUNT = re.compile(r"n_points\s*:\s*(\S+)", re.IGNORECASE)
+
+
+def read_pts(path: str | os.PathLike[str]) -> npt.NDArray[np.float64]:
+    """Read the 68 landmarks of a `.pts` file.
+
+    Three forms are met in the wild and read here: `version: 1`, `n_points: 68`, `{ … }` on
+    lines of their own (300VW), the same with other spacing or a header in one line (300-W), and
+    no header at all, just one point a line (iBUG).
+
+    Args:
+        path: The file. Its coordinates count pixels from 1.
+
+    Returns:
+        Points as float64 (68, 2): x to the right, y down, in pixels counted **from 0**, so
+        that (0, 0) is the centre of the top left pixel.
+
+    Raises:
+        InputError: The file is missing or truncated, holds something other than 68 pairs of
+            numbers, or a coordinate is not finite.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot read landmarks: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a landmark file: it is not text.") from error
+    body = text
+    if "{" in text:
+        header, _, body = text.partition("{")
+        body, brace, _ = body.partition("}")
+        if not brace:
+            raise InputError(f"{path}: truncated landmark file: the closing '}}' is missing.")
+        declared = _COUNT.search(header)
+        if declared and declared[1] != str(NUM_LANDMARKS):
+            raise InputError(
+                f"{path}: the header says n_points: {declared[1]}, expected {NUM_LANDMARKS}."
+            )
+    rows = [line.replace(",", " ").split() for line in body.splitlines() if line.strip()]
+    if len(rows) != NUM_LANDMARKS:
+        raise InputError(f"{path}: {len(rows)} points found, expected {NUM_LANDMARKS}.")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 2:
+            raise InputError(f"{path}: point {number} is {' '.join(row)!r}, expected 'x y'.")
+    try:
+        points = np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"{path}: a coordinate is not a number ({error}).") from error
+    if not np.isfinite(points).all():
+        number = int(np.argwhere(~np.isfinite(points))[0, 0]) + 1
+        raise InputError(f"{path}: point {number} is not finite ({' '.join(rows[number - 1])}).")
+    return points - 1.0
+
+
+def write_pts(path: str | os.PathLike[str], points: npt.ArrayLike) -> None:
+    """Write 68 landmarks as a `.pts` file in the 300VW style, whole or not at all.
+
+    Args:
+        path: The file to write.
+        points: (68, 2) x, y in pixels counted from 0; the file counts from 1, with six
+            decimals.
+
+    Raises:
+        InputError: `points` is not a finite (68, 2) array.
+    """
+    array = check_points(points)
+    if array.ndim != 2:
+        raise InputError(f"one .pts file holds one face: got shape {array.shape}, expected (68, 2).")
+    lines = "".join(f"{x:.6f} {y:.6f}\n" for x, y in array + 1.0)
+    text = f"version: 1\nn_points: {NUM_LANDMARKS}\n{{\n{lines}}}\n"
+    write_atomic(Path(path), text.encode())
+
+
+def check_points(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return `points` as float64 (68, 2) or (N, 68, 2).
+
+    Raises:
+        InputError: The shape is another, or a coordinate is not finite.
+    """
+    array = np.asarray(points, dtype=np.float64)
+    if array.ndim not in (2, 3) or array.shape[-2:] != (NUM_LANDMARKS, 2):
+        raise InputError(f"landmarks have shape {array.shape}, expected (68, 2) or (N, 68, 2).")
+    if not np.isfinite(array).all():
+        raise InputError("landmarks hold NaN or infinite coordinates, expected finite pixels.")
+    return array

@@ -1,0 +1,208 @@
+"""The 300VW-Mask layout: what `facemask prepare` writes and training reads.
+
+    images_orig/001_000001.jpg     face crop of frame 1 (frames count from 1) of video 001
+    labels_orig/001_000001.png     its mask, same size
+    data_splits/split_1/{train,val,test}_per10.txt
+        lines "/images_orig/001_000001.jpg /labels_orig/001_000001.png"
+"""
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facemask.data.masks import check_class_ids, color_to_mask
+from facemask.data.vw300 import IMAGE_SUFFIXES
+from facemask.errors import InputError
+
+IMAGES: Final = "images_orig"
+LABELS: Final = "labels_orig"
+SEQUENCE_LENGTH: Final = 30
+"""Frames in one second of video, the unit that is drawn (section 4.1)."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One face crop.
+
+    Attributes:
+        video: Name of its video.
+        number: Frame number in the video, counted from 1.
+        image: The image file.
+        label: The label PNG, or None where there is none (prediction).
+    """
+
+    video: str
+    number: int
+    image: Path
+    label: Path | None
+
+
+def sequence_id(frame: int) -> int:
+    """Number of the second that a frame (counted from 1) belongs to."""
+    return (frame - 1) // SEQUENCE_LENGTH
+
+
+def split_file(root: Path, split: str, side: str) -> Path:
+    """Path of a split file; `split` is a folder such as split_1, `side` train, val or test."""
+    return root / "data_splits" / split / f"{side}_per10.txt"
+
+
+def read_split(root: Path, split: str, side: str) -> list[Frame]:
+    """Read one side of a split.
+
+    Returns:
+        Its frames, sorted by video and number.
+
+    Raises:
+        InputError: The root or the file is missing or empty, a line has another form, names a
+            missing file, leaves the root, or a frame is listed twice.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; expected a data set from `facemask prepare`.")
+    path = split_file(root, split, side)
+    if not path.is_file():
+        raise InputError(f"{path}: missing; run `facemask prepare SOURCE {root}` first.")
+    existing: dict[Path, set[str]] = {}
+    frames: dict[tuple[str, int], Frame] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        words = line.split()
+        if len(words) != 2:
+            raise InputError(f"{where}: {line!r} is not '/{IMAGES}/… /{LABELS}/…'.")
+        image, label = (_resolve(root, word, where, existing) for word in words)
+        video, frame_number = parse_name(image)
+        if image.stem != label.stem or frame_number is None:
+            raise InputError(f"{where}: {line!r} does not pair two files named VIDEO_FRAME.")
+        if (video, frame_number) in frames:
+            raise InputError(f"{where}: {image.name} is listed twice.")
+        frames[video, frame_number] = Frame(video, frame_number, image, label)
+    if not frames:
+        raise InputError(f"{path}: holds no frame, so there is no clip; choose another split.")
+    return [frames[key] for key in sorted(frames)]
+
+
+def _resolve(root: Path, word: str, where: str, existing: dict[Path, set[str]]) -> Path:
+    """Path of a file that a split line names; `existing` caches the folders' listings."""
+    relative = posixpath.normpath(word.lstrip("/"))
+    if relative.split("/", 1)[0] == "..":
+        raise InputError(f"{where}: {word!r} leaves the data root; expected a path below {root}.")
+    path = root / relative
+    if path.parent not in existing:
+        folder = path.parent
+        existing[folder] = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    if path.name not in existing[path.parent]:
+        raise InputError(f"{where}: {path} does not exist; run `facemask prepare` again.")
+    return path
+
+
+def parse_name(path: Path) -> tuple[str, int | None]:
+    """Split `001_000007.jpg` into its video and frame number (None if it has none).
+
+    Example:
+        >>> parse_name(Path("images_orig/my_clip_000007.jpg"))
+        ('my_clip', 7)
+        >>> parse_name(Path("face.png"))
+        ('face', None)
+    """
+    video, _, digits = path.stem.rpartition("_")
+    return (video, int(digits)) if video and digits.isdecimal() else (path.stem, None)
+
+
+def list_crops(folder: Path) -> list[Frame]:
+    """List the face crops in a folder, without labels.
+
+    Files named VIDEO_FRAME make up videos; any other image is a video of one frame.
+
+    Raises:
+        InputError: The folder is missing or holds no image.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a folder of face crops.")
+    frames = []
+    for path in folder.iterdir():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            video, number = parse_name(path)
+            frames.append(Frame(video, 1 if number is None else number, path, None))
+    if not frames:
+        raise InputError(f"{folder}: holds no image; expected face crops (.jpg, .png).")
+    stems = [frame.image.stem for frame in frames]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise InputError(f"{folder}: two images are named {twice!r}; their labels would collide.")
+    return sorted(frames, key=lambda frame: (frame.video, frame.number))
+
+
+def cut_clips(frames: Iterable[Frame], clip_length: int) -> list[tuple[Frame, ...]]:
+    """Cut frames into clips of at most `clip_length` consecutive frames of one sequence.
+
+    A clip never spans a gap, a sequence's end or two videos; the last clip before each of these
+    may be shorter. Every frame is in exactly one clip.
+
+    Args:
+        frames: Frames sorted by video and number.
+        clip_length: Frames a clip, T.
+
+    Example:
+        >>> frames = [Frame("a", n, Path(), None) for n in (1, 2, 3, 5, 6)]
+        >>> [[f.number for f in clip] for clip in cut_clips(frames, clip_length=2)]
+        [[1, 2], [3], [5, 6]]
+    """
+    clips: list[list[Frame]] = []
+    previous: Frame | None = None
+    for frame in frames:
+        continues = (
+            previous is not None
+            and (frame.video, frame.number) == (previous.video, previous.number + 1)
+            and sequence_id(frame.number) == sequence_id(previous.number)
+        )
+        if continues and len(clips[-1]) < clip_length:
+            clips[-1].append(frame)
+        else:
+            clips.append([frame])
+        previous = frame
+    return [tuple(clip) for clip in clips]
+
+
+def read_label(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a label PNG that holds class ids or palette colours.
+
+    Returns:
+        Class ids, uint8 (H, W), 255 = ignore.
+
+    Raises:
+        InputError: The file is missing, is no image, or holds other values; the message names
+            the file and the values found.
+    """
+    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if label is None:
+        raise InputError(f"{path}: not a readable label image.")
+    if label.dtype != np.uint8 or label.ndim == 3 and label.shape[2] != 3:
+        raise InputError(f"{path}: {label.dtype} {label.shape} is neither 8-bit grey nor RGB.")
+    mask: npt.NDArray[np.uint8] = label.astype(np.uint8, copy=False)
+    try:
+        if mask.ndim == 3:
+            return color_to_mask(mask[..., ::-1])
+        check_class_ids(mask)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return mask
+
+
+def check_same_size(frame: Frame, image: Sequence[int], label: Sequence[int]) -> None:
+    """Check that an image and its label have one size.
+
+    Raises:
+        InputError: They differ.
+    """
+    if tuple(image[:2]) != tuple(label[:2]):
+        raise InputError(
+            f"{frame.label}: {label[1]}×{label[0]} pixels, but its image has {image[1]}×{image[0]}."
+        )

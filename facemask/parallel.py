@@ -1,0 +1,86 @@
+"""One progress bar over many jobs, in processes or not."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TypeVar
+
+import cv2
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from facemask.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available_cpus() -> int:
+    """Number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int | None,
+    description: str,
+) -> list[Result | InputError]:
+    """Call `function` on every item and show a progress bar on the terminal.
+
+    A job that raises `InputError` does not stop the others; any other exception does.
+
+    Args:
+        function: A module-level function (it is sent to other processes).
+        items: Its arguments, one a job.
+        workers: Number of processes; None is one a CPU, 0 or 1 runs the jobs in this process.
+        description: What the progress bar says.
+
+    Returns:
+        The result or the error of each item, in the order of `items`.
+    """
+    results: list[Result | InputError | None] = [None] * len(items)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for index, result in progress.track(
+            _completed(function, items, available_cpus() if workers is None else workers),
+            total=len(items),
+            description=description,
+        ):
+            results[index] = result
+    return [result for result in results if result is not None]
+
+
+def _completed(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[int, Result | InputError]]:
+    if workers <= 1 or len(items) <= 1:
+        for index, item in enumerate(items):
+            try:
+                yield index, function(item)
+            except InputError as error:
+                yield index, error
+        return
+    # spawn: a forked child inherits the locks of OpenCV's and torch's threads and may hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(workers, len(items)), context, initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
+        pending: dict[Future[Result], int] = {pool.submit(function, i): n for n, i in enumerate(items)}
+        try:
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    index = pending.pop(future)
+                    try:
+                        yield index, future.result()
+                    except InputError as error:
+                        yield index, error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
