@@ -149,7 +149,7 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
 
 def _limit_threads(_worker: int) -> None:
     """One thread a worker: the loader's processes already share the CPUs."""
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 
@@ -246,6 +246,9 @@ class FaceMaskDataModule(LightningDataModule):
         return self._loader("predict")
 
     def _loader(self, side: str, sampler: EpochSampler | None = None) -> DataLoader[dict[str, Any]]:
+        if self.num_workers:
+            # a worker forked while OpenCV's thread pool runs here hangs at its first OpenCV call
+            cv2.setNumThreads(0)
         return DataLoader(
             self.datasets[side],
             batch_size=self.batch_size,

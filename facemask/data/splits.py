@@ -1,7 +1,7 @@
 """Dividing videos into train, val and test by subject."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -32,19 +32,23 @@ def split_by_subject(subject_of: Mapping[str, str], seed: int = 0) -> dict[str, 
     """
     videos = Counter(subject_of.values())
     subjects = np.random.default_rng(seed).permutation(sorted(videos)).tolist()
-    sides = dict.fromkeys(subjects, "train")
+    sides: dict[str, str] = dict.fromkeys(sorted(videos), "train")
     total = sum(videos.values())
     for side in ("test", "val"):
         wanted = max(1, round(total * PAPER_VIDEOS[side] / sum(PAPER_VIDEOS.values())))
-        taken = 0
-        for subject in subjects:
-            free = sides[subject] == "train"
-            others = sum(s == "train" for s in sides.values()) > 1  # someone must be left to train on
-            if free and others and taken + videos[subject] <= wanted:
-                sides[subject] = side
-                taken += videos[subject]
-        if taken == 0:  # every subject has more videos than wanted: take the smallest one
-            free_subjects = [s for s in subjects if sides[s] == "train"]
-            if len(free_subjects) > 1:
-                sides[min(free_subjects, key=lambda s: videos[s])] = side
-    return {subject: sides[subject] for subject in sorted(sides)}
+        free = [subject for subject in subjects if sides[subject] == "train"]
+        for subject in _nearest_sum(free[1:], videos, wanted):  # one stays to train on
+            sides[subject] = side
+    return sides
+
+
+def _nearest_sum(subjects: Sequence[str], videos: Mapping[str, int], wanted: int) -> list[str]:
+    """Subjects, at least one if there is any, whose videos add up as near to `wanted` as can be."""
+    choices: dict[int, list[str]] = {0: []}  # for each reachable sum, the first choice found
+    for subject in subjects:
+        for reached, chosen in list(choices.items()):
+            if reached < wanted:
+                choices.setdefault(reached + videos[subject], [*chosen, subject])
+    if len(choices) > 1:
+        del choices[0]
+    return choices[min(choices, key=lambda reached: (abs(reached - wanted), reached))]

@@ -1,1 +1,5 @@
 """Metrics of face masks."""
+
+from facemask.metrics.iou import MaskIoU
+
+__all__ = ["MaskIoU"]

@@ -1,0 +1,75 @@
+"""The command line: `facemask fit|validate|test|predict|prepare|synth`."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jsonargparse import ArgumentParser
+
+from facemask.errors import InputError
+
+def _prepare() -> Callable[..., None]:
+    from facemask.data.prepare import prepare
+
+    return prepare
+
+
+def _synth() -> Callable[..., None]:
+    from facemask.data.synthetic import synthesize
+
+    return synthesize
+
+
+# verbs beside Lightning's own; functions that import, so that each verb imports only its own
+VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
+    "prepare": _prepare,
+    # "synth": _synth,
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Wrong input ends with one sentence on standard error and exit status 2.
+
+    Args:
+        args: Arguments after the program's name; None takes those of the process.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look online at import
+    try:
+        if arguments and arguments[0] in VERBS:
+            _run_verb(arguments[0], arguments[1:])
+        else:
+            from facemask.trainer_cli import TrainerCLI  # Lightning takes seconds to import
+
+            TrainerCLI(None if args is None else arguments)
+    except InputError as error:
+        # an error in a loader's worker arrives as a traceback whose last line is the sentence
+        sentence = str(error).rstrip().rpartition("InputError: ")[2]
+        sys.stderr.write(f"facemask: error: {sentence}\n")
+        raise SystemExit(2) from error
+
+
+def verb_parser(verb: str) -> ArgumentParser:
+    """The options of a verb beside Lightning's own, from its function's signature."""
+    parser = ArgumentParser(prog=f"facemask {verb}", description=first_line(VERBS[verb]()))
+    parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")
+    parser.add_function_arguments(VERBS[verb](), as_positional=True)
+    return parser
+
+
+def first_line(function: Callable[..., None]) -> str:
+    """What a function's docstring says first."""
+    return (function.__doc__ or "").partition("\n")[0]
+
+
+def _run_verb(verb: str, arguments: Sequence[str]) -> None:
+    options = verb_parser(verb).parse_args(list(arguments))
+    options.pop("config", None)
+    VERBS[verb]()(**options.as_dict())
+
+
+if __name__ == "__main__":
+    main()

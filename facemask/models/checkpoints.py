@@ -1,0 +1,73 @@
+"""Reading checkpoints without running code from them."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from facemask.errors import InputError
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `torch.save` or safetensors wrote, always with `weights_only=True`.
+
+    Args:
+        path: A `.safetensors` file, or any other that `torch.save` wrote.
+
+    Returns:
+        The dictionary in the file, tensors on the CPU.
+
+    Raises:
+        InputError: The file is missing, is no checkpoint, holds Python objects beside weights
+            and plain values, or something other than a dictionary.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; check the path.")
+    content: object
+    try:
+        if path.suffix == ".safetensors":
+            content = safetensors.torch.load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: no checkpoint, or one that holds Python objects beside weights, which could "
+            "run code; save the model's state_dict alone."
+        ) from error
+    except (EOFError, OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as a checkpoint: {error}") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path}: cannot be read as a safetensors file: {error}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds a {type(content).__name__}, expected a state_dict.")
+    return dict(content)
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load every tensor of a module, in place.
+
+    Args:
+        module: What to load into.
+        weights: Tensors by their names in the module's state_dict; others are ignored. Batch
+            counters (`num_batches_tracked`) may be missing.
+        path: The file they come from, for the error message.
+
+    Raises:
+        InputError: A tensor is missing or has another shape.
+    """
+    wanted = module.state_dict()
+    missing = [k for k in wanted if k not in weights and not k.endswith("num_batches_tracked")]
+    wrong = [k for k in wanted if k in weights and weights[k].shape != wanted[k].shape]
+    if missing or wrong:
+        raise InputError(
+            f"{path}: does not fit the {type(module).__name__}: of {len(wanted)} tensors "
+            f"{len(missing)} are missing and {len(wrong)} have another shape, first "
+            f"{(missing + wrong)[0]!r}; give a checkpoint of the same architecture."
+        )
+    module.load_state_dict({k: weights[k] for k in wanted if k in weights}, strict=False)

@@ -1,0 +1,68 @@
+"""`facemask fit|validate|test|predict`: LightningCLI with our defaults."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+from facemask import __version__
+from facemask.callbacks import LabelWriter
+from facemask.cli import VERBS, first_line, verb_parser
+from facemask.data.datamodule import FaceMaskDataModule
+from facemask.errors import InputError
+from facemask.models.modules import MaskModule
+
+
+class TrainerCLI(LightningCLI):
+    """LightningCLI for any `MaskModule` and `FaceMaskDataModule`, by class path in YAML."""
+
+    def __init__(self, arguments: list[str] | None) -> None:
+        """Parse and run.
+
+        Args:
+            arguments: Command-line arguments, the first one is the verb; None takes those of the process.
+        """
+        super().__init__(
+            MaskModule,
+            FaceMaskDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={
+                "prog": "facemask",
+                "version": __version__,
+                "description": "Dense face masks from video.",
+            },
+            args=arguments,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add `--predictions.folder` and `--predictions.color`."""
+        parser.add_lightning_class_args(LabelWriter, "predictions")
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's verbs without the option `weights_only`, which is always true here."""
+        verbs = LightningCLI.subcommands()
+        return {verb: skip | {"weights_only"} for verb, skip in verbs.items()}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ANN401
+        super()._add_subcommands(parser, **kwargs)
+        for verb, function in VERBS.items():  # for --help; main() runs them without coming here
+            parser._subcommands_action.add_subcommand(
+                verb, verb_parser(verb), help=first_line(function())
+            )
+
+    def _parse_ckpt_path(self) -> None:
+        """Keep the configuration given; Lightning's lets the checkpoint override it silently."""
+
+    def before_instantiate_classes(self) -> None:
+        """Check the checkpoint's path before anything slow happens."""
+        path = self.config[self.subcommand].get("ckpt_path")
+        if path and path not in ("best", "last", "hpc") and not Path(path).is_file():
+            raise InputError(f"{path}: no such checkpoint; check --ckpt_path.")

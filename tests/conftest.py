@@ -1,0 +1,77 @@
+import os
+
+# before any import that looks online or starts threads
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from facemask.data.landmarks import write_pts
+from facemask.data.prepare import prepare
+from tests.faces import Points, face_points
+
+torch.set_num_threads(2)
+cv2.setNumThreads(2)
+
+# (frames in the video, subject) of each video of the small data set
+VIDEOS = {"001": (64, "ann"), "002": (33, "bob"), "003": (12, "ann"), "004": (31, "eve")}
+HEIGHT, WIDTH = 96, 128
+GREY_STEP = 3  # background of frame k is 30 + 3 k
+
+
+def frame_points(video: str, frame: int) -> Points:
+    """Landmarks of a frame of the small data set: the face moves and grows with the frames."""
+    rng = np.random.default_rng(int(video))
+    points = face_points(rng, size=50 + 0.2 * frame, center=(60 + 0.1 * frame, 48))
+    return points
+
+
+def draw_frame(points: Points, number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A flat face on a background whose brightness tells the frame's number."""
+    image = np.full((HEIGHT, WIDTH, 3), GREY_STEP * number + 30, dtype=np.uint8)
+    for part, color in ((slice(0, 27), (80, 120, 200)), (slice(48, 60), (60, 60, 180))):
+        polygon = points[part] if part.start else np.concatenate([points[:17], points[26:16:-1]])
+        cv2.fillPoly(image, [np.rint(polygon).astype(np.int32)], color)
+    return image
+
+
+def write_video(path: Path, frames: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> None:
+    """Write BGR frames as Motion JPEG."""
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+
+
+@pytest.fixture(scope="session")
+def vw300_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four short videos of three subjects in the 300VW layout. Read only: copy to change."""
+    root = tmp_path_factory.mktemp("300vw")
+    for video, (count, _) in VIDEOS.items():
+        (root / video / "annot").mkdir(parents=True)
+        frames = []
+        for number in range(1, count + 1):
+            points = frame_points(video, number)
+            frames.append(draw_frame(points, number))
+            write_pts(root / video / "annot" / f"{number:06d}.pts", points)
+        write_video(root / video / "vid.avi", frames)
+    rows = "".join(f"{video},{subject}\n" for video, (_, subject) in VIDEOS.items())
+    (root / "subjects.csv").write_text("video,subject\n" + rows)
+    return root
+
+
+@pytest.fixture(scope="session")
+def mask_root(vw300_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four videos, prepared whole (300VW-Mask layout). Read only: copy to change."""
+    root = tmp_path_factory.mktemp("300vw_mask")
+    prepare(vw300_root, root, fraction=1.0, workers=1)
+    return root

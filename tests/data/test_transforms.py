@@ -1,0 +1,94 @@
+import albumentations as A
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from facemask.data.transforms import ClipAugmentation, ClipTransform, resize_image, resize_mask
+
+
+def clip(size: int = 64, frames: int = 3) -> tuple[list[np.ndarray], list[np.ndarray]]:  # type: ignore[type-arg]
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
+    mask = np.zeros((size, size), dtype=np.uint8)
+    mask[10:30, 20:50] = 1
+    return [image] * frames, [mask] * frames
+
+
+def test_resize_keeps_pixel_centres_and_antialiases() -> None:
+    ramp = np.tile(np.arange(0, 160, 2, dtype=np.uint8)[:, None, None], (1, 80, 3))
+    half = resize_image(ramp, 40, 40)
+    # pixel i of the half lies between pixels 2i and 2i + 1
+    np.testing.assert_allclose(half[2:-2, 0, 0], np.arange(1, 160, 4)[2:-2], atol=1)
+    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
+    stripes[::2] = 200
+    assert np.ptp(resize_image(stripes, 16, 16)[2:-2]) < 20  # a plain bilinear would alias
+
+    mask = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    expected = F.interpolate(torch.from_numpy(mask)[None, None], (5, 7), mode="nearest-exact")
+    np.testing.assert_array_equal(resize_mask(mask, 5, 7), expected[0, 0].numpy())
+
+
+def test_frames_of_a_clip_share_every_parameter() -> None:
+    augment = ClipAugmentation(color=1, gamma=1, blur=1, compression=1, noise=1, occlusion=1)
+    for seed in range(12):
+        images, masks = augment(*clip(), seed=seed)
+        for image, mask in zip(images[1:], masks[1:], strict=True):
+            np.testing.assert_array_equal(image, images[0])
+            np.testing.assert_array_equal(mask, masks[0])
+
+
+def test_the_seed_decides() -> None:
+    augment = ClipAugmentation()
+    first, _ = augment(*clip(), seed=7)
+    other, _ = augment(*clip(), seed=8)
+    np.random.default_rng(0).normal()
+    again, _ = augment(*clip(), seed=7)
+    np.testing.assert_array_equal(first[0], again[0])
+    assert (first[0] != other[0]).any()
+    fresh, _ = ClipAugmentation()(*clip(), seed=7)
+    np.testing.assert_array_equal(first[0], fresh[0])
+
+
+def test_image_and_mask_move_together_and_new_ground_is_ignored() -> None:
+    _, masks = clip()
+    images = [np.repeat(masks[0][..., None] * 200, 3, axis=2)] * 3  # the image shows the mask
+    augment = ClipAugmentation(color=0, gamma=0, gray=0, blur=0, low_resolution=0, compression=0,
+                               noise=0, occlusion=0, shift=0.2)  # fmt: skip
+    moved, ignored = 0, 0
+    for seed in range(20):
+        out, labels = augment(images, masks, seed=seed)
+        inside = labels[0] != 255
+        agree = (out[0][..., 0] > 100) == (labels[0] == 1)
+        assert agree[inside].mean() > 0.97
+        assert (out[0][~inside] == 0).all()
+        moved += int((labels[0] != masks[0]).any())
+        ignored += int((~inside).any())
+    assert moved == 20
+    assert ignored > 10
+
+
+def test_flip_is_a_mirror() -> None:
+    images, masks = clip()
+    flip = ClipTransform([A.HorizontalFlip(p=1.0)])
+    out, labels = flip(images, masks, seed=0)
+    np.testing.assert_array_equal(out[2], images[2][:, ::-1])
+    np.testing.assert_array_equal(labels[2], masks[2][:, ::-1])
+
+
+def test_occlusion_leaves_the_mask_complete() -> None:
+    images, masks = clip()
+    off = dict.fromkeys(
+        ["flip", "rotate", "shift", "color", "gamma", "gray", "blur", "low_resolution",
+         "compression", "noise"], 0.0)  # fmt: skip
+    augment = ClipAugmentation(**off, scale=(1.0, 1.0), occlusion=1.0)  # type: ignore[arg-type]
+    out, labels = augment(images, masks, seed=3)
+    assert (out[0] != images[0]).mean() > 0.01
+    np.testing.assert_array_equal(labels[0], masks[0])
+
+
+def test_nothing_at_zero() -> None:
+    augment = ClipAugmentation(0, 0, (1.0, 1.0), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    images, masks = clip()
+    out, labels = augment(images, masks, seed=3)
+    np.testing.assert_array_equal(out[0], images[0])
+    np.testing.assert_array_equal(labels[0], masks[0])
