@@ -36,10 +36,11 @@ def define_missing_operators() -> bool:
     if spec is None or spec.origin is None:
         return False
     try:
-        torch.ops.load_library(next(Path(spec.origin).parent.glob("_C*.*")))
+        library = next(Path(spec.origin).parent.glob("_C*.*"))
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except (OSError, StopIteration):
-        _library = torch.library.Library("torchvision", "DEF")
+        _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for schema in _SCHEMAS:
-            _library.define(schema)
+            _library.define(schema)  # type: ignore[no-untyped-call]
         return True
     return False

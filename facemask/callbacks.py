@@ -1,5 +1,7 @@
 """Lightning callbacks."""
 
+# ruff: noqa: ARG002  # Lightning decides what its hooks are given
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 
 from facemask.errors import InputError
 
+
 def _prepare() -> Callable[..., None]:
     from facemask.data.prepare import prepare
 
@@ -24,7 +25,7 @@ def _synth() -> Callable[..., None]:
 # verbs beside Lightning's own; functions that import, so that each verb imports only its own
 VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
     "prepare": _prepare,
-    # "synth": _synth,
+    "synth": _synth,
 }
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -49,4 +50,4 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     if image is None:
         reason = "not a readable image" if path.is_file() else "no such file"
         raise InputError(f"{path}: cannot read the image: {reason}.")
-    return image
+    return cast("npt.NDArray[np.uint8]", image)

@@ -73,7 +73,9 @@ def _completed(
     with ProcessPoolExecutor(
         min(workers, len(items)), context, initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
-        pending: dict[Future[Result], int] = {pool.submit(function, i): n for n, i in enumerate(items)}
+        pending: dict[Future[Result], int] = {
+            pool.submit(function, i): n for n, i in enumerate(items)
+        }
         try:
             while pending:
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:

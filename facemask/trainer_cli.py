@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from facemask import __version__
@@ -20,7 +21,7 @@ class TrainerCLI(LightningCLI):
         """Parse and run.
 
         Args:
-            arguments: Command-line arguments, the first one is the verb; None takes those of the process.
+            arguments: The verb and its options; None takes those of the process.
         """
         super().__init__(
             MaskModule,
@@ -53,16 +54,26 @@ class TrainerCLI(LightningCLI):
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ANN401
         super()._add_subcommands(parser, **kwargs)
+        subcommands = parser._subcommands_action
+        assert subcommands is not None  # made by the line above
         for verb, function in VERBS.items():  # for --help; main() runs them without coming here
-            parser._subcommands_action.add_subcommand(
-                verb, verb_parser(verb), help=first_line(function())
-            )
+            subcommands.add_subcommand(verb, verb_parser(verb), help=first_line(function()))
 
     def _parse_ckpt_path(self) -> None:
         """Keep the configuration given; Lightning's lets the checkpoint override it silently."""
 
     def before_instantiate_classes(self) -> None:
-        """Check the checkpoint's path before anything slow happens."""
-        path = self.config[self.subcommand].get("ckpt_path")
+        """Check the checkpoint's path early, and keep what training wrote.
+
+        Raises:
+            InputError: The checkpoint does not exist.
+        """
+        config = self.config[self.subcommand]
+        path = config.get("ckpt_path")
         if path and path not in ("best", "last", "hpc") and not Path(path).is_file():
             raise InputError(f"{path}: no such checkpoint; check --ckpt_path.")
+        # CSVLogger empties the folder it is given: each verb but fit gets one of its own in it
+        loggers = config.trainer.logger if self.subcommand != "fit" else None
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            if isinstance(logger, Namespace) and logger.class_path.endswith(".CSVLogger"):
+                logger.init_args.version = self.subcommand

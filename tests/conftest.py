@@ -29,8 +29,7 @@ GREY_STEP = 3  # background of frame k is 30 + 3 k
 def frame_points(video: str, frame: int) -> Points:
     """Landmarks of a frame of the small data set: the face moves and grows with the frames."""
     rng = np.random.default_rng(int(video))
-    points = face_points(rng, size=50 + 0.2 * frame, center=(60 + 0.1 * frame, 48))
-    return points
+    return face_points(rng, size=50 + 0.2 * frame, center=(60 + 0.1 * frame, 48))
 
 
 def draw_frame(points: Points, number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

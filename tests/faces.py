@@ -54,4 +54,5 @@ def face_points(
     points += rng.normal(0, jitter, points.shape)
     tilt = rng.uniform(-0.4, 0.4)
     turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
-    return points @ turn * size + center
+    turned: Points = points @ turn * size + center
+    return turned

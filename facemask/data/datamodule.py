@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from facemask.classes import IGNORE
 from facemask.data.splits import Split
-from facemask.data.transforms import ClipAugmentation, ClipTransform, resize_image, resize_mask
+from facemask.data.transforms import ClipTransform, resize_image, resize_mask
 from facemask.data.vw300_mask import (
     Frame,
     check_same_size,
@@ -225,7 +225,7 @@ class FaceMaskDataModule(LightningDataModule):
         """Shuffled, augmented training clips."""
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         sampler = EpochSampler(
-            self.datasets["train"],  # type: ignore[arg-type]  # only its length is used
+            self.datasets["train"],  # only its length is used
             num_replicas=None if distributed else 1,
             rank=None if distributed else 0,
             shuffle=True,

@@ -104,7 +104,7 @@ def write_pts(path: str | os.PathLike[str], points: npt.ArrayLike) -> None:
     """
     array = check_points(points)
     if array.ndim != 2:
-        raise InputError(f"one .pts file holds one face: got shape {array.shape}, expected (68, 2).")
+        raise InputError(f"one .pts file holds one face: shape {array.shape}, expected (68, 2).")
     lines = "".join(f"{x:.6f} {y:.6f}\n" for x, y in array + 1.0)
     text = f"version: 1\nn_points: {NUM_LANDMARKS}\n{{\n{lines}}}\n"
     write_atomic(Path(path), text.encode())

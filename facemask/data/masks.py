@@ -98,7 +98,9 @@ def landmarks_to_mask(points: npt.ArrayLike, height: int, width: int) -> npt.NDA
     return masks[0] if array.ndim == 2 else masks
 
 
-def _paint_polygon(mask: npt.NDArray[np.uint8], outline: npt.NDArray[np.float64], value: int) -> None:
+def _paint_polygon(
+    mask: npt.NDArray[np.uint8], outline: npt.NDArray[np.float64], value: int
+) -> None:
     """Paint the pixels of `mask` (H, W) whose centres lie inside `outline` (S, 2), in place.
 
     Every edge toggles inside/outside at one column of each pixel row whose centre line it
@@ -189,7 +191,7 @@ def color_to_mask(color: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     Raises:
         InputError: A colour is not in the palette; the message lists up to three.
     """
-    mask = _ID_OF_BITS[(color >> 7) @ _BITS]
+    mask: npt.NDArray[np.uint8] = _ID_OF_BITS[(color >> 7) @ _BITS]
     strange = (mask == _UNKNOWN) | ((color != 0) & (color != 255)).any(axis=-1)
     if strange.any():
         found = np.unique(color[strange], axis=0)[:3].tolist()

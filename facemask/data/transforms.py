@@ -1,6 +1,7 @@
 """Resizing, and augmentation whose random parameters the frames of a clip share."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import albumentations as A
 import cv2
@@ -30,7 +31,8 @@ def resize_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.N
 
 def resize_mask(mask: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     """Resize a label image to the nearest pixel centres; uint8 (H, W) to (height, width)."""
-    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return cast("npt.NDArray[np.uint8]", resized)
 
 
 class ClipTransform:
@@ -130,7 +132,9 @@ class ClipAugmentation(ClipTransform):
                 ),
                 A.RandomGamma(gamma_limit=(50, 180), p=gamma),
                 A.ToGray(p=gray),
-                A.OneOf([A.GaussianBlur(blur_limit=(3, 9)), A.MotionBlur(blur_limit=(3, 11))], p=blur),
+                A.OneOf(
+                    [A.GaussianBlur(blur_limit=(3, 9)), A.MotionBlur(blur_limit=(3, 11))], p=blur
+                ),
                 A.Downscale(scale_range=(0.3, 0.7), p=low_resolution),
                 A.ImageCompression(quality_range=(25, 80), p=compression),
                 A.GaussNoise(std_range=(0.02, 0.08), p=noise),

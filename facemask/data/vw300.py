@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import cv2
 import numpy as np
@@ -124,7 +124,7 @@ def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.ND
         image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
         if image is None:
             raise InputError(f"{path}: not a readable image.")
-        yield 1, image
+        yield 1, cast("npt.NDArray[np.uint8]", image)
         return
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
@@ -137,7 +137,8 @@ def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.ND
                     return
                 number += 1
             _, frame = capture.retrieve()
-            yield number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            yield number, cast("npt.NDArray[np.uint8]", rgb)
     finally:
         capture.release()
 

@@ -1,9 +1,9 @@
 """The 300VW-Mask layout: what `facemask prepare` writes and training reads.
 
-    images_orig/001_000001.jpg     face crop of frame 1 (frames count from 1) of video 001
-    labels_orig/001_000001.png     its mask, same size
-    data_splits/split_1/{train,val,test}_per10.txt
-        lines "/images_orig/001_000001.jpg /labels_orig/001_000001.png"
+images_orig/001_000001.jpg     face crop of frame 1 (frames count from 1) of video 001
+labels_orig/001_000001.png     its mask, same size
+data_splits/split_1/{train,val,test}_per10.txt
+lines "/images_orig/001_000001.jpg /labels_orig/001_000001.png"
 """
 
 import posixpath
@@ -184,7 +184,7 @@ def read_label(path: Path) -> npt.NDArray[np.uint8]:
     label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if label is None:
         raise InputError(f"{path}: not a readable label image.")
-    if label.dtype != np.uint8 or label.ndim == 3 and label.shape[2] != 3:
+    if label.dtype != np.uint8 or (label.ndim == 3 and label.shape[2] != 3):
         raise InputError(f"{path}: {label.dtype} {label.shape} is neither 8-bit grey nor RGB.")
     mask: npt.NDArray[np.uint8] = label.astype(np.uint8, copy=False)
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from facemask.classes import CLASS_NAMES, IGNORE, NUM_CLASSES
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU
+from facemask.models.backbone import Encoder
 from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
@@ -56,18 +57,19 @@ class MaskModule(LightningModule):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.freeze_bn = freeze_bn
-        names = CLASS_NAMES
+        names: tuple[str, ...] = CLASS_NAMES
         if network.num_classes != NUM_CLASSES:
             names = ("background", *(f"class_{i}" for i in range(1, network.num_classes)))
         self.train_iou = MaskIoU(names)
         self.val_iou = MaskIoU(names)
         self.test_iou = MaskIoU(names)
+        self.train()  # Lightning leaves each layer's mode as it finds it
 
     def forward(self, images: Tensor) -> Tensor:
         """Score uint8 images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
         pixels = (images.float() / 255 - self.network.mean) / self.network.std
         scores = self.network(pixels)
-        return scores[0] if isinstance(scores, tuple) else scores
+        return cast("Tensor", scores[0] if isinstance(scores, tuple) else scores)
 
     def _score(self, batch: ClipBatch, stage: str) -> tuple[Tensor, Tensor]:
         """Scores (B, [T,] C, S, S) of a batch and their loss, which is logged."""
@@ -103,7 +105,7 @@ class MaskModule(LightningModule):
         """Count one batch at original size."""
         self._evaluate(batch, self.val_iou, "val")
 
-    def test_step(self, batch: ClipBatch, _batch_index: int) -> None:
+    def test_step(self, batch: ClipBatch, _batch_index: int) -> None:  # noqa: PT019
         """Count one batch at original size."""
         self._evaluate(batch, self.test_iou, "test")
 
@@ -174,6 +176,7 @@ class MaskModule(LightningModule):
         return {
             "network": type(self.network).__name__,
             "backbone": self.network.encoder.name,
+            "output_stride": self.network.encoder.stride,
             "num_classes": self.network.num_classes,
         }
 
@@ -218,6 +221,7 @@ class FCNModule(MaskModule):
         backbone: str = "resnet50",
         num_classes: int = NUM_CLASSES,
         pretrained: bool | str = False,
+        output_stride: int = 16,
         loss: nn.Module | None = None,
         optimizer: OptimizerFactory = torch.optim.Adam,
         learning_rate: float = 1e-3,
@@ -230,21 +234,29 @@ class FCNModule(MaskModule):
             num_classes: Number of classes, background included.
             pretrained: Encoder weights to start training from: false for random ones, true for
                 timm's download, or the path of a local checkpoint of the timm model.
+            output_stride: Image pixels to a feature pixel along each side.
             loss: Called with scores (N, C, H, W) and class ids (N, H, W), int64, where 255 is to
                 be ignored. Null is cross-entropy.
             optimizer: Optimiser class, Adam as in the paper.
             learning_rate: Learning rate at the start; it falls linearly to 0.
             freeze_bn: Keep BatchNorm's running statistics as they are.
         """
-        super().__init__(FCN(backbone, num_classes), loss, optimizer, learning_rate, freeze_bn)
+        super().__init__(
+            FCN(backbone, num_classes, output_stride=output_stride),
+            loss,
+            optimizer,
+            learning_rate,
+            freeze_bn,
+        )
         self.save_hyperparameters(ignore=["loss", "optimizer"])
         self.pretrained = pretrained
 
     def setup(self, stage: str) -> None:
         """Load the pretrained encoder, unless a checkpoint brings all weights anyway."""
         if stage == "fit" and self.pretrained is not False and not self.trainer.ckpt_path:
-            network = FCN(self.network.encoder.name, pretrained=self.pretrained)
-            self.network.encoder.load_state_dict(network.encoder.state_dict())
+            encoder = self.network.encoder
+            pretrained = Encoder(encoder.name, self.pretrained, encoder.stride)
+            encoder.load_state_dict(pretrained.state_dict())
 
 
 class ConvLSTMFCNModule(MaskModule):
@@ -257,9 +269,11 @@ class ConvLSTMFCNModule(MaskModule):
         backbone: str = "resnet50",
         num_classes: int = NUM_CLASSES,
         init_from: str | None = None,
+        classifier_scale: float | None = None,
         gamma: float = 0.05,
         kernel_size: int = 1,
         peephole: bool = True,
+        output_stride: int = 16,
         loss: nn.Module | None = None,
         optimizer: OptimizerFactory = torch.optim.Adam,
         learning_rate: float = 1e-3,
@@ -272,10 +286,14 @@ class ConvLSTMFCNModule(MaskModule):
             num_classes: Number of classes, background included.
             init_from: Checkpoint of an `FCNModule` whose weights training starts from, all but
                 the classifier's (section 3.1).
+            classifier_scale: Null starts the ConvLSTM at random, as the paper does. A number,
+                such as 0.1, starts it from the FCN's classifier scaled by it, so that training
+                begins near the FCN's masks.
             gamma: Learning rate of all other layers over that of the ConvLSTM (the paper's γ,
                 Table 6); 0 freezes them (Tables 3 and 5).
             kernel_size: Side of the ConvLSTM's kernels, odd.
             peephole: Whether the ConvLSTM has peepholes.
+            output_stride: Image pixels to a feature pixel along each side.
             loss: Called with scores (N, C, H, W) in (-1, 1) and class ids (N, H, W), int64, where
                 255 is to be ignored. Null is cross-entropy.
             optimizer: Optimiser class, Adam as in the paper (RMSprop in Table 3).
@@ -288,10 +306,17 @@ class ConvLSTMFCNModule(MaskModule):
         """
         if gamma < 0:
             raise InputError(f"model.gamma is {gamma}, expected 0 (freeze) or more.")
-        network = ConvLSTMFCN(backbone, num_classes, kernel_size=kernel_size, peephole=peephole)
+        network = ConvLSTMFCN(
+            backbone,
+            num_classes,
+            output_stride=output_stride,
+            kernel_size=kernel_size,
+            peephole=peephole,
+        )
         super().__init__(network, loss, optimizer, learning_rate, freeze_bn)
         self.save_hyperparameters(ignore=["loss", "optimizer"])
         self.init_from = init_from
+        self.classifier_scale = classifier_scale
         self.gamma = gamma
         if gamma == 0:
             network.encoder.requires_grad_(False)
@@ -308,13 +333,22 @@ class ConvLSTMFCNModule(MaskModule):
         checkpoint = read_checkpoint(path)
         expected = self.describe_network() | {"network": FCN.__name__}
         check_description(checkpoint.get("facemask"), expected, str(path))
-        prefix = "network.encoder."
+        network, layer = self.network, self.network.convlstm
+        fcn = FCN(network.encoder.name, network.num_classes, output_stride=network.encoder.stride)
+        prefix = "network."
         weights = {
             key.removeprefix(prefix): value
             for key, value in checkpoint["state_dict"].items()
             if key.startswith(prefix)
         }
-        load_weights(self.network.encoder, weights, path)
+        load_weights(fcn, weights, path)
+        start = ConvLSTMFCN.from_fcn(
+            fcn,
+            layer.kernel_size,
+            layer.weight_ci is not None,
+            classifier_scale=self.classifier_scale,
+        )
+        network.load_state_dict(start.state_dict())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The ConvLSTM's parameters, and all others at γ times its learning rate."""

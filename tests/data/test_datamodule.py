@@ -10,6 +10,7 @@ from facemask.data import ClipAugmentation, FaceMaskDataModule
 from facemask.data.datamodule import EpochSampler
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
+from facemask.files import read_image
 
 
 def make(root: Path, **options: object) -> FaceMaskDataModule:
@@ -104,9 +105,8 @@ def test_prediction_from_a_folder_and_from_the_split(mask_root: Path) -> None:
     split = make(mask_root)
     split.setup("predict")
     batch = next(iter(split.predict_dataloader()))
-    assert batch["original_sizes"][0][0] == cv2.imread(
-        str(mask_root / "images_orig" / f"{batch['names'][0][0]}.jpg")
-    ).shape[:2]
+    image = read_image(mask_root / "images_orig" / f"{batch['names'][0][0]}.jpg")
+    assert batch["original_sizes"][0][0] == image.shape[:2]
 
 
 def test_bad_options_and_data(mask_root: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("points", [POINTS[:67], POINTS[None], np.full((68, 2), np.nan)])
-def test_write_refuses_what_is_no_face(tmp_path: Path, points: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_write_refuses_what_is_no_face(tmp_path: Path, points: np.ndarray) -> None:
     with pytest.raises(InputError):
         write_pts(tmp_path / "a.pts", points)
     assert list(tmp_path.iterdir()) == []

@@ -50,7 +50,10 @@ def test_equals_a_direct_point_in_polygon_evaluation(size: int) -> None:
     for _ in range(max(12, 3000 // size)):
         center = (width / 2 + rng.normal(0, size / 8), height / 2)
         points = face_points(rng, size, center, jitter=rng.choice([0.005, 0.03]))
-        mask, expected = landmarks_to_mask(points, height, width), reference_mask(points, height, width)
+        mask, expected = (
+            landmarks_to_mask(points, height, width),
+            reference_mask(points, height, width),
+        )
         for class_id in range(5):
             intersection[class_id] += ((mask == class_id) & (expected == class_id)).sum()
             union[class_id] += ((mask == class_id) | (expected == class_id)).sum()

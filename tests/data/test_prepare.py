@@ -13,6 +13,7 @@ from facemask.data.prepare import draw_sequences, prepare
 from facemask.data.splits import split_by_subject
 from facemask.data.vw300 import count_frames, find_videos, read_exclusions, read_frames
 from facemask.errors import InputError
+from facemask.files import read_image
 from tests.conftest import GREY_STEP, HEIGHT, VIDEOS, WIDTH, draw_frame, frame_points
 from tests.faces import face_points
 
@@ -40,7 +41,7 @@ def test_frame_k_meets_annotation_k(vw300_root: Path, mask_root: Path) -> None:
             points = frame_points(video, number)
             box = face_crop_box(points, HEIGHT, WIDTH)
             name = f"{video}_{number:06d}"
-            crop = cv2.imread(str(mask_root / "images_orig" / f"{name}.jpg")).astype(float)
+            crop = read_image(mask_root / "images_orig" / f"{name}.jpg")[..., ::-1].astype(float)
             drawn = draw_frame(points, number)[box.top : box.bottom, box.left : box.right]
             assert np.abs(crop - drawn).mean() < 6  # JPEG twice, chroma halved
             corner = crop[:3, :3].mean()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from facemask.data.transforms import ClipAugmentation, ClipTransform, resize_image, resize_mask
 
 
-def clip(size: int = 64, frames: int = 3) -> tuple[list[np.ndarray], list[np.ndarray]]:  # type: ignore[type-arg]
+def clip(size: int = 64, frames: int = 3) -> tuple[list[np.ndarray], list[np.ndarray]]:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
     mask = np.zeros((size, size), dtype=np.uint8)
@@ -80,7 +80,7 @@ def test_occlusion_leaves_the_mask_complete() -> None:
     off = dict.fromkeys(
         ["flip", "rotate", "shift", "color", "gamma", "gray", "blur", "low_resolution",
          "compression", "noise"], 0.0)  # fmt: skip
-    augment = ClipAugmentation(**off, scale=(1.0, 1.0), occlusion=1.0)  # type: ignore[arg-type]
+    augment = ClipAugmentation(**off, scale=(1.0, 1.0), occlusion=1.0)
     out, labels = augment(images, masks, seed=3)
     assert (out[0] != images[0]).mean() > 0.01
     np.testing.assert_array_equal(labels[0], masks[0])

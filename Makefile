@@ -1,0 +1,41 @@
+# Everything sets itself up: a virtual environment in .venv with the pinned versions.
+#   make demo   data made on the spot, two models trained, scored and pictured in demo/
+#   make test   style, types, doctests and tests
+#   make docs   the documentation site in site/
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+export HF_HUB_OFFLINE = 1
+export WANDB_MODE = offline
+export NO_ALBUMENTATIONS_UPDATE = 1
+export OMP_WAIT_POLICY = PASSIVE
+
+.PHONY: setup demo test lint docs clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "facemask needs Python 3.10 or newer; try make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python examples/demo.py
+
+test: $(INSTALLED) lint
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf .venv demo site .coverage

@@ -1,0 +1,99 @@
+"""The whole path on data made on the spot; `make demo` runs it from the root of the checkout.
+
+synth → prepare → fit FCN → fit ConvLSTM-FCN → test both → a table and a picture, all in demo/.
+What an earlier run finished is not done again; a killed training goes on from its last epoch.
+"""
+
+import csv
+import shutil
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from facemask.cli import main as facemask
+from facemask.data.masks import mask_to_color
+from facemask.data.vw300_mask import cut_clips, read_label, read_split
+from facemask.files import read_image, write_image
+
+DEMO = Path("demo")
+MODELS = {"FCN": "fcn", "ConvLSTM-FCN": "convlstm_fcn"}
+COLUMNS = {"mIoU": "miou", "skin": "iou_skin", "eyes": "iou_eyes", "lips": "iou_lips",
+           "inner mouth": "iou_inner_mouth", "background": "iou_background"}  # fmt: skip
+
+
+def fit(name: str) -> None:
+    """Train, or go on with, or skip what is trained."""
+    done = DEMO / "runs" / name / "done"
+    if done.is_file():
+        return
+    last = done.with_name("last.ckpt")
+    resume = ["--ckpt_path", str(last)] if last.is_file() else []
+    facemask(["fit", "--config", f"configs/demo/{name}.yaml", *resume])
+    done.touch()
+
+
+def test_and_predict(name: str) -> dict[str, str]:
+    """Score on the test side, write its label images, and return the scores."""
+    options = ["-c", f"configs/demo/{name}.yaml", "--ckpt_path", f"demo/runs/{name}/best.ckpt"]
+    facemask(["test", *options])
+    facemask(["predict", *options, "--predictions.folder", f"demo/predictions/{name}"])
+    with (DEMO / "runs" / name / "test" / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def picture(path: Path, clips: int = 3, height: int = 150) -> None:
+    """Draw, for the middle frames of some test clips: picture, true mask, both predictions."""
+    frames = read_split(DEMO / "data", "split_1", "test")
+    whole = [clip for clip in cut_clips(frames, clip_length=5) if len(clip) == 5]
+    chosen = [whole[i] for i in np.linspace(0, len(whole) - 1, clips).round().astype(int)]
+
+    def tile(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return np.asarray(cv2.resize(image, (height, height), interpolation=cv2.INTER_AREA))
+
+    rows = []
+    for title in ("frame", "true mask", *MODELS):
+        label = np.full((height, 110, 3), 255, dtype=np.uint8)
+        cv2.putText(label, title, (4, height // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1,
+                    cv2.LINE_AA)  # fmt: skip
+        tiles = [label]
+        for frame in (frame for clip in chosen for frame in (clip[0], clip[4])):
+            if title == "frame":
+                tiles.append(tile(read_image(frame.image)))
+                continue
+            folder = (
+                DEMO / "predictions" / MODELS[title]
+                if title in MODELS
+                else DEMO / "data/labels_orig"
+            )
+            tiles.append(tile(mask_to_color(read_label(folder / f"{frame.image.stem}.png"))))
+        rows.append(np.hstack(tiles))
+    write_image(path, np.vstack(rows))
+
+
+def main() -> None:
+    """Run every step."""
+    start = time.monotonic()
+    facemask(["synth", "demo/videos", "--videos", "36", "--seconds", "0.5", "--seed", "1"])
+    facemask(["prepare", "demo/videos", "demo/data", "--fraction", "1"])
+    for name in MODELS.values():
+        fit(name)
+    shutil.rmtree(DEMO / "predictions", ignore_errors=True)
+    scores = {title: test_and_predict(name) for title, name in MODELS.items()}
+    picture(DEMO / "picture.png")
+
+    table = Table("IoU in %", *COLUMNS, title="test side, at original size, on made-up faces")
+    for title, row in scores.items():
+        values = (100 * float(row[f"test/{column}"]) for column in COLUMNS.values())
+        table.add_row(title, *(f"{value:.1f}" for value in values))
+    console = Console()
+    console.print(table)
+    console.print(f"Picture: {DEMO / 'picture.png'} ({time.monotonic() - start:.0f} s in all)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What camera and transmission do to the picture: exposure, blur, noise, compression."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facemask.data.synthetic.drawing import Canvas
+from facemask.data.synthetic.motion import Wave
+from facemask.data.synthetic.skin import Light
+
+
+def make_light(rng: np.random.Generator, category: int) -> Light:
+    """Draw the light: even and bright for category 1, anything from dim to harsh for the others."""
+    hard = category == 2 or (category == 3 and rng.random() < 0.4)
+    side = rng.uniform(-1, 1) * (1.6 if hard else 0.7)
+    direction = np.array([side, rng.uniform(-0.9, 0.45 if hard else -0.15), 0.75])
+    direction /= np.linalg.norm(direction)
+    warmth = rng.uniform(-1, 1) * (0.16 if hard else 0.05)
+    tint = np.array([1 + warmth, 1 + 0.15 * warmth * rng.uniform(-1, 1), 1 - warmth])
+    ambient = rng.uniform(0.16, 0.34) if hard else rng.uniform(0.38, 0.50)
+    lamp = rng.uniform(0.62, 0.86) if hard else rng.uniform(0.50, 0.62)
+    return Light(direction, lamp * tint, ambient * (2 - tint))
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What spoils one video's frames, in the order of application.
+
+    Attributes:
+        gain: Exposure; 1 is right.
+        bloom: Share of over-exposed light that spreads.
+        defocus: Standard deviation of the blur, as a share of the frame's height.
+        smear: Length of the motion blur, as a share of the frame's height.
+        smear_angle: Its direction, radians.
+        reduction: How many times smaller the sensor is than the frame.
+        noise: Standard deviation of the sensor's noise, 0 to 255.
+        quality: JPEG quality of the transmission, 0 for none.
+        flicker: Exposure in time.
+        focus: Focus in time.
+    """
+
+    gain: float
+    bloom: float
+    defocus: float
+    smear: float
+    smear_angle: float
+    reduction: float
+    noise: float
+    quality: int
+    flicker: Wave
+    focus: Wave
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, category: int) -> "Degradation":
+        """Draw a video's faults: next to none, two or three, or perhaps one, by category."""
+        kinds = ["dark", "over", "defocus", "smear", "small", "noise", "jpeg"]
+        count = {1: 0, 2: int(rng.integers(2, 4)), 3: int(rng.integers(0, 2))}[category]
+        chosen = {str(k) for k in rng.permutation(kinds)[:count]}
+        if {"dark", "over"} <= chosen:
+            chosen.remove("dark")
+        gain = rng.uniform(0.94, 1.06)
+        dark, over = rng.uniform(0.36, 0.6), rng.uniform(1.45, 1.9)
+        return cls(
+            gain=float(dark if "dark" in chosen else over if "over" in chosen else gain),
+            bloom=0.35 if "over" in chosen else 0.0,
+            defocus=float(rng.uniform(0.004, 0.010)) if "defocus" in chosen else 0.0,
+            smear=float(rng.uniform(0.02, 0.05)) if "smear" in chosen else 0.0,
+            smear_angle=float(rng.uniform(0, np.pi)),
+            reduction=float(rng.uniform(2.0, 3.6)) if "small" in chosen else 1.0,
+            noise=float(rng.uniform(8, 20)) if "noise" in chosen else float(rng.uniform(0.8, 2.5)),
+            quality=int(rng.integers(9, 26)) if "jpeg" in chosen else 0,
+            flicker=Wave(rng, 0.3, 1.2),
+            focus=Wave(rng, 0.2, 0.7),
+        )
+
+    def apply(self, canvas: Canvas, t: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Spoil a frame.
+
+        Args:
+            canvas: The clean picture, float32 (H, W, 3), 0 to 255.
+            t: Time in seconds.
+            rng: The frame's own source of noise.
+
+        Returns:
+            The frame, uint8 (H, W, 3).
+        """
+        height, width = canvas.shape[:2]
+        swing = 0.12 if self.gain > 1.3 or self.gain < 0.7 else 0.02
+        picture = canvas * np.float32(self.gain * (1 + swing * self.flicker(t)))
+        if self.bloom:
+            glow = np.maximum(picture - 235, 0)
+            spread = np.asarray(cv2.GaussianBlur(glow, (0, 0), 0.025 * height), np.float32)
+            picture += np.float32(self.bloom) * spread * 2
+        if self.defocus:
+            sigma = self.defocus * height * (0.75 + 0.45 * self.focus(t))
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
+        if self.smear:
+            kernel = _smear_kernel(self.smear * height * abs(self.focus(t)), self.smear_angle)
+            picture = np.asarray(cv2.filter2D(picture, -1, kernel), np.float32)
+        if self.reduction > 1:
+            size = (round(width / self.reduction), round(height / self.reduction))
+            picture = np.asarray(
+                cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32
+            )
+        grain = rng.standard_normal(picture.shape, dtype=np.float32)
+        picture += grain * np.float32(self.noise)
+        frame = np.clip(picture, 0, 255).astype(np.uint8)
+        if self.quality:
+            options = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
+            _, encoded = cv2.imencode(".jpg", frame[..., ::-1], options)
+            frame = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+        if self.reduction > 1:
+            frame = np.asarray(
+                cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
+            )
+        return np.ascontiguousarray(frame)
+
+
+def _smear_kernel(length: float, angle: float) -> npt.NDArray[np.float32]:
+    """A line of `length` pixels through the kernel's centre, summing to 1."""
+    size = 2 * int(np.ceil(length / 2)) + 3
+    kernel = np.zeros((size * 4, size * 4), np.uint8)
+    middle = (size * 4 - 1) / 2
+    half = np.array([np.cos(angle), np.sin(angle)]) * length * 2
+    ends = np.rint(np.stack([middle - half, middle + half]) * 16).astype(np.int32)
+    cv2.polylines(kernel, [ends], False, [255], 4, cv2.LINE_8, 4)
+    small = np.asarray(
+        cv2.resize(kernel.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA),
+        np.float32,
+    )
+    return np.asarray(small / small.sum(), np.float32)

@@ -1,0 +1,161 @@
+"""How one performance runs in time: pose, blinks, speech, expressions, gaze and camera.
+
+Everything is a smooth function of the time in seconds and is fixed when the video's random
+numbers are drawn, so a longer video begins with exactly the frames of a shorter one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from facemask.data.synthetic.camera import Camera
+from facemask.data.synthetic.drawing import Points
+from facemask.data.synthetic.expression import Expression
+
+_MOODS: Final = ("smile", "surprise", "frown", "smile", "pucker")
+# Half-ranges of yaw, pitch and roll in radians by category: the third holds the large poses.
+_POSE: Final = {1: (0.32, 0.15, 0.12), 2: (0.34, 0.16, 0.13), 3: (0.40, 0.20, 0.20)}
+_TURNED: Final = 0.45  # how far category 3 may stand turned away on average
+_FARTHEST: Final = 0.78  # beyond this yaw the far eye would vanish behind the nose
+
+
+def smoothstep(x: float) -> float:
+    """0 below 0, 1 above 1, smooth between."""
+    x = min(max(x, 0.0), 1.0)
+    return x * x * (3 - 2 * x)
+
+
+class Wave:
+    """A smooth random signal between −1 and 1: a few sines of frequencies `low` to `high` Hz."""
+
+    def __init__(self, rng: np.random.Generator, low: float, high: float) -> None:
+        """Draw frequencies, phases and weights."""
+        self._frequency = rng.uniform(low, high, 3)
+        self._phase = rng.uniform(0, 2 * np.pi, 3)
+        weight = rng.uniform(0.5, 1, 3)
+        self._weight = weight / weight.sum()
+
+    def __call__(self, t: float) -> float:
+        """Value at `t` seconds."""
+        return float(self._weight @ np.sin(2 * np.pi * self._frequency * t + self._phase))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One instant of a performance.
+
+    Attributes:
+        expression: What the face does.
+        camera: Where head and camera are.
+        view: (3,) shift right and down in frame heights, and zoom, of the background.
+    """
+
+    expression: Expression
+    camera: Camera
+    view: Points
+
+
+class Performance:
+    """One video's motion."""
+
+    def __init__(
+        self, rng: np.random.Generator, *, category: int, seconds: float, height: int, width: int
+    ) -> None:
+        """Draw the motion.
+
+        Args:
+            rng: Source of randomness.
+            category: 1 to 3.
+            seconds: Until when blinks are needed.
+            height: Of the frame, pixels.
+            width: Of the frame, pixels.
+        """
+        slow, quick = (0.10, 0.38), (0.5, 1.1)
+        self._pose = [Wave(rng, *slow) for _ in range(3)]
+        self._nod = [Wave(rng, *quick) for _ in range(3)]
+        self._range = np.array(_POSE[category])
+        self._rest = np.array([rng.uniform(-1, 1) * 0.12, rng.uniform(-0.06, 0.06), 0.0])
+        turned = rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 1) * _TURNED
+        if category == 3:
+            self._rest[0] = turned
+        self._moods = [str(m) for m in rng.permutation(_MOODS)[:2]]
+        self._mood = Wave(rng, 0.15, 0.45)
+        self._mood_bias = float(rng.uniform(-0.1, 0.5))
+        self._talk, self._loud = Wave(rng, 0.2, 0.5), Wave(rng, 0.6, 1.4)
+        self._talk_bias = float(rng.uniform(0.0, 0.9))
+        self._rate, self._drift = float(rng.uniform(2.6, 4.2)), Wave(rng, 0.3, 0.8)
+        self._round = Wave(rng, 0.8, 1.8)
+        self._gaze = [Wave(rng, 0.2, 0.9) for _ in range(2)]
+        self._shake = [Wave(rng, 2.0, 5.0) for _ in range(2)]
+        self._pan = [Wave(rng, 0.08, 0.3) for _ in range(3)]
+        self._body = [Wave(rng, 0.15, 0.4) for _ in range(2)]
+        self._shakiness = float(rng.uniform(0, 1) ** 2) * 0.0035
+
+        share = rng.uniform(0.36, 0.57)  # of the frame's height between brows and chin
+        self._unit = float(min(share * height / 2.05, 0.34 * width))
+        room = max(0.0, width / 2 - 1.5 * self._unit) * 0.5
+        self._x = width / 2 + rng.uniform(-1, 1) * room
+        self._y = height * rng.uniform(0.50, 0.58) + 0.27 * self._unit
+        self._height = height
+        self._blinks = self._draw_blinks(np.random.default_rng(rng.integers(2**63)), seconds)
+
+    @staticmethod
+    def _draw_blinks(rng: np.random.Generator, seconds: float) -> Points:
+        """(B, 2) start and time closed of every blink; the first comes early."""
+        blinks, start = [], rng.uniform(0.2, 1.3)
+        while start < seconds + 1:
+            blinks.append((start, rng.uniform(0.02, 0.15)))
+            start += 0.5 + rng.exponential(2.2)
+        return np.array(blinks).reshape(-1, 2)
+
+    def _blink(self, t: float) -> float:
+        closing, opening = 0.12, 0.20
+        value = 0.0
+        for start, closed in self._blinks:
+            down = smoothstep((t - start) / closing)
+            up = smoothstep((t - start - closing - closed) / opening)
+            value = max(value, down - up)
+        return value
+
+    def _face(self, t: float) -> Expression:
+        mood = smoothstep(0.5 * (self._mood_bias + self._mood(t)) + 0.5)
+        strength = dict.fromkeys(("smile", "surprise", "frown", "pucker"), 0.0)
+        strength[self._moods[0]] += smoothstep(1.6 * mood - 0.6)
+        strength[self._moods[1]] += smoothstep(0.7 - 1.6 * mood)
+        talking = smoothstep(0.5 + 1.2 * (self._talk_bias + self._talk(t) - 0.3))
+        syllable = 0.5 - 0.5 * np.cos(2 * np.pi * self._rate * t + 3.0 * self._drift(t))
+        jaw = talking * syllable**1.3 * (0.42 + 0.28 * self._loud(t))
+        jaw += 0.55 * strength["surprise"] * (1 - 0.5 * talking)
+        pucker = strength["pucker"] * 0.8 + 0.7 * talking * max(self._round(t), 0.0)
+        return Expression(
+            jaw_open=float(min(jaw, 1.0)),
+            smile=min(strength["smile"], 1.0),
+            surprise=min(strength["surprise"], 1.0),
+            frown=min(strength["frown"], 1.0),
+            pucker=float(min(pucker * (1 - 0.7 * strength["smile"]), 1.0)),
+            blink=self._blink(t),
+            gaze_x=self._gaze[0](t),
+            gaze_y=self._gaze[1](t),
+        )
+
+    def at(self, t: float) -> Moment:
+        """The performance at `t` seconds."""
+        angles = self._rest + self._range * [
+            0.85 * w(t) + 0.15 * n(t) for w, n in zip(self._pose, self._nod, strict=True)
+        ]
+        angles[0] = _FARTHEST * np.tanh(angles[0] / _FARTHEST)
+        zoom = 1 + 0.06 * self._pan[2](t)
+        view = np.array([w(t) for w in self._pan[:2]]) * 0.05
+        view = view + np.array([w(t) for w in self._shake]) * self._shakiness
+        sway = np.array([w(t) for w in self._body]) * (0.03, 0.012)
+        x, y = (view + sway) * self._height
+        camera = Camera(
+            yaw=float(angles[0]),
+            pitch=float(angles[1]),
+            roll=float(angles[2]),
+            unit=self._unit * zoom,
+            x=float(self._x + x),
+            y=float(self._y + y),
+        )
+        return Moment(self._face(t), camera, np.array([*(view * 0.7), 1 + 0.04 * self._pan[2](t)]))

@@ -1,0 +1,185 @@
+"""One synthetic video, frame by frame."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facemask.data.synthetic.background import make_background, place_background
+from facemask.data.synthetic.degradation import Degradation, make_light
+from facemask.data.synthetic.drawing import Points, closed, curve, region
+from facemask.data.synthetic.features import paint_eyes, paint_mouth
+from facemask.data.synthetic.identity import Identity
+from facemask.data.synthetic.motion import Moment, Performance
+from facemask.data.synthetic.occluders import make_occluders
+from facemask.data.synthetic.person import Person
+from facemask.data.synthetic.shape import FaceShape, Geometry, contour
+from facemask.data.synthetic.skin import lit_texture, paint_skin
+from facemask.data.synthetic.texture import skin_texture
+from facemask.errors import InputError
+
+MIN_SIZE: Final = 96
+"""Smallest frame in pixels on which eyes and lips are still more than a dot."""
+CATEGORIES: Final = (1, 2, 3)
+
+# Independent streams of random numbers, so that leaving one part out changes no other.
+_WHO, _MOTION, _LOOK, _COVER, _NOISE = range(5)
+
+
+def check_video_options(
+    seed: int, *, category: int, frames: int, width: int, height: int, fps: int
+) -> None:
+    """Check what `render_video` is given.
+
+    Raises:
+        InputError: An option is out of range; the message names it.
+    """
+    if seed < 0:
+        raise InputError(f"seed is {seed}, expected 0 or more.")
+    if category not in CATEGORIES:
+        raise InputError(f"category is {category}, expected 1, 2 or 3.")
+    if fps < 1:
+        raise InputError(f"fps is {fps}, expected 1 or more frames a second.")
+    if frames < 1:
+        raise InputError(f"the video has {frames} frames, expected at least 1: raise seconds.")
+    if min(width, height) < MIN_SIZE:
+        raise InputError(
+            f"frames are {width} x {height} pixels (width x height), expected at least "
+            f"{MIN_SIZE} x {MIN_SIZE}."
+        )
+
+
+class SyntheticVideo:
+    """One video: its person, performance and surroundings, ready to give any frame.
+
+    Attributes:
+        identity: The person shown.
+        performance: What they do.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        index: int,
+        *,
+        category: int,
+        frames: int,
+        width: int,
+        height: int,
+        fps: int,
+        occluders: bool = True,
+    ) -> None:
+        """Draw everything that stays for the whole video; arguments as in `render_video`."""
+        check_video_options(
+            seed, category=category, frames=frames, width=width, height=height, fps=fps
+        )
+        self._key, self._fps = (seed, index), fps
+        self._width, self._height = width, height
+        who, look = self._stream(_WHO), self._stream(_LOOK)
+        self.identity = Identity.sample(who)
+        self._shape = FaceShape(self.identity)
+        self._texture = skin_texture(self.identity, self._shape, who)
+        self._person = Person(self.identity, who)
+        self.performance = Performance(
+            self._stream(_MOTION),
+            category=category,
+            seconds=frames / fps,
+            height=height,
+            width=width,
+        )
+        self._light = make_light(look, category)
+        self._degradation = Degradation.sample(look, category)
+        background = make_background(look, height, width)
+        dim = min(1.0, float(self._light.ambient.mean()) / 0.4)
+        self._background = background * np.float32(0.4 + 0.6 * dim)
+        covered = category == 3 and occluders
+        self._covers = make_occluders(self._stream(_COVER), self.identity, index) if covered else []
+
+    def _stream(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng([*self._key, *key])
+
+    def _face(self, moment: Moment) -> tuple[Geometry, Points, Points]:
+        """The deformed face, its visible outline (30, 2) and its landmarks (68, 2)."""
+        camera = moment.camera
+        geometry = self._shape.deform(moment.expression)
+        outline = contour(camera.head(geometry.chains) / camera.unit) * camera.unit
+        points = camera.head(geometry.landmarks)
+        points[:17] = outline[:17]
+        return geometry, outline, points
+
+    def points(self, number: int) -> npt.NDArray[np.float64]:
+        """Landmarks (68, 2) of frame `number`, from 0, without drawing it."""
+        return self._face(self.performance.at(number / self._fps))[2]
+
+    def frame(self, number: int) -> npt.NDArray[np.uint8]:
+        """Frame `number`, from 0, uint8 (H, W, 3) RGB."""
+        t = number / self._fps
+        moment = self.performance.at(t)
+        camera, expression, light = moment.camera, moment.expression, self._light
+        geometry, outline, points = self._face(moment)
+
+        canvas = place_background(self._background, self._height, self._width, moment.view)
+        self._person.paint_behind(canvas, points[:17], camera, light)
+        face = region(closed(curve(outline[:17]), curve(outline[17:])), canvas.shape)
+        lit = lit_texture(self._texture, camera, light, expression)
+        paint_skin(canvas, face, self._texture, lit, self._shape, geometry, camera)
+        self._person.hair.paint_fringe(canvas, outline[17:], camera, light)
+        paint_eyes(canvas, points, self.identity, camera, light, expression)
+        paint_mouth(canvas, points, self._shape, camera, light, expression)
+        for cover in self._covers:
+            cover.paint(canvas, camera, light, t)
+        return self._degradation.apply(canvas, t, self._stream(_NOISE, number))
+
+
+def render_video(
+    seed: int,
+    index: int,
+    *,
+    category: int = 1,
+    frames: int = 60,
+    width: int = 400,
+    height: int = 320,
+    fps: int = 30,
+    occluders: bool = True,
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]]:
+    """Render one video without writing it.
+
+    The same arguments give the same bits. A video of more frames begins with the frames of a
+    shorter one.
+
+    Args:
+        seed: Of the whole data set, 0 or more.
+        index: Which video of it, from 0; each shows another person.
+        category: Difficulty as in 300VW: 1 good light; 2 bad light, blur, noise; 3 hands,
+            glasses, microphones, large poses and a part of the faults of 2.
+        frames: Number of frames.
+        width: Of a frame in pixels, at least 96.
+        height: Of a frame in pixels, at least 96.
+        fps: Frames a second.
+        occluders: Whether category 3 covers the face. The landmarks are the same without.
+
+    Yields:
+        The frame, uint8 (height, width, 3) RGB, and its 68 landmarks, float64 (68, 2) x, y in
+        pixels counted from 0, complete even where something covers them.
+
+    Raises:
+        InputError: An option is out of range.
+
+    Example:
+        >>> frame, points = next(render_video(seed=0, index=0, width=128, height=96))
+        >>> frame.shape, points.shape
+        ((96, 128, 3), (68, 2))
+    """
+    video = SyntheticVideo(
+        seed,
+        index,
+        category=category,
+        frames=frames,
+        width=width,
+        height=height,
+        fps=fps,
+        occluders=occluders,
+    )
+    # A generator expression, so that a bad option is refused here and not at the first frame.
+    return ((video.frame(k), video.points(k)) for k in range(frames))

@@ -1,0 +1,239 @@
+"""Writing synthetic videos as a folder in the layout of 300VW."""
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from facemask.data.landmarks import write_pts
+from facemask.data.synthetic.render import check_video_options, render_video
+from facemask.errors import InputError
+from facemask.files import write_atomic
+
+_SETTINGS_FILE: Final = "synth.json"
+_VERSION: Final = 1  # raise it when the same seed gives other pictures
+_QUALITY: Final = 95  # of the MJPG frames; every frame is a key frame, so counts are exact
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What all videos of one folder share; the number of videos may grow."""
+
+    seed: int
+    frames: int
+    width: int
+    height: int
+    fps: int
+    categories: tuple[int, ...]
+
+
+def synthesize(
+    out: Path,
+    *,
+    videos: int = 12,
+    seconds: float = 2.0,
+    width: int = 400,
+    height: int = 320,
+    fps: int = 30,
+    categories: Sequence[int] = (1, 2, 3),
+    seed: int = 0,
+    workers: int | None = None,
+) -> None:
+    """Write synthetic face videos with exact landmarks, laid out like 300VW.
+
+    Writes `NNN/vid.avi`, `NNN/annot/000001.pts` … (one a frame) and `subjects.csv` (video,
+    subject, category). Video NNN depends on `seed` and NNN alone, whatever the number of
+    videos or workers. Videos that are there already are kept, so a killed run goes on when it
+    is started again and a larger `videos` adds to a folder.
+
+    Args:
+        out: Folder to write to; made if missing.
+        videos: Number of videos, 1 to 999; each shows another person.
+        seconds: Length of each video, at least one frame.
+        width: Of a frame in pixels, at least 96.
+        height: Of a frame in pixels, at least 96.
+        fps: Frames a second.
+        categories: Difficulties that the videos cycle through: 1 good light; 2 bad light, blur,
+            noise, low resolution; 3 hands, glasses, microphones and large poses on top.
+        seed: 0 or more.
+        workers: Processes; None is one for each processor, 0 or 1 works in this process.
+
+    Raises:
+        InputError: An option is out of range, the folder cannot be written, or it holds videos
+            made with other settings.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     synthesize(Path(folder), videos=1, seconds=0.1, width=128, height=96, workers=1)
+        ...     sorted(path.name for path in Path(folder, "001").iterdir())
+        ['annot', 'vid.avi']
+    """
+    settings = _check(videos, seconds, width, height, fps, categories, seed)
+    _prepare_folder(out, settings)
+    names = [f"{index + 1:03d}" for index in range(videos)]
+    shown = max(videos, _count_finished(out))
+    rows = [f"{k + 1:03d},{k + 1:03d},{_category(settings, k)}\n" for k in range(shown)]
+    write_atomic(out / "subjects.csv", "".join(["video,subject,category\n", *rows]).encode())
+
+    missing = [index for index, name in enumerate(names) if not (out / name).is_dir()]
+    count = min(workers if workers is not None else os.cpu_count() or 1, len(missing))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("videos", total=videos, completed=videos - len(missing))
+        for _ in _run(out, missing, settings, count):
+            progress.advance(task)
+
+
+def _check(
+    videos: int,
+    seconds: float,
+    width: int,
+    height: int,
+    fps: int,
+    categories: Sequence[int],
+    seed: int,
+) -> _Settings:
+    if not 1 <= videos <= 999:  # folder names have three digits, as in 300VW
+        raise InputError(f"videos is {videos}, expected 1 to 999.")
+    if not categories:
+        raise InputError("categories is empty, expected some of 1, 2 and 3.")
+    frames = round(seconds * fps) if 0 < seconds < 1e6 else 0
+    for category in categories:
+        check_video_options(
+            seed, category=category, frames=frames, width=width, height=height, fps=fps
+        )
+    return _Settings(seed, frames, width, height, fps, tuple(categories))
+
+
+def _category(settings: _Settings, index: int) -> int:
+    return settings.categories[index % len(settings.categories)]
+
+
+def _count_finished(out: Path) -> int:
+    numbers = [int(p.name) for p in out.iterdir() if p.name.isdecimal() and p.is_dir()]
+    return max(numbers, default=0)
+
+
+def _prepare_folder(out: Path, settings: _Settings) -> None:
+    """Make the folder, or see that what it holds was made with the same settings."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot make the folder: {error.strerror}; choose another one."
+        ) from error
+    file = out / _SETTINGS_FILE
+    wanted = {"version": _VERSION, **asdict(settings), "categories": list(settings.categories)}
+    found: object = None
+    if file.is_file():
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file}: cannot read the settings of the videos there ({error}); choose "
+                "another folder."
+            ) from error
+    if _count_finished(out) and found != wanted:
+        known = found if isinstance(found, dict) else {}
+        differing = [
+            f"{k} {known.get(k, 'unknown')}, not {v}"
+            for k, v in wanted.items()
+            if known.get(k) != v
+        ]
+        raise InputError(
+            f"{out}: holds videos made with other settings ({'; '.join(differing)}); give the "
+            "same settings or another folder."
+        )
+    if found != wanted:
+        write_atomic(file, (json.dumps(wanted, indent=2) + "\n").encode())
+
+
+def _run(out: Path, missing: Sequence[int], settings: _Settings, workers: int) -> Iterator[None]:
+    """Write the missing videos, yielding once for each that is done."""
+    if workers <= 1:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            for index in missing:
+                _write_video(out, index, settings)
+                yield
+        finally:
+            cv2.setNumThreads(threads)
+        return
+    # Spawned, not forked: OpenCV's and BLAS's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
+        futures = [pool.submit(_write_video, out, index, settings) for index in missing]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _write_video(out: Path, index: int, settings: _Settings) -> None:
+    """Write one video and its annotations; the folder appears only when it is complete."""
+    name = f"{index + 1:03d}"
+    # One level deeper than a finished video, so that a reader who finds what a killed run left
+    # does not take it for one.
+    temporary = out / f".{name}.tmp"
+    video = temporary / name
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        (video / "annot").mkdir(parents=True)
+        _write_frames(video, index, settings)
+        video.rename(out / name)
+        temporary.rmdir()
+    except OSError as error:
+        raise InputError(
+            f"{out / name}: cannot write the video: {error.strerror}; make room or choose "
+            "another folder."
+        ) from error
+
+
+def _write_frames(video: Path, index: int, settings: _Settings) -> None:
+    size = (settings.width, settings.height)
+    writer = cv2.VideoWriter(
+        str(video / "vid.avi"),
+        cv2.CAP_OPENCV_MJPEG,  # OpenCV's own writer: no codec has to be installed
+        cv2.VideoWriter.fourcc(*"MJPG"),
+        float(settings.fps),
+        size,
+    )
+    if not writer.isOpened():
+        raise InputError(f"{video}: OpenCV cannot write MJPG videos; install opencv-python.")
+    writer.set(cv2.VIDEOWRITER_PROP_QUALITY, _QUALITY)
+    try:
+        rendered = render_video(
+            settings.seed,
+            index,
+            category=_category(settings, index),
+            frames=settings.frames,
+            width=settings.width,
+            height=settings.height,
+            fps=settings.fps,
+        )
+        for number, (frame, points) in enumerate(rendered, start=1):
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+            write_pts(video / "annot" / f"{number:06d}.pts", points)
+    finally:
+        writer.release()

@@ -1,0 +1,236 @@
+"""Convolutional LSTM layer (Eq. 1)."""
+
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facemask.errors import InputError
+
+State: TypeAlias = tuple[Tensor, Tensor]
+"""(h, c): hidden and cell state, each (B, out_channels, H, W)."""
+
+
+class ConvLSTM(nn.Module):
+    r"""Convolutional LSTM with peepholes, Eq. 1 of the paper (Shi et al. 2015).
+
+    .. math::
+        i_t &= \sigma(W_{xi} * X_t + W_{hi} * H_{t-1} + W_{ci} \circ C_{t-1} + b_i) \\
+        f_t &= \sigma(W_{xf} * X_t + W_{hf} * H_{t-1} + W_{cf} \circ C_{t-1} + b_f) \\
+        C_t &= f_t \circ C_{t-1} + i_t \circ \tanh(W_{xc} * X_t + W_{hc} * H_{t-1} + b_c) \\
+        o_t &= \sigma(W_{xo} * X_t + W_{ho} * H_{t-1} + W_{co} \circ C_t + b_o) \\
+        H_t &= o_t \circ \tanh(C_t)
+
+    where * is a convolution with "same" zero padding. The output lies in (-1, 1).
+
+    The weights of the four gates are stacked along dimension 0 in the order i, f, c, o (that of
+    `torch.nn.LSTM` and Keras): `weight_input` (4·out, in, k, k), `weight_recurrent`
+    (4·out, out, k, k), `bias` (4·out). The peepholes `weight_ci`, `weight_cf` and `weight_co` are
+    (out, 1, 1), or (out, H, W) with `peephole_size`; without peepholes they are None. They start
+    at 0, the forget gate's bias at 1, the rest as in Keras (Glorot and orthogonal).
+
+    The input is convolved for all frames at once, outside the time loop.
+
+    Example:
+        >>> layer = ConvLSTM(8, 5, kernel_size=3)
+        >>> y, state = layer(torch.rand(2, 4, 8, 6, 7))
+        >>> y.shape, state[0].shape
+        (torch.Size([2, 4, 5, 6, 7]), torch.Size([2, 5, 6, 7]))
+        >>> y, state = layer(torch.rand(2, 8, 6, 7), state)  # the next frame
+        >>> y.shape
+        torch.Size([2, 5, 6, 7])
+    """
+
+    weight_ci: nn.Parameter | None
+    weight_cf: nn.Parameter | None
+    weight_co: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        peephole: bool = True,
+        peephole_size: tuple[int, int] | None = None,
+    ) -> None:
+        """Make a layer with new weights.
+
+        Args:
+            in_channels: Channels of the input.
+            out_channels: Channels of output, hidden and cell state.
+            kernel_size: Side of the input's and the recurrent kernels, odd.
+            peephole: Whether the gates see the cell state; False is the variant of Keras.
+            peephole_size: (H, W) of the paper's full-map Hadamard weights W_ci, W_cf, W_co, which
+                fix the size of the input. None: one weight a channel, for inputs of any size.
+
+        Raises:
+            InputError: A channel count or a size is below 1, the kernel is even, or `peephole_size`
+                is given without `peephole`.
+        """
+        super().__init__()
+        if in_channels < 1 or out_channels < 1:
+            raise InputError(
+                f"ConvLSTM got in_channels={in_channels} and out_channels={out_channels}: "
+                "give at least 1 of each"
+            )
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise InputError(
+                f"ConvLSTM got kernel_size={kernel_size}: an even kernel has no centre, "
+                "give an odd number such as 1 or 3"
+            )
+        if peephole_size is not None and (not peephole or min(peephole_size) < 1):
+            raise InputError(
+                f"ConvLSTM got peephole_size={tuple(peephole_size)} with peephole={peephole}: "
+                "give peephole=True and the height and width of the feature maps, or leave it out"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.peephole_size = None if peephole_size is None else tuple(peephole_size)
+        k = kernel_size
+        self.weight_input = nn.Parameter(torch.empty(4 * out_channels, in_channels, k, k))
+        self.weight_recurrent = nn.Parameter(torch.empty(4 * out_channels, out_channels, k, k))
+        self.bias = nn.Parameter(torch.empty(4 * out_channels))
+        for name in ("weight_ci", "weight_cf", "weight_co"):
+            weight = nn.Parameter(torch.empty(out_channels, *(peephole_size or (1, 1))))
+            self.register_parameter(name, weight if peephole else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights; peepholes 0, biases 0 but the forget gate's, which are 1."""
+        nn.init.xavier_uniform_(self.weight_input)
+        nn.init.orthogonal_(self.weight_recurrent)
+        nn.init.zeros_(self.bias)
+        nn.init.ones_(self.bias[self.out_channels : 2 * self.out_channels])
+        for weight in (self.weight_ci, self.weight_cf, self.weight_co):
+            if weight is not None:
+                nn.init.zeros_(weight)
+
+    @torch.no_grad()
+    def start_from_convolution(self, weight: Tensor, bias: Tensor, scale: float) -> None:
+        """Make the layer begin as a 1 × 1 convolution under a tanh, in place.
+
+        The cell's input becomes tanh(scale · (weight * x + bias)); input and output gates are
+        open, and no gate sees anything yet. From a zero state, the largest channel of the first
+        output is then that of the convolution; later outputs are a decaying sum over the frames.
+        A bounded layer started at random can lose rare classes at once: their channels saturate
+        at -1, where no gradient brings them back.
+
+        Args:
+            weight: (out, in, 1, 1).
+            bias: (out,).
+            scale: Keeps tanh from saturating; about the inverse of the largest scores.
+        """
+        n, centre = self.out_channels, self.kernel_size // 2
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+        self.weight_input[2 * n : 3 * n, :, centre, centre] = scale * weight[:, :, 0, 0]
+        self.bias[2 * n : 3 * n] = scale * bias
+        self.bias[n : 2 * n] = 1  # the forget gate, as in reset_parameters
+        self.bias[:n] = self.bias[3 * n :] = 2  # input and output gates: sigmoid(2) = 0.88
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run the layer over a clip, or over one frame.
+
+        Feeding a clip frame by frame, each with the state of the one before, gives the same as
+        feeding it at once.
+
+        Args:
+            x: Floating point features (B, T, in, H, W), or (B, in, H, W) for a single frame.
+                Fastest where each frame is channels-last in memory.
+            state: (h, c) after the previous frame, each (B, out, H, W); None for zeros. It is
+                brought to the dtype and device of `x`.
+
+        Returns:
+            The hidden states (B, T, out, H, W), or (B, out, H, W) for a single frame, and the state
+            (h, c) after the last frame, all in the dtype of `x`, also under autocast.
+
+        Raises:
+            InputError: `x` or `state` has another shape.
+        """
+        self._check_input(x)
+        single = x.ndim == 4
+        if single:
+            x = x.unsqueeze(1)  # (B, 1, in, H, W)
+        B, T, _, H, W = x.shape
+        if state is None:
+            h = c = x.new_zeros(B, self.out_channels, H, W)
+        else:
+            self._check_state(state, (B, self.out_channels, H, W))
+            h, c = (s.to(x) for s in state)
+        gates = conv2d_same(x.flatten(0, 1), self.weight_input, self.bias)  # (B·T, 4·out, H, W)
+        outputs = []
+        for gates_x in gates.reshape(B, T, *gates.shape[1:]).unbind(1):  # (B, 4·out, H, W)
+            h, c = self._step(gates_x, h, c)
+            outputs.append(h)
+        y = h if single else torch.stack(outputs, 1)  # (B, T, out, H, W)
+        return y, (h, c)
+
+    def _step(self, gates_x: Tensor, h: Tensor, c: Tensor) -> State:
+        gates = (gates_x + conv2d_same(h, self.weight_recurrent)).to(c.dtype)
+        i, f, g, o = gates.chunk(4, dim=1)  # each (B, out, H, W)
+        if self.weight_ci is not None and self.weight_cf is not None:
+            i = i + self.weight_ci.to(c.dtype) * c
+            f = f + self.weight_cf.to(c.dtype) * c
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        if self.weight_co is not None:
+            o = o + self.weight_co.to(c.dtype) * c  # the new cell state, unlike i and f
+        return o.sigmoid() * c.tanh(), c
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.ndim not in (4, 5) or x.shape[-3] != self.in_channels or x.shape[1] == 0:
+            raise InputError(
+                f"ConvLSTM got features of shape {tuple(x.shape)}: give "
+                f"(B, T, {self.in_channels}, H, W) with T ≥ 1, or (B, {self.in_channels}, H, W)"
+            )
+        if self.peephole_size is not None and x.shape[-2:] != self.peephole_size:
+            raise InputError(
+                f"ConvLSTM got feature maps of size {tuple(x.shape[-2:])}, but its peepholes are "
+                f"{self.peephole_size}: give maps of that size, or build it without peephole_size"
+            )
+
+    def _check_state(self, state: State, shape: tuple[int, ...]) -> None:
+        if len(state) != 2 or any(s.shape != shape for s in state):
+            raise InputError(
+                f"ConvLSTM got a state of shapes {[tuple(s.shape) for s in state]}: "
+                f"give (h, c), each {shape}, or None to start anew"
+            )
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print(layer)`."""
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"peephole={self.weight_ci is not None}, peephole_size={self.peephole_size}"
+        )
+
+
+def conv2d_same(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.conv2d` with stride 1 and "same" zero padding, by the way that is fastest here.
+
+    The convolution from wide features to few gates is slow in the CPU library on channels-last
+    data (`benchmarks/convlstm.py`), so it is computed as a matrix product: for kernel 1 that is
+    all; else each of the k² taps is one, and `F.fold` adds the results, shifted. That holds
+    k²·out channels in memory, hence only while they are fewer than those of the input.
+
+    Args:
+        x: (N, in, H, W), best channels-last.
+        weight: (out, in, k, k), k odd.
+        bias: (out,) or None.
+
+    Returns:
+        (N, out, H, W).
+    """
+    out_channels, in_channels, k, _ = weight.shape
+    if k == 1:
+        return F.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
+    if k * k * out_channels > in_channels:
+        return F.conv2d(x, weight, bias, padding=k // 2)
+    # A tap at offset (dy, dx) takes from x[p + d]; fold adds what comes from p at p + d: flip.
+    taps = weight.flip(2, 3).movedim(1, -1).flatten(0, 2)  # (out·k·k, in)
+    columns = F.linear(x.movedim(1, -1).flatten(1, 2), taps)  # (N, H·W, out·k·k)
+    columns = columns.to(torch.promote_types(columns.dtype, torch.float32))  # taps add up
+    y = F.fold(columns.transpose(1, 2), x.shape[2:], k, padding=k // 2)  # (N, out, H, W)
+    if bias is not None:
+        y = y + bias[:, None, None]
+    return y.to(torch.promote_types(x.dtype, weight.dtype))

@@ -1,0 +1,139 @@
+"""ConvLSTM-FCN: the FCN with a memory over the frames of a clip (section 3.1, Fig. 1)."""
+
+import copy
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from facemask.errors import InputError
+from facemask.models.backbone import Encoder
+from facemask.models.convlstm import ConvLSTM, State
+from facemask.models.fcn import FCN
+from facemask.models.upsample import upsample_bilinear
+
+
+class ConvLSTMFCN(nn.Module):
+    """FCN whose classifier is a ConvLSTM of the same filters (section 3.1, Fig. 1).
+
+    The weights of the encoder have the same names in the state_dict (`encoder.…`) as the FCN's.
+
+    Attributes:
+        encoder: Images to features.
+        convlstm: Features to C channels, with memory.
+
+    Example:
+        >>> import torch
+        >>> model = ConvLSTMFCN("resnet18").eval()
+        >>> scores, state = model(torch.zeros(1, 2, 3, 64, 80))
+        >>> scores.shape, state[0].shape
+        (torch.Size([1, 2, 5, 64, 80]), torch.Size([1, 5, 4, 5]))
+        >>> scores, state = model(torch.zeros(1, 3, 64, 80), state)  # the next frame
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        num_classes: int = 5,
+        pretrained: bool | str | Path = False,
+        output_stride: int = 16,
+        kernel_size: int = 1,
+        peephole: bool = True,
+        peephole_size: tuple[int, int] | None = None,
+    ) -> None:
+        """Build encoder and ConvLSTM.
+
+        Args:
+            backbone: A timm model name; see `facemask.models.backbone.Encoder`.
+            num_classes: Number of classes C, background included.
+            pretrained: Encoder weights: False for random ones, True for timm's download, or the
+                path of a local checkpoint of the timm model (.pth, .pt, .bin or .safetensors).
+            output_stride: Image pixels to a feature pixel along each side.
+            kernel_size: Side of the ConvLSTM's kernels, odd; 1 as in the FCN's classifier.
+            peephole: Whether the ConvLSTM has peepholes.
+            peephole_size: Size of the feature maps for full-map peepholes; see `ConvLSTM`.
+
+        Raises:
+            InputError: As `FCN` and `ConvLSTM`.
+        """
+        super().__init__()
+        if num_classes < 1:
+            raise InputError(f"ConvLSTMFCN got num_classes={num_classes}: give at least 1")
+        self.num_classes = num_classes
+        self.encoder = Encoder(backbone, pretrained, output_stride)
+        self.convlstm = ConvLSTM(
+            self.encoder.channels, num_classes, kernel_size, peephole, peephole_size
+        )
+
+    @classmethod
+    def from_fcn(
+        cls,
+        fcn: FCN,
+        kernel_size: int = 1,
+        peephole: bool = True,
+        peephole_size: tuple[int, int] | None = None,
+        classifier_scale: float | None = None,
+    ) -> "ConvLSTMFCN":
+        """Turn a trained FCN into a ConvLSTM-FCN with a new ConvLSTM (section 3.1).
+
+        Args:
+            fcn: The FCN; its encoder is copied, so that it stays usable by itself.
+            kernel_size: Side of the ConvLSTM's kernels, odd.
+            peephole: Whether the ConvLSTM has peepholes.
+            peephole_size: Size of the feature maps for full-map peepholes; see `ConvLSTM`.
+            classifier_scale: None starts the ConvLSTM at random, as the paper does. A number,
+                such as 0.1, starts it from the FCN's classifier scaled by it, so that training
+                begins near the FCN's masks; see `ConvLSTM.start_from_convolution`.
+
+        Returns:
+            A model with the FCN's number of classes, device, dtype and training mode.
+
+        Raises:
+            InputError: As `ConvLSTM`.
+        """
+        model = cls(
+            fcn.encoder.name,
+            fcn.num_classes,
+            output_stride=fcn.encoder.stride,
+            kernel_size=kernel_size,
+            peephole=peephole,
+            peephole_size=peephole_size,
+        )
+        model.train(fcn.training).to(fcn.classifier.weight)
+        model.encoder = copy.deepcopy(fcn.encoder)
+        if classifier_scale is not None:
+            classifier = fcn.classifier
+            assert classifier.bias is not None  # FCN builds it with one
+            model.convlstm.start_from_convolution(
+                classifier.weight, classifier.bias, classifier_scale
+            )
+        return model
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean (3, 1, 1) that images in [0, 1] are normalised with."""
+        return self.encoder.mean
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation (3, 1, 1) that images in [0, 1] are normalised with."""
+        return self.encoder.std
+
+    def forward(self, clips: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Score every pixel of every frame, knowing the frames before it.
+
+        Args:
+            clips: Floating point, normalised with `mean` and `std`, (B, T, 3, H, W), or
+                (B, 3, H, W) for one frame of each of B videos.
+            state: What the previous call returned, to go on where it ended; None to start anew.
+
+        Returns:
+            Scores (B, T, C, H, W), or (B, C, H, W) for one frame each, bounded in (-1, 1): they are
+            the ConvLSTM's H = o ∘ tanh(C), up-sampled; float32 under autocast. And the state (h, c)
+            after the last frame, each (B, C, h, w).
+
+        Raises:
+            InputError: The clips or the state have another shape, or the clips hold integers.
+        """
+        features = self.encoder(clips)  # (B, [T,] F, h, w)
+        scores, state = self.convlstm(features, state)  # (B, [T,] C, h, w)
+        return upsample_bilinear(scores, (clips.shape[-2], clips.shape[-1])), state

@@ -1,0 +1,239 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from torch import nn
+
+from facemask.data import FaceMaskDataModule
+from facemask.data.datamodule import ClipBatch
+from facemask.data.vw300_mask import read_label
+from facemask.errors import InputError
+from facemask.models import ConvLSTMFCN
+from facemask.models.modules import ConvLSTMFCNModule, FCNModule, MaskModule
+
+BACKBONE = "mobilenetv3_small_050"
+
+
+def trainer(folder: Path, **options: Any) -> Trainer:  # noqa: ANN401
+    return Trainer(
+        default_root_dir=folder,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **{"max_epochs": 1, "enable_checkpointing": False, **options},
+    )
+
+
+def data(root: Path, clip_length: int | None = 5) -> FaceMaskDataModule:
+    return FaceMaskDataModule(
+        str(root), clip_length=clip_length, size=32, batch_size=3, num_workers=0
+    )
+
+
+@pytest.fixture(scope="module")
+def fcn_checkpoint(mask_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fcn")
+    run = trainer(folder, limit_train_batches=2, limit_val_batches=0)
+    run.fit(FCNModule(BACKBONE), data(mask_root, None))
+    run.save_checkpoint(folder / "fcn.ckpt")
+    return folder / "fcn.ckpt"
+
+
+class ConstantNetwork(nn.Module):
+    """Scores that say lips on the left half and background on the right, whatever the image."""
+
+    num_classes = 5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.register_buffer("mean", torch.zeros(3, 1, 1))
+        self.register_buffer("std", torch.ones(3, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        scores = torch.zeros(*images.shape[:-3], 5, *images.shape[-2:]) + self.weight
+        half = images.shape[-1] // 2
+        scores[..., 3, :, :half] = 1
+        scores[..., 0, :, half:] = 1
+        return scores
+
+
+def test_evaluation_counts_every_frame_at_its_original_size(
+    mask_root: Path, tmp_path: Path
+) -> None:
+    module = MaskModule(ConstantNetwork(), None, torch.optim.Adam, 1e-3, False)  # type: ignore[arg-type]
+    result = trainer(tmp_path).test(module, data(mask_root), verbose=False)[0]
+    confusion = torch.zeros(5, 5, dtype=torch.int64)
+    lines = (mask_root / "data_splits/split_1/test_per10.txt").read_text().splitlines()
+    for line in lines:
+        mask = torch.from_numpy(read_label(mask_root / line.split()[1][1:])).long()
+        prediction = torch.zeros_like(mask)
+        prediction[:, : (mask.shape[1] + 1) // 2] = 3  # a tie in the middle goes either way
+        for truth in range(5):
+            for guess in (0, 3):
+                confusion[truth, guess] += ((mask == truth) & (prediction == guess)).sum()
+    hits = confusion.diagonal().double()
+    iou = hits / (confusion.sum(0) + confusion.sum(1) - hits)
+    assert result["test/iou_lips"] == pytest.approx(float(iou[3]), rel=0.03)
+    assert result["test/iou_background"] == pytest.approx(float(iou[0]), rel=0.03)
+    assert result["test/iou_skin"] == result["test/iou_eyes"] == 0
+    assert result["test/miou"] == pytest.approx(float(iou[1:].mean()), rel=0.03)
+
+
+def test_normalises_on_the_device() -> None:
+    module = FCNModule(BACKBONE)
+    images = torch.full((1, 3, 32, 32), 51, dtype=torch.uint8)
+    seen: list[torch.Tensor] = []
+    module.network.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    module.eval()(images)
+    expected = (0.2 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(seen[0][0, :, 5, 7], expected)
+
+
+def test_parameter_groups_and_linear_decay(mask_root: Path, tmp_path: Path) -> None:
+    module = ConvLSTMFCNModule(
+        BACKBONE, gamma=0.02, learning_rate=0.01, optimizer=torch.optim.RMSprop
+    )
+    rates: list[list[float]] = []
+
+    class Recorder(nn.Module):
+        def forward(self, scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            if module.training:
+                rates.append([g["lr"] for g in module.trainer.optimizers[0].param_groups])
+            return nn.functional.cross_entropy(scores, target, ignore_index=255)
+
+    module.loss = Recorder()
+    run = trainer(tmp_path, max_epochs=2, limit_train_batches=2, limit_val_batches=0)
+    run.fit(module, data(mask_root))
+    assert isinstance(run.optimizers[0], torch.optim.RMSprop)
+    assert rates == [pytest.approx([0.01 * f, 0.0002 * f]) for f in (1, 0.75, 0.5, 0.25)]
+    groups = module.parameter_groups()
+    total = sum(p.numel() for g in groups for p in g["params"])
+    assert total == sum(p.numel() for p in module.network.parameters())
+    assert len(groups[0]["params"]) == len(list(module.network.convlstm.parameters()))
+
+
+def test_gamma_zero_trains_the_convlstm_alone(
+    fcn_checkpoint: Path, mask_root: Path, tmp_path: Path
+) -> None:
+    module = ConvLSTMFCNModule(BACKBONE, gamma=0, init_from=str(fcn_checkpoint))
+    run = trainer(tmp_path, limit_train_batches=2, limit_val_batches=0)
+    before = module.network.convlstm.weight_input.clone()
+    run.fit(module, data(mask_root))
+    saved = torch.load(fcn_checkpoint, weights_only=True)["state_dict"]
+    for name, tensor in module.network.encoder.state_dict().items():
+        torch.testing.assert_close(tensor, saved[f"network.encoder.{name}"], rtol=0, atol=0)
+    assert not torch.equal(before, module.network.convlstm.weight_input)
+
+
+@pytest.mark.parametrize("freeze_bn", [True, False])
+def test_frozen_batchnorm_keeps_its_statistics(
+    freeze_bn: bool, mask_root: Path, tmp_path: Path
+) -> None:
+    module = FCNModule(BACKBONE, freeze_bn=freeze_bn)
+    before = {k: v.clone() for k, v in module.state_dict().items() if k.endswith("running_mean")}
+    run = trainer(tmp_path, limit_train_batches=2, limit_val_batches=0)
+    run.fit(module, data(mask_root, None))
+    after = module.state_dict()
+    assert before
+    assert all(torch.equal(v, after[k]) == freeze_bn for k, v in before.items())
+
+
+def test_checkpoints_of_another_network_are_refused(
+    fcn_checkpoint: Path, mask_root: Path, tmp_path: Path
+) -> None:
+    run, clips = trainer(tmp_path), data(mask_root)
+    with pytest.raises(InputError, match=r"holds backbone 'mobilenetv3_small_050'.*'resnet18'"):
+        run.test(FCNModule("resnet18"), clips, ckpt_path=fcn_checkpoint, weights_only=True)
+    with pytest.raises(InputError, match=r"num_classes 5, but the model has num_classes 3"):
+        run.test(FCNModule(BACKBONE, num_classes=3), clips, ckpt_path=fcn_checkpoint,
+                 weights_only=True)  # fmt: skip
+    with pytest.raises(InputError, match="holds network 'FCN', but the model has network 'Conv"):
+        run.test(ConvLSTMFCNModule(BACKBONE), clips, ckpt_path=fcn_checkpoint, weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": "resnet18"}, "holds backbone"),
+        ({"num_classes": 3}, "holds num_classes 5"),
+    ],
+)
+def test_init_from_checks_what_it_reads(
+    options: dict[str, Any], message: str, fcn_checkpoint: Path, mask_root: Path, tmp_path: Path
+) -> None:
+    settings = {"backbone": BACKBONE, "init_from": str(fcn_checkpoint), **options}
+    with pytest.raises(InputError, match=message):
+        trainer(tmp_path).fit(ConvLSTMFCNModule(**settings), data(mask_root))
+
+
+def test_init_from_bad_files(mask_root: Path, tmp_path: Path) -> None:
+    def fit(path: Path) -> None:
+        module = ConvLSTMFCNModule(BACKBONE, init_from=str(path))
+        trainer(tmp_path).fit(module, data(mask_root))
+
+    with pytest.raises(InputError, match="no such checkpoint"):
+        fit(tmp_path / "none.ckpt")
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    with pytest.raises(InputError, match=r"no checkpoint|cannot be read"):
+        fit(tmp_path / "text.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(InputError, match="was not written by facemask"):
+        fit(tmp_path / "foreign.ckpt")
+    torch.save({"state_dict": {}, "code": Path("x")}, tmp_path / "code.ckpt")
+    with pytest.raises(InputError, match="could run code"):
+        fit(tmp_path / "code.ckpt")
+
+
+def test_checkpoint_round_trip(fcn_checkpoint: Path) -> None:
+    module = FCNModule.load_from_checkpoint(fcn_checkpoint, weights_only=True)
+    assert module.describe_network() == {
+        "network": "FCN",
+        "backbone": BACKBONE,
+        "output_stride": 16,
+        "num_classes": 5,
+    }
+
+
+def test_any_loss_and_class_count(mask_root: Path, tmp_path: Path) -> None:
+    # a loss from elsewhere, weighted; ids above 1 are ignored by folding them into 255
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([0.1, 1.0, 1.0, 1.0, 1.0]), ignore_index=255)
+    module = ConvLSTMFCNModule(BACKBONE, loss=loss, kernel_size=3, peephole=False)
+    run = trainer(tmp_path, limit_train_batches=1, limit_val_batches=1)
+    run.fit(module, data(mask_root))
+    assert float(run.callback_metrics["train/loss"]) > 0
+    assert isinstance(module.network, ConvLSTMFCN)
+    assert FCNModule(BACKBONE, num_classes=3).val_iou.class_names == (
+        "background",
+        "class_1",
+        "class_2",
+    )
+    with pytest.raises(InputError, match="gamma is -1"):
+        ConvLSTMFCNModule(BACKBONE, gamma=-1)
+
+
+def test_prediction_has_original_sizes(mask_root: Path, tmp_path: Path) -> None:
+    batches = trainer(tmp_path).predict(ConvLSTMFCNModule(BACKBONE), data(mask_root))
+    assert batches is not None
+    labels: dict[str, torch.Tensor] = {}
+    for batch in batches:
+        assert isinstance(batch, dict)
+        labels |= batch
+    lines = (mask_root / "data_splits/split_1/test_per10.txt").read_text().splitlines()
+    assert sorted(labels) == sorted(Path(line.split()[1]).stem for line in lines)
+    for name, label in labels.items():
+        assert label.shape == read_label(mask_root / "labels_orig" / f"{name}.png").shape
+        assert label.dtype == torch.uint8
+
+
+def test_a_step_on_bf16_autocast(mask_root: Path) -> None:
+    clips = data(mask_root)
+    clips.setup("fit")
+    batch: ClipBatch = next(iter(clips.train_dataloader()))
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = ConvLSTMFCNModule(BACKBONE)(batch["images"])
+    assert scores.isfinite().all()
+    assert scores.abs().max() < 1

@@ -1,0 +1,94 @@
+"""What importing the package does, in fresh interpreters."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+# A torchvision as `pip install torchvision` brings it beside a CPU torch: its library does not
+# load, and importing it registers shape functions for operators that then do not exist.
+BROKEN_TORCHVISION = """
+    import torch
+    for name in ("nms", "qnms"):
+        torch.library.register_fake(f"torchvision::{name}")(lambda *a: None)
+"""
+
+
+def run(code: str, *, path: Path | None = None) -> str:
+    code = textwrap.dedent(code)
+    if path is not None:
+        code = f"import sys; sys.path.insert(0, {str(path)!r})\n" + code
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text(textwrap.dedent(BROKEN_TORCHVISION))
+    (package / "_C.so").write_bytes(b"not a library for this torch")
+    return tmp_path
+
+
+def test_import_is_cheap() -> None:
+    heavy: tuple[str, ...]
+    heavy = ("wandb", "matplotlib", "timm", "pytorch_lightning", "albumentations", "torchvision")
+    out = run(f"import facemask, sys; print([m for m in {heavy} if m in sys.modules])")
+    assert out == "[]"
+    heavy = heavy[:1] + heavy[2:5]  # its workers start with these imports
+    out = run(f"import facemask.data.prepare, sys; print([m for m in {heavy} if m in sys.modules])")
+    assert out == "[]"
+
+
+def test_a_broken_torchvision_fails_without_us(broken: Path) -> None:
+    code = """
+        try:
+            import torchvision
+        except RuntimeError as error:
+            print(error)
+    """
+    assert "operator torchvision::nms does not exist" in run(code, path=broken)
+
+
+def test_a_broken_torchvision_is_mended(broken: Path) -> None:
+    code = """
+        import facemask
+        from facemask._torchvision import define_missing_operators
+        import torchvision
+        assert torchvision.__file__.startswith(sys.path[0])
+        print(define_missing_operators())
+    """
+    assert run(code, path=broken) == "True"
+
+
+def test_a_healthy_torchvision_is_left_alone(tmp_path: Path) -> None:
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    code = f"""
+        import torch
+        loaded = []
+        torch.ops.load_library = lambda path: loaded.append(str(path))
+        open({str(package / "_C.so")!r}, "w").close()
+        from facemask._torchvision import define_missing_operators
+        print(define_missing_operators(), len(loaded) > 0, hasattr(torch.ops.torchvision, "nms"))
+    """
+    assert run(code, path=tmp_path) == "False True False"
+
+
+def test_timm_imports_here_after_facemask() -> None:
+    assert run("import facemask, timm; print('fine')") == "fine"
+
+
+def test_version_matches_the_distribution() -> None:
+    out = run(
+        "import facemask, importlib.metadata as m\n"
+        "print(m.version('facemask') == facemask.__version__)"
+    )
+    assert out == "True"
