@@ -11,13 +11,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
 from facemask.cli import main as facemask
 from facemask.data.masks import mask_to_color
-from facemask.data.vw300_mask import cut_clips, read_label, read_split
+from facemask.data.transforms import resize_image
+from facemask.data.vw300_mask import LABELS, cut_clips, read_label, read_split
 from facemask.files import read_image, write_image
 
 DEMO = Path("demo")
@@ -46,31 +46,27 @@ def test_and_predict(name: str) -> dict[str, str]:
         return list(csv.DictReader(file))[-1]
 
 
-def picture(path: Path, clips: int = 3, height: int = 150) -> None:
-    """Draw, for the middle frames of some test clips: picture, true mask, both predictions."""
+def picture(path: Path, clips: int = 3, height: int = 170) -> None:
+    """Draw the first and last frame of some test clips with the true and the predicted masks."""
     frames = read_split(DEMO / "data", "split_1", "test")
     whole = [clip for clip in cut_clips(frames, clip_length=5) if len(clip) == 5]
     chosen = [whole[i] for i in np.linspace(0, len(whole) - 1, clips).round().astype(int)]
-
-    def tile(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return np.asarray(cv2.resize(image, (height, height), interpolation=cv2.INTER_AREA))
-
+    labels = {"true mask": DEMO / "data" / LABELS}
+    labels |= {title: DEMO / "predictions" / name for title, name in MODELS.items()}
     rows = []
-    for title in ("frame", "true mask", *MODELS):
-        label = np.full((height, 110, 3), 255, dtype=np.uint8)
-        cv2.putText(label, title, (4, height // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1,
-                    cv2.LINE_AA)  # fmt: skip
-        tiles = [label]
-        for frame in (frame for clip in chosen for frame in (clip[0], clip[4])):
-            if title == "frame":
-                tiles.append(tile(read_image(frame.image)))
-                continue
-            folder = (
-                DEMO / "predictions" / MODELS[title]
-                if title in MODELS
-                else DEMO / "data/labels_orig"
-            )
-            tiles.append(tile(mask_to_color(read_label(folder / f"{frame.image.stem}.png"))))
+    for title in ("frame", *labels):
+        tiles = [np.full((height, 120, 3), 255, dtype=np.uint8)]
+        place = (6, height // 2)
+        cv2.putText(
+            tiles[0], title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA
+        )
+        for frame in (frame for clip in chosen for frame in (clip[0], clip[-1])):
+            tile = read_image(frame.image)
+            if title in labels:
+                color = mask_to_color(read_label(labels[title] / f"{frame.image.stem}.png"))
+                face = color.any(axis=-1, keepdims=True)
+                tile = np.where(face, 0.45 * tile + 0.55 * color, tile).astype(np.uint8)
+            tiles.append(resize_image(tile, height, height))
         rows.append(np.hstack(tiles))
     write_image(path, np.vstack(rows))
 

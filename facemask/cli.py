@@ -46,11 +46,21 @@ def main(args: Sequence[str] | None = None) -> None:
             from facemask.trainer_cli import TrainerCLI  # Lightning takes seconds to import
 
             TrainerCLI(None if args is None else arguments)
-    except InputError as error:
+    except Exception as error:
+        wrong_input = _input_error(error)
+        if wrong_input is None:
+            raise
         # an error in a loader's worker arrives as a traceback whose last line is the sentence
-        sentence = str(error).rstrip().rpartition("InputError: ")[2]
+        sentence = str(wrong_input).rstrip().rpartition("InputError: ")[2]
         sys.stderr.write(f"facemask: error: {sentence}\n")
         raise SystemExit(2) from error
+
+
+def _input_error(error: BaseException | None) -> InputError | None:
+    """The `InputError` behind an exception: jsonargparse wraps those of constructors."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def verb_parser(verb: str) -> ArgumentParser:

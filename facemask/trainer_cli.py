@@ -10,7 +10,7 @@ from facemask import __version__
 from facemask.callbacks import LabelWriter
 from facemask.cli import VERBS, first_line, verb_parser
 from facemask.data.datamodule import FaceMaskDataModule
-from facemask.errors import InputError
+from facemask.models.checkpoints import read_checkpoint
 from facemask.models.modules import MaskModule
 
 
@@ -63,15 +63,15 @@ class TrainerCLI(LightningCLI):
         """Keep the configuration given; Lightning's lets the checkpoint override it silently."""
 
     def before_instantiate_classes(self) -> None:
-        """Check the checkpoint's path early, and keep what training wrote.
+        """Check the checkpoint early, and keep what training wrote.
 
         Raises:
-            InputError: The checkpoint does not exist.
+            InputError: The checkpoint does not exist or cannot be read.
         """
         config = self.config[self.subcommand]
         path = config.get("ckpt_path")
-        if path and path not in ("best", "last", "hpc") and not Path(path).is_file():
-            raise InputError(f"{path}: no such checkpoint; check --ckpt_path.")
+        if path and path not in ("best", "last", "hpc"):
+            read_checkpoint(Path(path))
         # CSVLogger empties the folder it is given: each verb but fit gets one of its own in it
         loggers = config.trainer.logger if self.subcommand != "fit" else None
         for logger in loggers if isinstance(loggers, list) else [loggers]:

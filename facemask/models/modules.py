@@ -63,6 +63,7 @@ class MaskModule(LightningModule):
         self.train_iou = MaskIoU(names)
         self.val_iou = MaskIoU(names)
         self.test_iou = MaskIoU(names)
+        self._restored = False
         self.train()  # Lightning leaves each layer's mode as it finds it
 
     def forward(self, images: Tensor) -> Tensor:
@@ -191,6 +192,15 @@ class MaskModule(LightningModule):
             InputError: The checkpoint's network, backbone or class count is another.
         """
         check_description(checkpoint.get("facemask"), self.describe_network(), "the checkpoint")
+        self._restored = True
+
+    def on_fit_start(self) -> None:
+        """Load the weights to start from, unless a checkpoint brought all weights."""
+        if not self._restored:
+            self.load_initial_weights()
+
+    def load_initial_weights(self) -> None:
+        """Load what training starts from; nothing here."""
 
 
 def check_description(found: object, expected: dict[str, Any], source: str) -> None:
@@ -251,9 +261,9 @@ class FCNModule(MaskModule):
         self.save_hyperparameters(ignore=["loss", "optimizer"])
         self.pretrained = pretrained
 
-    def setup(self, stage: str) -> None:
-        """Load the pretrained encoder, unless a checkpoint brings all weights anyway."""
-        if stage == "fit" and self.pretrained is not False and not self.trainer.ckpt_path:
+    def load_initial_weights(self) -> None:
+        """Load the pretrained encoder."""
+        if self.pretrained is not False:
             encoder = self.network.encoder
             pretrained = Encoder(encoder.name, self.pretrained, encoder.stride)
             encoder.load_state_dict(pretrained.state_dict())
@@ -321,13 +331,13 @@ class ConvLSTMFCNModule(MaskModule):
         if gamma == 0:
             network.encoder.requires_grad_(False)
 
-    def setup(self, stage: str) -> None:
-        """Take over the FCN's weights, unless a checkpoint brings all weights anyway.
+    def load_initial_weights(self) -> None:
+        """Take over the FCN's weights.
 
         Raises:
             InputError: The checkpoint is missing or holds another architecture or class count.
         """
-        if stage != "fit" or self.init_from is None or self.trainer.ckpt_path:
+        if self.init_from is None:
             return
         path = Path(self.init_from)
         checkpoint = read_checkpoint(path)

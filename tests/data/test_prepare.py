@@ -14,7 +14,7 @@ from facemask.data.splits import split_by_subject
 from facemask.data.vw300 import count_frames, find_videos, read_exclusions, read_frames
 from facemask.errors import InputError
 from facemask.files import read_image
-from tests.conftest import GREY_STEP, HEIGHT, VIDEOS, WIDTH, draw_frame, frame_points
+from tests.conftest import HEIGHT, VIDEOS, WIDTH, background, draw_frame, frame_points
 from tests.faces import face_points
 
 
@@ -45,7 +45,7 @@ def test_frame_k_meets_annotation_k(vw300_root: Path, mask_root: Path) -> None:
             drawn = draw_frame(points, number)[box.top : box.bottom, box.left : box.right]
             assert np.abs(crop - drawn).mean() < 6  # JPEG twice, chroma halved
             corner = crop[:3, :3].mean()
-            assert corner == pytest.approx(GREY_STEP * number + 30, abs=1.4)
+            assert corner == pytest.approx(background(number), abs=4)
             label = cv2.imread(str(mask_root / "labels_orig" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
             full = landmarks_to_mask(points, HEIGHT, WIDTH)
             np.testing.assert_array_equal(label, full[box.top : box.bottom, box.left : box.right])
@@ -201,7 +201,7 @@ def test_frames_are_decoded_exactly(vw300_root: Path) -> None:
     frames = dict(read_frames(path, [2, 3, 50, 64, 65]))
     assert list(frames) == [2, 3, 50, 64]  # the video ends early: so does the iteration
     for number, frame in frames.items():
-        assert frame[0, 0].mean() == pytest.approx(GREY_STEP * number + 30, abs=1.4)
+        assert frame[0, 0].mean() == pytest.approx(background(number), abs=4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,208 @@
+"""The command line in-process, through the YAML files that users run."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from facemask.cli import main
+from facemask.data.vw300_mask import read_label
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+BACKBONE = "mobilenetv3_small_050"
+# what makes a run on the small data set take a second; everything else is the file's own
+SMALL = [
+    f"--model.backbone={BACKBONE}", "--data.size=32", "--data.num_workers=0",
+    "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
+    "--trainer.limit_train_batches=2",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["facemask"])
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run, expect exit status 2, and return what was said on standard error."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Like `fails`, and check that the last line is one sentence without a traceback."""
+    said = fails(arguments, capsys)
+    assert "Traceback" not in said
+    line = said.strip().splitlines()[-1]
+    assert line.startswith("facemask: error: ")
+    return line
+
+
+def fit_fcn(root: Path) -> Path:
+    config = str(CONFIGS / "fcn.yaml")
+    main(["fit", "-c", config, *SMALL, f"--data.root={root}", "--model.pretrained=false",
+          "--trainer.max_epochs=1"])  # fmt: skip
+    return Path("runs/fcn/best.ckpt")
+
+
+def test_both_steps_through_the_papers_configs(mask_root: Path) -> None:
+    checkpoint = fit_fcn(mask_root)
+    assert checkpoint.is_file()
+    assert Path("runs/fcn/last.ckpt").is_file()
+    trained = Path("runs/fcn/metrics.csv").read_bytes()
+    config = Path("runs/fcn/config.yaml").read_bytes()
+    assert b"val/miou" in trained
+
+    step2 = ["-c", str(CONFIGS / "convlstm_fcn.yaml"), *SMALL, f"--data.root={mask_root}"]
+    main(["fit", *step2, "--trainer.max_epochs=1"])
+    best = "--ckpt_path=runs/convlstm_fcn/best.ckpt"
+    main(["validate", *step2, best])
+    main(["test", *step2, best])
+    main(["predict", *step2, best, "--predictions.folder=out"])
+    main(["predict", *step2, best, "--predictions.folder=color", "--predictions.color=true",
+          f"--data.predict_dir={mask_root / 'images_orig'}"])  # fmt: skip
+
+    header, row = Path("runs/convlstm_fcn/test/metrics.csv").read_text().splitlines()
+    values = dict(zip(header.split(","), row.split(","), strict=True))
+    assert 0 <= float(values["test/miou"]) <= 1
+    assert "test/iou_inner_mouth" in values
+    # testing leaves what training wrote alone
+    main(["test", "-c", str(CONFIGS / "fcn.yaml"), *SMALL, f"--data.root={mask_root}",
+          "--ckpt_path", str(checkpoint)])  # fmt: skip
+    assert Path("runs/fcn/metrics.csv").read_bytes() == trained
+    assert Path("runs/fcn/config.yaml").read_bytes() == config
+
+    lines = (mask_root / "data_splits/split_1/test_per10.txt").read_text().split()[1::2]
+    assert sorted(p.name for p in Path("out").iterdir()) == sorted(Path(x).name for x in lines)
+    for name in lines:
+        expected = read_label(mask_root / name[1:])
+        assert read_label(Path("out") / Path(name).name).shape == expected.shape
+    assert len(list(Path("color").iterdir())) == 140
+    image = cv2.imread(str(Path("color") / Path(lines[0]).name), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    assert image.ndim == 3
+    ids = read_label(Path("out") / Path(lines[0]).name)
+    np.testing.assert_array_equal(read_label(Path("color") / Path(lines[0]).name), ids)
+
+
+def test_training_continues_from_its_last_checkpoint(mask_root: Path) -> None:
+    fit_fcn(mask_root)
+    main(["fit", "-c", str(CONFIGS / "fcn.yaml"), *SMALL, f"--data.root={mask_root}",
+          "--trainer.max_epochs=3", "--ckpt_path=runs/fcn/last.ckpt"])  # fmt: skip
+    assert torch.load("runs/fcn/last.ckpt", weights_only=True)["epoch"] == 2
+
+
+@pytest.mark.parametrize("name", ["fcn", "convlstm_fcn"])
+def test_demo_configs_parse_and_train(name: str, mask_root: Path) -> None:
+    options = [*SMALL[1:], f"--data.root={mask_root}", "--trainer.fast_dev_run=1"]
+    if name == "convlstm_fcn":
+        options.append("--model.init_from=null")
+    main(["fit", "-c", str(CONFIGS / "demo" / f"{name}.yaml"), *options])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("fcn", {"max_epochs": 80, "batch_size": 16, "clip_length": None, "lr": 0.001}),
+        ("convlstm_fcn", {"max_epochs": 60, "batch_size": 2, "clip_length": 5, "lr": 0.001}),
+    ],
+)
+def test_configs_hold_the_papers_settings(name: str, expected: dict[str, object]) -> None:
+    config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    data, model = config["data"]["init_args"], config["model"]["init_args"]
+    found = {
+        "max_epochs": config["trainer"]["max_epochs"],
+        "batch_size": data["batch_size"],
+        "clip_length": data["clip_length"],
+        "lr": model["learning_rate"],
+    }
+    assert found == expected
+    assert data["size"] == 320
+    assert model["backbone"] == "resnet50"
+
+
+def test_synth_and_prepare() -> None:
+    main(["synth", "videos", "--videos=3", "--seconds=0.2", "--width=128", "--height=112",
+          "--workers=1"])  # fmt: skip
+    main(["prepare", "videos", "data", "--fraction=1", "--workers=1"])
+    names = [p.name for p in Path("data/images_orig").iterdir()]
+    assert len(names) == 18
+    assert json.loads(Path("data/.prepare/001.json").read_text())["frames"] == [1, 2, 3, 4, 5, 6]
+    for side in ("train", "val", "test"):
+        lines = Path(f"data/data_splits/split_1/{side}_per10.txt").read_text().splitlines()
+        assert len(lines) == 6
+
+
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for verb in ("fit", "validate", "test", "predict", "prepare", "synth"):
+        assert f"    {verb} " in out
+    for verb, option in (("prepare", "--fraction"), ("synth", "--videos")):
+        with pytest.raises(SystemExit):
+            main([verb, "--help"])
+        assert option in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert "facemask 0." in capsys.readouterr().out
+
+
+def test_wrong_input_is_one_sentence(
+    mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fcn = ["-c", str(CONFIGS / "fcn.yaml"), *SMALL, "--model.pretrained=false"]
+    assert "none: no such folder" in error_of(["prepare", "none", "out"], capsys)
+    assert "no such folder" in error_of(["fit", *fcn, "--data.root=none"], capsys)
+    assert "data.root is not set" in error_of(["fit", *fcn], capsys)
+    data = f"--data.root={mask_root}"
+    missing = error_of(["test", *fcn, data, "--ckpt_path=none.ckpt"], capsys)
+    assert "none.ckpt: no such checkpoint" in missing
+    unknown = error_of(["fit", *fcn, data, "--model.backbone=resnet51"], capsys)
+    assert "timm has no model named 'resnet51'; did you mean" in unknown
+    download = error_of(["fit", *fcn, data, "--model.pretrained=true"], capsys)
+    assert "could not be downloaded" in download
+    assert "pretrained=PATH" in download
+    assert "batch_size is 0" in error_of(["fit", *fcn, data, "--data.batch_size=0"], capsys)
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    garbage = error_of(["test", *fcn, data, "--ckpt_path=text.ckpt"], capsys)
+    assert "text.ckpt" in garbage
+
+
+def test_a_broken_label_in_a_worker_is_one_sentence(
+    mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(mask_root, tmp_path / "data")
+    for label in (root / "labels_orig").iterdir():
+        cv2.imwrite(str(label), np.full((4, 4), 9, dtype=np.uint8))
+    fcn = ["-c", str(CONFIGS / "fcn.yaml"), *SMALL, "--model.pretrained=false"]
+    line = error_of(["fit", *fcn, f"--data.root={root}", "--data.num_workers=1"], capsys)
+    assert "label values [9] are not class ids" in line
+
+
+def test_checkpoint_of_another_class_count(
+    mask_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = fit_fcn(mask_root)
+    line = error_of(["test", "-c", str(CONFIGS / "fcn.yaml"), *SMALL, f"--data.root={mask_root}",
+                     "--model.num_classes=3", f"--ckpt_path={checkpoint}"], capsys)  # fmt: skip
+    assert "num_classes 5, but the model has num_classes 3" in line
+
+
+def test_unknown_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--fractoin" in fails(["prepare", "a", "b", "--fractoin=1"], capsys)
+    assert "extrct" in fails(["extrct", "clip.mp4"], capsys)
