@@ -1,5 +1,7 @@
 """`facemask fit|validate|test|predict`: LightningCLI with our defaults."""
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ class TrainerCLI(LightningCLI):
         Args:
             arguments: The verb and its options; None takes those of the process.
         """
+        _quieten_lightning()
         super().__init__(
             MaskModule,
             FaceMaskDataModule,
@@ -72,8 +75,34 @@ class TrainerCLI(LightningCLI):
         path = config.get("ckpt_path")
         if path and path not in ("best", "last", "hpc"):
             read_checkpoint(Path(path))
-        # CSVLogger empties the folder it is given: each verb but fit gets one of its own in it
-        loggers = config.trainer.logger if self.subcommand != "fit" else None
+        loggers = config.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             if isinstance(logger, Namespace) and logger.class_path.endswith(".CSVLogger"):
-                logger.init_args.version = self.subcommand
+                self._keep_metrics(logger.init_args)
+
+    def _keep_metrics(self, logger: Namespace) -> None:
+        """Keep `metrics.csv` of earlier runs: CSVLogger deletes what it finds in its folder."""
+        if self.subcommand != "fit":
+            logger.version = self.subcommand  # a folder of its own inside that of the training
+            return
+        if not logger.save_dir or not isinstance(logger.version, str):
+            return  # Lightning counts versions up: nothing is there yet
+        metrics = Path(logger.save_dir, logger.name or "", logger.version, "metrics.csv")
+        if metrics.is_file():
+            earlier = len(list(metrics.parent.glob("metrics.*.csv"))) + 1
+            metrics.replace(metrics.with_suffix(f".{earlier}.csv"))
+
+
+def _quieten_lightning() -> None:
+    """Drop remarks that say nothing about the user's run."""
+    for message in (
+        r".*module\(s\) in eval mode at the start of training.*",  # freeze_bn means it
+        r".*Checkpoint directory .* exists and is not empty.*",  # config.yaml lies there
+        r".*Experiment logs directory .* exists and is not empty.*",  # see _keep_metrics
+        r".*is smaller than the logging interval.*",  # losses are logged by epoch too
+        r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: "litlogger" not in record.getMessage()  # an advertisement
+    )

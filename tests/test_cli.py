@@ -100,6 +100,8 @@ def test_training_continues_from_its_last_checkpoint(mask_root: Path) -> None:
     main(["fit", "-c", str(CONFIGS / "fcn.yaml"), *SMALL, f"--data.root={mask_root}",
           "--trainer.max_epochs=3", "--ckpt_path=runs/fcn/last.ckpt"])  # fmt: skip
     assert torch.load("runs/fcn/last.ckpt", weights_only=True)["epoch"] == 2
+    assert "\n0," in Path("runs/fcn/metrics.1.csv").read_text()  # the first run's is kept
+    assert "\n2," in Path("runs/fcn/metrics.csv").read_text()
 
 
 @pytest.mark.parametrize("name", ["fcn", "convlstm_fcn"])
