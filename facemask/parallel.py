@@ -41,7 +41,7 @@ def run_jobs(
     Returns:
         The result or the error of each item, in the order of `items`.
     """
-    results: list[Result | InputError | None] = [None] * len(items)
+    results: dict[int, Result | InputError] = {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -55,7 +55,7 @@ def run_jobs(
             description=description,
         ):
             results[index] = result
-    return [result for result in results if result is not None]
+    return [results[index] for index in range(len(items))]
 
 
 def _completed(

@@ -208,3 +208,35 @@ def test_checkpoint_of_another_class_count(
 def test_unknown_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--fractoin" in fails(["prepare", "a", "b", "--fractoin=1"], capsys)
     assert "extrct" in fails(["extrct", "clip.mp4"], capsys)
+
+
+def test_optimiser_loss_and_transforms_by_class_path(mask_root: Path, tmp_path: Path) -> None:
+    config = {
+        "model": {
+            "class_path": "facemask.models.modules.ConvLSTMFCNModule",
+            "init_args": {
+                "optimizer": {"class_path": "torch.optim.RMSprop", "init_args": {"alpha": 0.9}},
+                "loss": {"class_path": "torch.nn.CrossEntropyLoss",
+                         "init_args": {"ignore_index": 255, "label_smoothing": 0.1}},
+            },
+        },
+        "data": {
+            "class_path": "facemask.data.FaceMaskDataModule",
+            "init_args": {
+                "augmentation": {
+                    "class_path": "facemask.data.ClipTransform",
+                    "init_args": {"transforms": [
+                        {"class_path": "albumentations.HorizontalFlip", "init_args": {"p": 1.0}},
+                        {"class_path": "albumentations.RandomGamma"},
+                    ]},
+                },
+            },
+        },
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    main(["fit", "-c", "own.yaml", *SMALL, f"--data.root={mask_root}", "--trainer.max_epochs=1",
+          "--trainer.logger=false", "--trainer.limit_val_batches=1"])  # fmt: skip
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    state = torch.load(checkpoint, weights_only=True)["optimizer_states"][0]
+    assert state["param_groups"][0]["alpha"] == 0.9
+    assert [group["initial_lr"] for group in state["param_groups"]] == pytest.approx([1e-3, 5e-5])

@@ -1,23 +1,20 @@
 """Writing synthetic videos as a folder in the layout of 300VW."""
 
+import functools
 import json
-import multiprocessing
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import cv2
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemask.data.landmarks import write_pts
 from facemask.data.synthetic.render import check_video_options, render_video
 from facemask.errors import InputError
 from facemask.files import write_atomic
+from facemask.parallel import run_jobs
 
 _SETTINGS_FILE: Final = "synth.json"
 _VERSION: Final = 1  # raise it when the same seed gives other pictures
@@ -86,17 +83,15 @@ def synthesize(
     write_atomic(out / "subjects.csv", "".join(["video,subject,category\n", *rows]).encode())
 
     missing = [index for index, name in enumerate(names) if not (out / name).is_dir()]
-    count = min(workers if workers is not None else os.cpu_count() or 1, len(missing))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+    results = run_jobs(
+        functools.partial(_write_video, out=out, settings=settings),
+        missing,
+        workers=workers,
+        description="synth",
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("videos", total=videos, completed=videos - len(missing))
-        for _ in _run(out, missing, settings, count):
-            progress.advance(task)
+    for result in results:
+        if isinstance(result, InputError):
+            raise result
 
 
 def _check(
@@ -163,34 +158,7 @@ def _prepare_folder(out: Path, settings: _Settings) -> None:
         write_atomic(file, (json.dumps(wanted, indent=2) + "\n").encode())
 
 
-def _run(out: Path, missing: Sequence[int], settings: _Settings, workers: int) -> Iterator[None]:
-    """Write the missing videos, yielding once for each that is done."""
-    if workers <= 1:
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            for index in missing:
-                _write_video(out, index, settings)
-                yield
-        finally:
-            cv2.setNumThreads(threads)
-        return
-    # Spawned, not forked: OpenCV's and BLAS's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
-        futures = [pool.submit(_write_video, out, index, settings) for index in missing]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _write_video(out: Path, index: int, settings: _Settings) -> None:
+def _write_video(index: int, out: Path, settings: _Settings) -> None:
     """Write one video and its annotations; the folder appears only when it is complete."""
     name = f"{index + 1:03d}"
     # One level deeper than a finished video, so that a reader who finds what a killed run left
