@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import PolynomialLR
 
-from facemask.classes import CLASS_NAMES, IGNORE, NUM_CLASSES
+from facemask.classes import CLASS_NAMES, NUM_CLASSES
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
+from facemask.losses import CrossEntropyLoss
 from facemask.metrics import MaskIoU
 from facemask.models.backbone import Encoder
 from facemask.models.checkpoints import load_weights, read_checkpoint
@@ -53,7 +54,7 @@ class MaskModule(LightningModule):
         """
         super().__init__()
         self.network = network
-        self.loss = loss or nn.CrossEntropyLoss(ignore_index=IGNORE)
+        self.loss = CrossEntropyLoss() if loss is None else loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.freeze_bn = freeze_bn
@@ -213,6 +214,7 @@ def check_description(found: object, expected: dict[str, Any], source: str) -> N
         raise InputError(f"{source} was not written by facemask: it does not say what it holds.")
     different = [key for key, value in expected.items() if found.get(key) != value]
     if different:
+        different = [key for key in different if key in found] or different
         given = ", ".join(f"{key} {found.get(key)!r}" for key in different)
         wanted = ", ".join(f"{key} {expected[key]!r}" for key in different)
         raise InputError(
@@ -331,6 +333,14 @@ class ConvLSTMFCNModule(MaskModule):
         if gamma == 0:
             network.encoder.requires_grad_(False)
 
+    def describe_network(self) -> dict[str, Any]:
+        """What a checkpoint must share with this module for its weights to fit."""
+        layer = self.network.convlstm
+        return super().describe_network() | {
+            "kernel_size": layer.kernel_size,
+            "peephole": layer.weight_ci is not None,
+        }
+
     def load_initial_weights(self) -> None:
         """Take over the FCN's weights.
 
@@ -341,7 +351,7 @@ class ConvLSTMFCNModule(MaskModule):
             return
         path = Path(self.init_from)
         checkpoint = read_checkpoint(path)
-        expected = self.describe_network() | {"network": FCN.__name__}
+        expected = super().describe_network() | {"network": FCN.__name__}
         check_description(checkpoint.get("facemask"), expected, str(path))
         network, layer = self.network, self.network.convlstm
         fcn = FCN(network.encoder.name, network.num_classes, output_stride=network.encoder.stride)

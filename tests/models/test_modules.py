@@ -170,6 +170,15 @@ def test_init_from_checks_what_it_reads(
         trainer(tmp_path).fit(ConvLSTMFCNModule(**settings), data(mask_root))
 
 
+def test_checkpoint_of_another_convlstm(mask_root: Path, tmp_path: Path) -> None:
+    run = trainer(tmp_path, limit_train_batches=1, limit_val_batches=0)
+    run.fit(ConvLSTMFCNModule(BACKBONE, peephole=False), data(mask_root))
+    run.save_checkpoint(tmp_path / "lstm.ckpt")
+    with pytest.raises(InputError, match="holds peephole False, but the model has peephole True"):
+        trainer(tmp_path).test(ConvLSTMFCNModule(BACKBONE), data(mask_root),
+                               ckpt_path=tmp_path / "lstm.ckpt", weights_only=True)  # fmt: skip
+
+
 def test_init_from_bad_files(mask_root: Path, tmp_path: Path) -> None:
     def fit(path: Path) -> None:
         module = ConvLSTMFCNModule(BACKBONE, init_from=str(path))
