@@ -82,7 +82,9 @@ def main() -> None:
     scores = {title: test_and_predict(name) for title, name in MODELS.items()}
     picture(DEMO / "picture.png")
 
-    table = Table("IoU in %", *COLUMNS, title="test side, at original size, on made-up faces")
+    title = "Test side, at original size, on made-up faces.\n"
+    title += "Four short videos: a few points up or down are chance."
+    table = Table("IoU in %", *COLUMNS, title=title)
     for title, row in scores.items():
         values = (100 * float(row[f"test/{column}"]) for column in COLUMNS.values())
         table.add_row(title, *(f"{value:.1f}" for value in values))

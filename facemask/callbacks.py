@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
@@ -54,3 +55,7 @@ class LabelWriter(BasePredictionWriter):
         for name, label in prediction.items():
             mask = label.cpu().numpy()
             write_image(self.folder / f"{name}.png", mask_to_color(mask) if self.color else mask)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say where the label images are."""
+        rank_zero_info(f"Label images are in {self.folder}.")

@@ -40,7 +40,14 @@ def run_jobs(
 
     Returns:
         The result or the error of each item, in the order of `items`.
+
+    Raises:
+        InputError: `workers` is negative.
     """
+    if workers is not None and workers < 0:
+        raise InputError(f"--workers is {workers}, expected 0 or more.")
+    if not items:
+        return []
     results: dict[int, Result | InputError] = {}
     columns = (
         TextColumn("{task.description}"),

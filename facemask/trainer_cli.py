@@ -12,6 +12,7 @@ from facemask import __version__
 from facemask.callbacks import LabelWriter
 from facemask.cli import VERBS, first_line, verb_parser
 from facemask.data.datamodule import FaceMaskDataModule
+from facemask.errors import InputError
 from facemask.models.checkpoints import read_checkpoint
 from facemask.models.modules import MaskModule
 
@@ -69,12 +70,18 @@ class TrainerCLI(LightningCLI):
         """Check the checkpoint early, and keep what training wrote.
 
         Raises:
-            InputError: The checkpoint does not exist or cannot be read.
+            InputError: The checkpoint is missing or cannot be read.
         """
         config = self.config[self.subcommand]
         path = config.get("ckpt_path")
         if path and path not in ("best", "last", "hpc"):
             read_checkpoint(Path(path))
+        if self.subcommand != "fit" and not path:
+            raise InputError(
+                f"`facemask {self.subcommand}` needs trained weights: give --ckpt_path FILE."
+            )
+        if config.trainer.fast_dev_run:
+            return  # logs nothing
         loggers = config.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             if isinstance(logger, Namespace) and logger.class_path.endswith(".CSVLogger"):

@@ -180,6 +180,11 @@ def test_wrong_input_is_one_sentence(
     assert "could not be downloaded" in download
     assert "pretrained=PATH" in download
     assert "batch_size is 0" in error_of(["fit", *fcn, data, "--data.batch_size=0"], capsys)
+    assert "needs trained weights" in error_of(["test", *fcn, data], capsys)
+    assert "learning_rate is -1" in error_of(
+        ["fit", *fcn, data, "--model.learning_rate=-1"], capsys
+    )
+    assert "num_workers is -1" in error_of(["fit", *fcn, data, "--data.num_workers=-1"], capsys)
     (tmp_path / "text.ckpt").write_text("not a checkpoint")
     garbage = error_of(["test", *fcn, data, "--ckpt_path=text.ckpt"], capsys)
     assert "text.ckpt" in garbage

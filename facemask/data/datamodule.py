@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import cv2
 import numpy as np
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from facemask.classes import IGNORE
@@ -141,8 +141,16 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
     index) alone, not on the number of workers or on where a run was resumed.
     """
 
+    trainer: Trainer | None = None
+    """Where given, an iteration takes its epoch: in a resumed run, loader workers fetch their
+    first clips before Lightning calls `set_epoch`."""
+    first_epoch: int = 0
+    """The epoch that a resumed run begins with; Lightning may still count the one before."""
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield this epoch's pairs."""
+        if self.trainer is not None:
+            self.set_epoch(max(self.trainer.current_epoch, self.first_epoch))
         for index in super().__iter__():
             yield self.epoch, index  # type: ignore[misc]  # the base class yields indices
 
@@ -186,10 +194,11 @@ class FaceMaskDataModule(LightningDataModule):
     ) -> None:
         """See the class."""
         super().__init__()
-        numbers = {"clip_length": clip_length or 1, "size": size, "batch_size": batch_size}
-        for name, value in numbers.items():
-            if value < 1:
-                raise InputError(f"data.{name} is {value}, expected at least 1.")
+        least = {"clip_length": 1, "size": 1, "batch_size": 1, "num_workers": 0, "seed": 0}
+        given = (clip_length, size, batch_size, num_workers, seed)
+        for (name, minimum), value in zip(least.items(), given, strict=True):
+            if value is not None and value < minimum:
+                raise InputError(f"data.{name} is {value}, expected at least {minimum}.")
         self.root = root
         self.split = split
         self.clip_length = clip_length
@@ -200,6 +209,8 @@ class FaceMaskDataModule(LightningDataModule):
         self.seed = seed
         self.predict_dir = predict_dir
         self.datasets: dict[str, ClipDataset] = {}
+        self._sampler: EpochSampler | None = None
+        self._first_epoch = 0
 
     def setup(self, stage: str) -> None:
         """Read the split files that a stage ("fit", "validate", "test", "predict") needs."""
@@ -231,7 +242,19 @@ class FaceMaskDataModule(LightningDataModule):
             shuffle=True,
             seed=self.seed,
         )
+        sampler.trainer, sampler.first_epoch = self.trainer, self._first_epoch
+        self._sampler = sampler
         return self._loader("train", sampler)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch that a run resumed from now begins with, kept in the checkpoint."""
+        if self._sampler is None or self.trainer is None:
+            return {}
+        return {"epoch": self._sampler.epoch + int(self.trainer.is_last_batch)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the epoch to begin with from a checkpoint."""
+        self._first_epoch = state_dict.get("epoch", 0)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Validation clips, in order."""

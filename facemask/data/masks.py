@@ -81,7 +81,7 @@ def landmarks_to_mask(points: npt.ArrayLike, height: int, width: int) -> npt.NDA
         InputError: The points have another shape or are not finite, or the size is not
             positive.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> points = np.random.default_rng(0).uniform(10, 90, size=(68, 2))
         >>> landmarks_to_mask(points, height=100, width=120).shape
@@ -170,7 +170,7 @@ def mask_to_color(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     Raises:
         InputError: The mask holds something that is not a class id.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> mask_to_color(np.array([[1, 3]], dtype=np.uint8)).tolist()
         [[[255, 0, 0], [0, 255, 255]]]

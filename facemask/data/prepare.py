@@ -114,6 +114,10 @@ def prepare(
         raise InputError(f"--fraction is {fraction}, expected more than 0 and at most 1.")
     if not 1 <= jpeg_quality <= 100:
         raise InputError(f"--jpeg_quality is {jpeg_quality}, expected 1 to 100.")
+    if seed < 0:
+        raise InputError(f"--seed is {seed}, expected 0 or more.")
+    if out.resolve() == source.resolve():
+        raise InputError(f"{out}: is the source itself; choose another folder to write to.")
     excluded = read_exclusions(exclude) if exclude else {}
     videos = find_videos(source)
     unknown = set(excluded) - {video.name for video in videos}
@@ -249,7 +253,7 @@ def draw_sequences(frames: Sequence[int], fraction: float, seed: int | Sequence[
     Returns:
         The frames of the drawn sequences, ascending. Sequences with all 30 frames come first.
 
-    Example:
+    Examples:
         >>> draw_sequences(range(1, 33), fraction=0.1, seed=0) == list(range(1, 31))
         True
     """

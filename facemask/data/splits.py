@@ -25,7 +25,7 @@ def split_by_subject(subject_of: Mapping[str, str], seed: int = 0) -> dict[str, 
     Returns:
         The side ("train", "val" or "test") of each subject.
 
-    Example:
+    Examples:
         >>> sides = split_by_subject({f"{n:03d}": f"person {n}" for n in range(114)})
         >>> [list(sides.values()).count(side) for side in ("train", "val", "test")]
         [93, 9, 12]

@@ -106,7 +106,7 @@ def _resolve(root: Path, word: str, where: str, existing: dict[Path, set[str]]) 
 def parse_name(path: Path) -> tuple[str, int | None]:
     """Split `001_000007.jpg` into its video and frame number (None if it has none).
 
-    Example:
+    Examples:
         >>> parse_name(Path("images_orig/my_clip_000007.jpg"))
         ('my_clip', 7)
         >>> parse_name(Path("face.png"))
@@ -150,7 +150,7 @@ def cut_clips(frames: Iterable[Frame], clip_length: int) -> list[tuple[Frame, ..
         frames: Frames sorted by video and number.
         clip_length: Frames a clip, T.
 
-    Example:
+    Examples:
         >>> frames = [Frame("a", n, Path(), None) for n in (1, 2, 3, 5, 6)]
         >>> [[f.number for f in clip] for clip in cut_clips(frames, clip_length=2)]
         [[1, 2], [3], [5, 6]]

@@ -28,7 +28,7 @@ def cross_entropy(
     Raises:
         InputError: The shapes do not belong together or the temperature is not positive.
 
-    Example:
+    Examples:
         >>> import torch
         >>> scores = torch.zeros(2, 5, 3, 4, 4, requires_grad=True)  # two clips of five frames
         >>> loss = cross_entropy(scores, torch.ones(2, 5, 4, 4, dtype=torch.uint8))
@@ -36,8 +36,7 @@ def cross_entropy(
         >>> round(loss.item(), 4)  # log 3
         1.0986
     """
-    if temperature <= 0:
-        raise InputError(f"cross_entropy got temperature {temperature}: give more than 0.")
+    _check_temperature(temperature)
     axis = 2 if scores.ndim == 5 else 1
     if scores.ndim not in (2, 4, 5) or target.shape != (
         *scores.shape[:axis],
@@ -57,6 +56,11 @@ def cross_entropy(
     return total / (target != ignore_index).sum().clamp(min=1)
 
 
+def _check_temperature(temperature: float) -> None:
+    if not temperature > 0:  # NaN too
+        raise InputError(f"cross_entropy got temperature {temperature}: give more than 0.")
+
+
 class CrossEntropyLoss(nn.Module):
     """See `cross_entropy`."""
 
@@ -66,11 +70,19 @@ class CrossEntropyLoss(nn.Module):
         Args:
             ignore_index: Target value of the pixels that do not count.
             temperature: Divides the scores; below 1 for the ConvLSTM-FCN's bounded ones.
+
+        Raises:
+            InputError: The temperature is not positive.
         """
         super().__init__()
+        _check_temperature(temperature)
         self.ignore_index = ignore_index
         self.temperature = temperature
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """The loss of scores and class ids, see `cross_entropy`."""
         return cross_entropy(scores, target, self.ignore_index, self.temperature)
+
+    def extra_repr(self) -> str:
+        """The options, for `print(loss)`."""
+        return f"ignore_index={self.ignore_index}, temperature={self.temperature}"

@@ -23,7 +23,7 @@ class MaskIoU(Metric):
         class_names: Names of the classes by id; the first one is the background.
         ignore_index: Target id that is not counted.
 
-    Example:
+    Examples:
         >>> import torch
         >>> metric = MaskIoU(["background", "skin"])
         >>> metric.update(torch.tensor([[0, 1, 1, 1]]), torch.tensor([[0, 0, 1, 255]]))

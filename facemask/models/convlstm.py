@@ -32,7 +32,7 @@ class ConvLSTM(nn.Module):
 
     The input is convolved for all frames at once, outside the time loop.
 
-    Example:
+    Examples:
         >>> layer = ConvLSTM(8, 5, kernel_size=3)
         >>> y, state = layer(torch.rand(2, 4, 8, 6, 7))
         >>> y.shape, state[0].shape

@@ -21,7 +21,7 @@ class ConvLSTMFCN(nn.Module):
         encoder: Images to features.
         convlstm: Features to C channels, with memory.
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = ConvLSTMFCN("resnet18").eval()
         >>> scores, state = model(torch.zeros(1, 2, 3, 64, 80))

@@ -19,7 +19,7 @@ class FCN(nn.Module):
         encoder: Images to features.
         classifier: 1 × 1 convolution, features to C channels (`Conv6`).
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = FCN("resnet18").eval()
         >>> model(torch.zeros(2, 3, 64, 80)).shape

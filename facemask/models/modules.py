@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import PolynomialLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from facemask.classes import CLASS_NAMES, NUM_CLASSES
 from facemask.data.datamodule import ClipBatch
@@ -51,8 +51,13 @@ class MaskModule(LightningModule):
             optimizer: Makes the optimiser from parameter groups.
             learning_rate: Learning rate at the start; it falls linearly to 0.
             freeze_bn: Keep BatchNorm in eval mode, so that running statistics stay as they are.
+
+        Raises:
+            InputError: The learning rate is not positive.
         """
         super().__init__()
+        if not learning_rate > 0:
+            raise InputError(f"model.learning_rate is {learning_rate}, expected more than 0.")
         self.network = network
         self.loss = CrossEntropyLoss() if loss is None else loss
         self.optimizer = optimizer
@@ -158,11 +163,12 @@ class MaskModule(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401  # Lightning's union of many forms
         """The optimiser, its learning rates falling linearly to 0 over the run."""
         optimizer = self.optimizer(self.parameter_groups())
-        steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            return optimizer
-        schedule = PolynomialLR(optimizer, total_iters=int(steps), power=1.0)
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+        def remaining(step: int) -> float:
+            # not asked at step 0: it would set up the data before a resumed run knows its epoch
+            return max(0.0, 1 - step / self.trainer.estimated_stepping_batches) if step else 1.0
+
+        return [optimizer], [{"scheduler": LambdaLR(optimizer, remaining), "interval": "step"}]
 
     def train(self, mode: bool = True) -> "MaskModule":
         """Set the mode; BatchNorm stays in eval where it is frozen."""

@@ -23,7 +23,7 @@ def upsample_bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
         Maps (..., H, W), contiguous, in the dtype of `x`, but float32 for float16 and bfloat16.
         Every value is a convex combination of values of `x`, so bounds of `x` hold.
 
-    Example:
+    Examples:
         >>> upsample_bilinear(torch.tensor([[[0.0, 4.0]]]), (1, 4))
         tensor([[[0., 1., 3., 4.]]])
     """

@@ -114,6 +114,10 @@ def test_bad_options_and_data(mask_root: Path, tmp_path: Path) -> None:
         make(mask_root, batch_size=0)
     with pytest.raises(InputError, match="clip_length is -5"):
         make(mask_root, clip_length=-5)
+    with pytest.raises(InputError, match="clip_length is 0"):
+        make(mask_root, clip_length=0)
+    with pytest.raises(InputError, match="num_workers is -1, expected at least 0"):
+        make(mask_root, num_workers=-1)
     with pytest.raises(InputError, match=r"data\.root is not set"):
         FaceMaskDataModule().setup("fit")
     with pytest.raises(InputError, match="no such folder"):

@@ -261,6 +261,14 @@ def test_bad_options(vw300_root: Path, tmp_path: Path) -> None:
     for fraction in (0.0, 1.5, float("nan")):
         with pytest.raises(InputError, match="--fraction is"):
             prepare(vw300_root, tmp_path / "out", fraction=fraction)
+    with pytest.raises(InputError, match="--seed is -1"):
+        prepare(vw300_root, tmp_path / "out", seed=-1)
+    with pytest.raises(InputError, match="--workers is -2"):
+        prepare(vw300_root, tmp_path / "out", workers=-2)
+    before = snapshot(vw300_root)
+    with pytest.raises(InputError, match="is the source itself"):
+        prepare(vw300_root, vw300_root / "001" / "..")
+    assert snapshot(vw300_root) == before
     with pytest.raises(InputError, match="--jpeg_quality is 0"):
         prepare(vw300_root, tmp_path / "out", jpeg_quality=0)
     (tmp_path / "ex.txt").write_text("017 3\n")

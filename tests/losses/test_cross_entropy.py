@@ -58,3 +58,5 @@ def test_bad_input(
 ) -> None:
     with pytest.raises(InputError, match=message):
         cross_entropy(torch.zeros(scores), torch.zeros(target).long(), temperature=temperature)
+    with pytest.raises(InputError, match="temperature nan"):
+        CrossEntropyLoss(temperature=math.nan)

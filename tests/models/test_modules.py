@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
 from facemask.data import FaceMaskDataModule
@@ -195,6 +196,44 @@ def test_init_from_bad_files(mask_root: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "code": Path("x")}, tmp_path / "code.ckpt")
     with pytest.raises(InputError, match="could run code"):
         fit(tmp_path / "code.ckpt")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_resumed_run_goes_on_with_the_next_epochs_data(
+    workers: int, mask_root: Path, tmp_path: Path
+) -> None:
+    def fit(epochs: int, checkpoint: Path | None) -> tuple[list[list[str]], Trainer]:
+        seen: list[list[str]] = []
+
+        class Recorder(Callback):
+            def on_train_batch_start(
+                self, _trainer: Trainer, _module: LightningModule, batch: ClipBatch, _index: int
+            ) -> None:
+                seen.append([clip[0] for clip in batch["names"]])
+
+        clips = FaceMaskDataModule(
+            str(mask_root), clip_length=None, size=32, batch_size=9, num_workers=workers
+        )
+        saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+        run = trainer(
+            tmp_path,
+            max_epochs=epochs,
+            limit_val_batches=0,
+            enable_checkpointing=True,
+            callbacks=[Recorder(), saver],
+        )
+        run.fit(FCNModule(BACKBONE), clips, ckpt_path=checkpoint, weights_only=True)
+        return seen, run
+
+    whole, _ = fit(2, None)
+    _, first = fit(1, None)
+    first.save_checkpoint(tmp_path / "first.ckpt")
+    half = len(whole) // 2
+    assert whole[:half] != whole[half:]
+    for name in ("first", "epoch=0"):
+        resumed, run = fit(2, tmp_path / f"{name}.ckpt")
+        assert resumed == whole[half:]
+        assert run.optimizers[0].param_groups[0]["lr"] == 0  # the end of the linear decay
 
 
 def test_checkpoint_round_trip(fcn_checkpoint: Path) -> None:

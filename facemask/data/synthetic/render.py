@@ -166,7 +166,7 @@ def render_video(
     Raises:
         InputError: An option is out of range.
 
-    Example:
+    Examples:
         >>> frame, points = next(render_video(seed=0, index=0, width=128, height=96))
         >>> frame.shape, points.shape
         ((96, 128, 3), (68, 2))

@@ -68,7 +68,7 @@ def synthesize(
         InputError: An option is out of range, the folder cannot be written, or it holds videos
             made with other settings.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     synthesize(Path(folder), videos=1, seconds=0.1, width=128, height=96, workers=1)
