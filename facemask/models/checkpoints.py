@@ -40,8 +40,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     except Exception as error:  # a file that is no checkpoint fails in any of a dozen ways
         raise InputError(
-            f"{path}: cannot be read as a checkpoint ({type(error).__name__}); "
-            "give a file that torch.save or safetensors wrote."
+            f"{path}: is no checkpoint, or a damaged one; give a file that torch.save or "
+            "safetensors wrote."
         ) from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}, expected a state_dict.")
