@@ -12,8 +12,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from facemask.data.masks import mask_to_color
-from facemask.errors import InputError
-from facemask.files import write_image
+from facemask.files import make_folder, write_image
 
 
 class LabelWriter(BasePredictionWriter):
@@ -36,10 +35,7 @@ class LabelWriter(BasePredictionWriter):
         Raises:
             InputError: It cannot be made.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.folder}: cannot write there: {error.strerror}.") from error
+        make_folder(self.folder)
 
     def write_on_batch_end(
         self,

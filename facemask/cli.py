@@ -80,7 +80,3 @@ def _run_verb(verb: str, arguments: Sequence[str]) -> None:
     options = verb_parser(verb).parse_args(list(arguments))
     options.pop("config", None)
     VERBS[verb]()(**options.as_dict())
-
-
-if __name__ == "__main__":
-    main()

@@ -11,6 +11,18 @@ import numpy.typing as npt
 from facemask.errors import InputError
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder to write to, and those above it, unless it is there.
+
+    Raises:
+        InputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write there: {error.strerror}.") from error
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` under a temporary name beside `path`, then rename it into place.
 

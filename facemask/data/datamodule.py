@@ -219,6 +219,7 @@ class FaceMaskDataModule(LightningDataModule):
             self.datasets["predict"] = ClipDataset(frames, self.clip_length, self.size)
             return
         if stage == "fit":
+            self._first_epoch = 0  # a resumed run's checkpoint is read after this
             self.datasets["train"] = ClipDataset(
                 self._read("train"), self.clip_length, self.size, self.augmentation, self.seed
             )

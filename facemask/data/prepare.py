@@ -26,7 +26,7 @@ from facemask.data.vw300 import (
 )
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, sequence_id, split_file
 from facemask.errors import InputError
-from facemask.files import write_atomic, write_image
+from facemask.files import make_folder, write_atomic, write_image
 from facemask.parallel import run_jobs
 
 _FORMAT: Final = 1
@@ -143,10 +143,7 @@ def prepare(
         for video in videos
     ]
     for folder in (IMAGES, LABELS, ".prepare"):
-        try:
-            (out / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{out}: cannot write there: {error.strerror}.") from error
+        make_folder(out / folder)
     done = [finished_video(job, out) for job in jobs]
     results = run_jobs(
         functools.partial(prepare_video, out=out),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
+from facemask.files import read_image
 
 VIDEO_SUFFIXES: Final = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v")
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp")
@@ -121,10 +122,7 @@ def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.ND
         InputError: The file cannot be opened or holds no frame.
     """
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise InputError(f"{path}: not a readable image.")
-        yield 1, cast("npt.NDArray[np.uint8]", image)
+        yield 1, read_image(path)
         return
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:

@@ -1,9 +1,11 @@
 """The 300VW-Mask layout: what `facemask prepare` writes and training reads.
 
+```
 images_orig/001_000001.jpg     face crop of frame 1 (frames count from 1) of video 001
 labels_orig/001_000001.png     its mask, same size
 data_splits/split_1/{train,val,test}_per10.txt
-lines "/images_orig/001_000001.jpg /labels_orig/001_000001.png"
+                               lines "/images_orig/001_000001.jpg /labels_orig/001_000001.png"
+```
 """
 
 import posixpath

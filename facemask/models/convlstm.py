@@ -108,25 +108,25 @@ class ConvLSTM(nn.Module):
                 nn.init.zeros_(weight)
 
     @torch.no_grad()
-    def start_from_convolution(self, weight: Tensor, bias: Tensor, scale: float) -> None:
+    def start_from_convolution(self, convolution: nn.Conv2d, scale: float) -> None:
         """Make the layer begin as a 1 × 1 convolution under a tanh, in place.
 
-        The cell's input becomes tanh(scale · (weight * x + bias)); input and output gates are
+        The cell's input becomes tanh(scale · convolution(x)); input and output gates are
         open, and no gate sees anything yet. From a zero state, the largest channel of the first
         output is then that of the convolution; later outputs are a decaying sum over the frames.
         A bounded layer started at random can lose rare classes at once: their channels saturate
         at -1, where no gradient brings them back.
 
         Args:
-            weight: (out, in, 1, 1).
-            bias: (out,).
+            convolution: From in_channels to out_channels, kernel 1.
             scale: Keeps tanh from saturating; about the inverse of the largest scores.
         """
         n, centre = self.out_channels, self.kernel_size // 2
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
-        self.weight_input[2 * n : 3 * n, :, centre, centre] = scale * weight[:, :, 0, 0]
-        self.bias[2 * n : 3 * n] = scale * bias
+        self.weight_input[2 * n : 3 * n, :, centre, centre] = scale * convolution.weight[:, :, 0, 0]
+        if convolution.bias is not None:
+            self.bias[2 * n : 3 * n] = scale * convolution.bias
         self.bias[n : 2 * n] = 1  # the forget gate, as in reset_parameters
         self.bias[:n] = self.bias[3 * n :] = 2  # input and output gates: sigmoid(2) = 0.88
 

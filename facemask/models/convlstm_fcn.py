@@ -101,11 +101,7 @@ class ConvLSTMFCN(nn.Module):
         model.train(fcn.training).to(fcn.classifier.weight)
         model.encoder = copy.deepcopy(fcn.encoder)
         if classifier_scale is not None:
-            classifier = fcn.classifier
-            assert classifier.bias is not None  # FCN builds it with one
-            model.convlstm.start_from_convolution(
-                classifier.weight, classifier.bias, classifier_scale
-            )
+            model.convlstm.start_from_convolution(fcn.classifier, classifier_scale)
         return model
 
     @property

@@ -359,22 +359,18 @@ class ConvLSTMFCNModule(MaskModule):
         checkpoint = read_checkpoint(path)
         expected = super().describe_network() | {"network": FCN.__name__}
         check_description(checkpoint.get("facemask"), expected, str(path))
-        network, layer = self.network, self.network.convlstm
-        fcn = FCN(network.encoder.name, network.num_classes, output_stride=network.encoder.stride)
-        prefix = "network."
-        weights = {
-            key.removeprefix(prefix): value
-            for key, value in checkpoint["state_dict"].items()
-            if key.startswith(prefix)
-        }
-        load_weights(fcn, weights, path)
-        start = ConvLSTMFCN.from_fcn(
-            fcn,
-            layer.kernel_size,
-            layer.weight_ci is not None,
-            classifier_scale=self.classifier_scale,
-        )
-        network.load_state_dict(start.state_dict())
+        encoder = self.network.encoder
+        classifier = nn.Conv2d(encoder.channels, self.network.num_classes, kernel_size=1)
+        for name, module in (("encoder", encoder), ("classifier", classifier)):
+            prefix = f"network.{name}."
+            weights = {
+                key.removeprefix(prefix): value
+                for key, value in checkpoint["state_dict"].items()
+                if key.startswith(prefix)
+            }
+            load_weights(module, weights, path)
+        if self.classifier_scale is not None:
+            self.network.convlstm.start_from_convolution(classifier, self.classifier_scale)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The ConvLSTM's parameters, and all others at γ times its learning rate."""

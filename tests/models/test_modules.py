@@ -202,6 +202,10 @@ def test_init_from_bad_files(mask_root: Path, tmp_path: Path) -> None:
 def test_a_resumed_run_goes_on_with_the_next_epochs_data(
     workers: int, mask_root: Path, tmp_path: Path
 ) -> None:
+    clips = FaceMaskDataModule(
+        str(mask_root), clip_length=None, size=32, batch_size=9, num_workers=workers
+    )
+
     def fit(epochs: int, checkpoint: Path | None) -> tuple[list[list[str]], Trainer]:
         seen: list[list[str]] = []
 
@@ -211,9 +215,6 @@ def test_a_resumed_run_goes_on_with_the_next_epochs_data(
             ) -> None:
                 seen.append([clip[0] for clip in batch["names"]])
 
-        clips = FaceMaskDataModule(
-            str(mask_root), clip_length=None, size=32, batch_size=9, num_workers=workers
-        )
         saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
         run = trainer(
             tmp_path,
@@ -234,6 +235,8 @@ def test_a_resumed_run_goes_on_with_the_next_epochs_data(
         resumed, run = fit(2, tmp_path / f"{name}.ckpt")
         assert resumed == whole[half:]
         assert run.optimizers[0].param_groups[0]["lr"] == 0  # the end of the linear decay
+    again, _ = fit(2, None)  # a new run with the same data module begins at the beginning
+    assert again == whole
 
 
 def test_checkpoint_round_trip(fcn_checkpoint: Path) -> None:
