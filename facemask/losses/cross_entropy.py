@@ -1,10 +1,12 @@
 """Cross-entropy over single frames or clips, for free or bounded scores."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask.classes import IGNORE
 from facemask.errors import InputError
+from facemask.losses._inputs import check_positive, check_shapes
 
 
 def cross_entropy(
@@ -16,6 +18,9 @@ def cross_entropy(
     classes at most e² / (e² + 4) and the loss cannot fall below about 0.43. A temperature below
     1 widens that range; 1 is the literal reading of the paper.
 
+    Under `torch.distributed` each rank takes the mean over its own pixels, as torch's does: the
+    ranks' mean is that of the joined batch only if they ignore equally many pixels.
+
     Args:
         scores: Floating point (N, C, H, W), (B, T, C, H, W) or (N, C).
         target: Class ids, any integer dtype, the same shape without the class axis.
@@ -23,10 +28,11 @@ def cross_entropy(
         temperature: Divides the scores.
 
     Returns:
-        A scalar; 0 where no pixel counts.
+        A scalar, at least float32; 0 where no pixel counts.
 
     Raises:
-        InputError: The shapes do not belong together or the temperature is not positive.
+        InputError: Shapes or types that do not belong together, a temperature that is not
+            positive or (on the CPU) a class id out of range.
 
     Examples:
         >>> import torch
@@ -36,29 +42,23 @@ def cross_entropy(
         >>> round(loss.item(), 4)  # log 3
         1.0986
     """
-    _check_temperature(temperature)
-    axis = 2 if scores.ndim == 5 else 1
-    if scores.ndim not in (2, 4, 5) or target.shape != (
-        *scores.shape[:axis],
-        *scores.shape[axis + 1 :],
-    ):
-        raise InputError(
-            f"cross_entropy got scores of shape {tuple(scores.shape)} and a target of shape "
-            f"{tuple(target.shape)}: give (N, C, H, W), (B, T, C, H, W) or (N, C) and the same "
-            "without C."
-        )
+    check_positive("cross_entropy", "temperature", temperature)
+    check_shapes("cross_entropy", scores, target)
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()  # a sum over a million pixels
     if scores.ndim == 5:
         scores, target = scores.flatten(0, 1), target.flatten(0, 1)
     target = target.long()
-    total = F.cross_entropy(
-        scores / temperature, target, ignore_index=ignore_index, reduction="sum"
-    )
+    try:
+        total = F.cross_entropy(
+            scores / temperature, target, ignore_index=ignore_index, reduction="sum"
+        )
+    except IndexError as error:
+        raise InputError(
+            f"cross_entropy got scores of {scores.shape[1]} classes and a class id beyond them "
+            f"({error}): give 0 to {scores.shape[1] - 1}, or {ignore_index} for pixels to ignore."
+        ) from error
     return total / (target != ignore_index).sum().clamp(min=1)
-
-
-def _check_temperature(temperature: float) -> None:
-    if not temperature > 0:  # NaN too
-        raise InputError(f"cross_entropy got temperature {temperature}: give more than 0.")
 
 
 class CrossEntropyLoss(nn.Module):
@@ -75,7 +75,7 @@ class CrossEntropyLoss(nn.Module):
             InputError: The temperature is not positive.
         """
         super().__init__()
-        _check_temperature(temperature)
+        check_positive("cross_entropy", "temperature", temperature)
         self.ignore_index = ignore_index
         self.temperature = temperature
 
