@@ -14,7 +14,7 @@ from facemask.cli import VERBS, first_line, verb_parser
 from facemask.data.datamodule import FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.models.checkpoints import read_checkpoint
-from facemask.models.modules import MaskModule
+from facemask.models.mask_module import MaskModule
 
 
 class TrainerCLI(LightningCLI):

@@ -245,3 +245,40 @@ def test_optimiser_loss_and_transforms_by_class_path(mask_root: Path, tmp_path: 
     state = torch.load(checkpoint, weights_only=True)["optimizer_states"][0]
     assert state["param_groups"][0]["alpha"] == 0.9
     assert [group["initial_lr"] for group in state["param_groups"]] == pytest.approx([1e-3, 5e-5])
+
+
+def test_composite_loss_in_yaml(mask_root: Path, tmp_path: Path) -> None:
+    config = {
+        "model": {
+            "class_path": "facemask.models.modules.ConvLSTMFCNModule",
+            "init_args": {
+                "loss": {
+                    "class_path": "facemask.losses.CompositeLoss",
+                    "init_args": {
+                        "terms": {
+                            "ce": {"class_path": "facemask.losses.CrossEntropyLoss",
+                                   "init_args": {"temperature": 0.1}},
+                            "seg": {"class_path": "facemask.losses.SegmentationLoss",
+                                    "init_args": {"form": "hinge", "margin": 1.0}},
+                        },
+                        "weights": {"ce": 0.5},
+                    },
+                },
+            },
+        },
+        "data": {"class_path": "facemask.data.FaceMaskDataModule"},
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    main(["fit", "-c", "own.yaml", *SMALL, f"--data.root={mask_root}", "--trainer.max_epochs=1",
+          "--trainer.logger=CSVLogger", f"--trainer.logger.save_dir={tmp_path}",
+          "--trainer.limit_val_batches=1"])  # fmt: skip
+    (metrics,) = tmp_path.rglob("metrics.csv")
+    header = metrics.read_text().splitlines()[0]
+    assert "train/loss_ce_epoch" in header
+    assert "val/loss_seg" in header
+
+
+def test_wrong_options_of_a_loss(mask_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit = ["fit", "-c", str(CONFIGS / "convlstm_fcn.yaml"), *SMALL, f"--data.root={mask_root}"]
+    line = error_of([*fit, "--model.loss.init_args.margin=-1"], capsys)
+    assert "margin -1" in line

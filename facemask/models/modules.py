@@ -1,232 +1,22 @@
-"""LightningModules: how the networks are trained and scored (section 4.2)."""
+"""LightningModules: how the FCN and the ConvLSTM-FCN are trained (section 4.2)."""
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from pytorch_lightning import LightningModule
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import nn
 
-from facemask.classes import CLASS_NAMES, NUM_CLASSES
-from facemask.data.datamodule import ClipBatch
+from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
-from facemask.losses import CrossEntropyLoss
-from facemask.metrics import MaskIoU
+from facemask.losses import SegmentationLoss
 from facemask.models.backbone import Encoder
 from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
+from facemask.models.mask_module import MaskModule, OptimizerFactory, check_description
 
-OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
-
-
-class MaskModule(LightningModule):
-    """Trains and scores a network that gives one score a class and pixel.
-
-    Images come as uint8 and are normalised here, on the device, with the encoder's own mean and
-    standard deviation. Training is scored at the network's size, validation and test at each
-    frame's original size: the scores are resized there before the arg-max (section 4.2).
-
-    Logged: `<stage>/loss`, `<stage>/miou` and `<stage>/iou_<class>` for train, val and test.
-    """
-
-    def __init__(
-        self,
-        network: FCN | ConvLSTMFCN,
-        loss: nn.Module | None,
-        optimizer: OptimizerFactory,
-        learning_rate: float,
-        freeze_bn: bool,
-    ) -> None:
-        """Keep the parts; subclasses say which network.
-
-        Args:
-            network: Images to scores.
-            loss: Called with scores (N, C, H, W) and class ids (N, H, W), int64, where 255 is to
-                be ignored. None is cross-entropy.
-            optimizer: Makes the optimiser from parameter groups.
-            learning_rate: Learning rate at the start; it falls linearly to 0.
-            freeze_bn: Keep BatchNorm in eval mode, so that running statistics stay as they are.
-
-        Raises:
-            InputError: The learning rate is not positive.
-        """
-        super().__init__()
-        if not learning_rate > 0:
-            raise InputError(f"model.learning_rate is {learning_rate}, expected more than 0.")
-        self.network = network
-        self.loss = CrossEntropyLoss() if loss is None else loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.freeze_bn = freeze_bn
-        names: tuple[str, ...] = CLASS_NAMES
-        if network.num_classes != NUM_CLASSES:
-            names = ("background", *(f"class_{i}" for i in range(1, network.num_classes)))
-        self.train_iou = MaskIoU(names)
-        self.val_iou = MaskIoU(names)
-        self.test_iou = MaskIoU(names)
-        self._restored = False
-        self.train()  # Lightning leaves each layer's mode as it finds it
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Score uint8 images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
-        pixels = (images.float() / 255 - self.network.mean) / self.network.std
-        scores = self.network(pixels)
-        return cast("Tensor", scores[0] if isinstance(scores, tuple) else scores)
-
-    def _score(self, batch: ClipBatch, stage: str) -> tuple[Tensor, Tensor]:
-        """Scores (B, [T,] C, S, S) of a batch and their loss, which is logged."""
-        scores = self(batch["images"])
-        # every loss sees single frames: (N, C, S, S) and (N, S, S)
-        loss: Tensor = self.loss(scores.flatten(0, -4), batch["masks"].flatten(0, -3).long())
-        self.log(
-            f"{stage}/loss",
-            loss.detach(),
-            prog_bar=True,
-            on_step=stage == "train",
-            on_epoch=True,
-            batch_size=len(batch["images"]),
-        )
-        return scores, loss
-
-    def _log_iou(self, metric: MaskIoU, stage: str) -> None:
-        # computed here, not by Lightning: a dict of values from one metric
-        values = metric.compute()
-        metric.reset()
-        self.log_dict(
-            {f"{stage}/{name}": value for name, value in values.items() if name != "miou"},
-        )
-        self.log(f"{stage}/miou", values["miou"], prog_bar=True)
-
-    def training_step(self, batch: ClipBatch, _batch_index: int) -> Tensor:
-        """Loss of one batch."""
-        scores, loss = self._score(batch, "train")
-        self.train_iou.update(scores.detach().argmax(dim=-3), batch["masks"])
-        return loss
-
-    def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
-        """Count one batch at original size."""
-        self._evaluate(batch, self.val_iou, "val")
-
-    def test_step(self, batch: ClipBatch, _batch_index: int) -> None:  # noqa: PT019
-        """Count one batch at original size."""
-        self._evaluate(batch, self.test_iou, "test")
-
-    def _evaluate(self, batch: ClipBatch, metric: MaskIoU, stage: str) -> None:
-        scores, _ = self._score(batch, stage)
-        for labels, masks in zip(
-            self._original_labels(scores, batch), batch["original_masks"], strict=True
-        ):
-            for label, mask in zip(labels, masks, strict=True):
-                metric.update(label, mask)
-
-    def _original_labels(self, scores: Tensor, batch: ClipBatch) -> list[list[Tensor]]:
-        """Label images uint8 (H, W) of every real frame of every clip, at its original size."""
-        clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
-        return [
-            [
-                F.interpolate(frame[None].float(), size, mode="bilinear")[0].argmax(dim=0).byte()
-                for frame, size in zip(clip, sizes, strict=False)  # padding comes last
-            ]
-            for clip, sizes in zip(clips, batch["original_sizes"], strict=True)
-        ]
-
-    def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
-        """Label image, uint8 (H, W) at original size, of each frame by its name."""
-        labels = self._original_labels(self(batch["images"]), batch)
-        return {
-            name: label
-            for clip_names, clip_labels in zip(batch["names"], labels, strict=True)
-            for name, label in zip(clip_names, clip_labels, strict=True)
-        }
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's IoU."""
-        self._log_iou(self.train_iou, "train")
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the epoch's IoU."""
-        self._log_iou(self.val_iou, "val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test IoU."""
-        self._log_iou(self.test_iou, "test")
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Trainable parameters with their learning rates."""
-        return [{"params": list(self.network.parameters()), "lr": self.learning_rate}]
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401  # Lightning's union of many forms
-        """The optimiser, its learning rates falling linearly to 0 over the run."""
-        optimizer = self.optimizer(self.parameter_groups())
-
-        def remaining(step: int) -> float:
-            # not asked at step 0: it would set up the data before a resumed run knows its epoch
-            return max(0.0, 1 - step / self.trainer.estimated_stepping_batches) if step else 1.0
-
-        return [optimizer], [{"scheduler": LambdaLR(optimizer, remaining), "interval": "step"}]
-
-    def train(self, mode: bool = True) -> "MaskModule":
-        """Set the mode; BatchNorm stays in eval where it is frozen."""
-        super().train(mode)
-        if mode and self.freeze_bn:
-            for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
-
-    def describe_network(self) -> dict[str, Any]:
-        """What a checkpoint must share with this module for its weights to fit."""
-        return {
-            "network": type(self.network).__name__,
-            "backbone": self.network.encoder.name,
-            "output_stride": self.network.encoder.stride,
-            "num_classes": self.network.num_classes,
-        }
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write the description of the network beside its weights."""
-        checkpoint["facemask"] = self.describe_network()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of another network.
-
-        Raises:
-            InputError: The checkpoint's network, backbone or class count is another.
-        """
-        check_description(checkpoint.get("facemask"), self.describe_network(), "the checkpoint")
-        self._restored = True
-
-    def on_fit_start(self) -> None:
-        """Load the weights to start from, unless a checkpoint brought all weights."""
-        if not self._restored:
-            self.load_initial_weights()
-
-    def load_initial_weights(self) -> None:
-        """Load what training starts from; nothing here."""
-
-
-def check_description(found: object, expected: dict[str, Any], source: str) -> None:
-    """Compare the network that a checkpoint holds with the one that is being built.
-
-    Raises:
-        InputError: They differ; the message says in what.
-    """
-    if not isinstance(found, dict):
-        raise InputError(f"{source} was not written by facemask: it does not say what it holds.")
-    different = [key for key, value in expected.items() if found.get(key) != value]
-    if different:
-        different = [key for key in different if key in found] or different
-        given = ", ".join(f"{key} {found.get(key)!r}" for key in different)
-        wanted = ", ".join(f"{key} {expected[key]!r}" for key in different)
-        raise InputError(
-            f"{source} holds {given}, but the model has {wanted}: give the checkpoint's own "
-            "configuration or another checkpoint."
-        )
+__all__ = ["ConvLSTMFCNModule", "FCNModule"]
 
 
 class FCNModule(MaskModule):
@@ -268,6 +58,11 @@ class FCNModule(MaskModule):
         )
         self.save_hyperparameters(ignore=["loss", "optimizer"])
         self.pretrained = pretrained
+        if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
+            rank_zero_warn(
+                "The FCN's scores are free and SegmentationLoss(form='linear') is unbounded below "
+                "on them: give it activation='tanh', or form='hinge'."
+            )
 
     def load_initial_weights(self) -> None:
         """Load the pretrained encoder."""

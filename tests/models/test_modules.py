@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from facemask.data import FaceMaskDataModule
 from facemask.data.datamodule import ClipBatch
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
+from facemask.losses import CompositeLoss, CrossEntropyLoss, IoULoss, SegmentationLoss
 from facemask.models import ConvLSTMFCN
-from facemask.models.modules import ConvLSTMFCNModule, FCNModule, MaskModule
+from facemask.models.mask_module import MaskModule
+from facemask.models.modules import ConvLSTMFCNModule, FCNModule
 
 BACKBONE = "mobilenetv3_small_050"
 
@@ -288,3 +291,26 @@ def test_a_step_on_bf16_autocast(mask_root: Path) -> None:
         scores = ConvLSTMFCNModule(BACKBONE)(batch["images"])
     assert scores.isfinite().all()
     assert scores.abs().max() < 1
+
+
+def test_terms_of_a_composite_loss_are_logged(mask_root: Path, tmp_path: Path) -> None:
+    loss = CompositeLoss(
+        {"ce": CrossEntropyLoss(), "iou": IoULoss(), "seg": SegmentationLoss()}, {"ce": 0.25}
+    )
+    run = trainer(tmp_path, limit_train_batches=2, limit_val_batches=2)
+    run.fit(ConvLSTMFCNModule(BACKBONE, loss=loss), data(mask_root))
+    logged = run.callback_metrics
+    for stage in ("train", "val"):
+        terms = [logged[f"{stage}/loss_{name}"] for name in ("ce", "iou", "seg")]
+        expected = 0.25 * terms[0] + terms[1] + terms[2]
+        torch.testing.assert_close(logged[f"{stage}/loss"], expected)
+
+
+def test_a_loss_that_free_scores_make_unbounded_is_told_of() -> None:
+    with pytest.warns(UserWarning, match="unbounded below"):
+        FCNModule(BACKBONE, loss=SegmentationLoss())
+    for loss in (SegmentationLoss(activation="tanh"), SegmentationLoss("hinge", 1.0)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            FCNModule(BACKBONE, loss=loss)
+            ConvLSTMFCNModule(BACKBONE, loss=SegmentationLoss())
