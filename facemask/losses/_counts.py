@@ -11,25 +11,6 @@ from facemask.losses._inputs import Pixels
 Counts: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
-def first_argmax(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum over the class axis and the first class that has it, any integer dtype.
-
-    Returns:
-        Both (N, 1, H, W).
-    """
-    classes = scores.shape[1]
-    if scores.device.type != "cpu" or torch.compiler.is_compiling() or classes > 128:
-        best, index = scores.max(dim=1, keepdim=True)
-        return best, index
-    # faster on a CPU: count the classes before the first one that reaches the maximum
-    best = scores.amax(dim=1, keepdim=True)
-    below = torch.ones_like(best, dtype=torch.bool)
-    index = torch.zeros_like(best, dtype=torch.uint8)
-    for plane in scores[:, :-1].unbind(dim=1):
-        index += below.logical_and_(plane.unsqueeze(1) != best)
-    return best, index
-
-
 def compact(ids: Tensor, classes: int) -> Tensor:
     """Class ids in the smallest type that also counts pairs of them: bytes are faster."""
     return ids.to(torch.uint8 if classes**2 < 255 else torch.int64)

@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from facemask.argmax import first_argmax
 from facemask.classes import IGNORE
 from facemask.errors import InputError
-from facemask.losses._counts import compact, first_argmax, hard_counts, soft_counts, sum_over_ranks
+from facemask.losses._counts import compact, hard_counts, soft_counts, sum_over_ranks
 from facemask.losses._gradient import linear_in
 from facemask.losses._inputs import Activation, Pixels, activate, check_choice, to_pixels
 

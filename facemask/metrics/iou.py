@@ -1,6 +1,7 @@
 """Mask IoU: one confusion matrix over all frames (Eq. 2)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -8,6 +9,11 @@ from torchmetrics import Metric
 
 from facemask.classes import CLASS_NAMES, IGNORE
 from facemask.errors import InputError
+from facemask.metrics.confusion import class_iou, confusion_matrix, labels_at_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class MaskIoU(Metric):
@@ -15,22 +21,35 @@ class MaskIoU(Metric):
 
     mIoU is the mean over the foreground classes; the background's IoU is reported and left out of
     the mean (section 4.2). A class that neither occurs nor is predicted has no IoU: it is NaN and
-    left out of the mean too.
+    left out of the mean too. So does a class whose id is the `ignore_index`.
 
-    Feed it masks at the frames' original sizes: the sizes may differ from call to call.
+    Feed it masks at the frames' original sizes, or scores at any size together with targets at
+    the original sizes; the sizes may differ from call to call and from frame to frame.
 
     Args:
-        class_names: Names of the classes by id; the first one is the background.
-        ignore_index: Target id that is not counted.
+        class_names: Names of the classes by id, all different; the first one is the background.
+        ignore_index: Target value of the pixels that are not counted, any integer.
+
+    Raises:
+        InputError: There are fewer than two names, or one occurs twice.
 
     Examples:
         >>> import torch
         >>> metric = MaskIoU(["background", "skin"])
         >>> metric.update(torch.tensor([[0, 1, 1, 1]]), torch.tensor([[0, 0, 1, 255]]))
         >>> {name: round(float(value), 3) for name, value in metric.compute().items()}
-        {'miou': 0.5, 'iou_background': 0.5, 'iou_skin': 0.5}
+        {'miou': 0.5, 'pixel_accuracy': 0.667, 'iou_background': 0.5, 'iou_skin': 0.5}
+
+        Scores at the network's size, each frame's mask at its own:
+
+        >>> masks = [torch.ones(64, 60, dtype=torch.uint8), torch.ones(66, 61, dtype=torch.uint8)]
+        >>> metric.update(torch.rand(2, 2, 20, 20), masks)
+        >>> int(metric.confusion.sum())  # with 3 pixels from the first call
+        7869
     """
 
+    is_differentiable = False
+    higher_is_better = True
     full_state_update = False
     confusion: Tensor
 
@@ -39,57 +58,135 @@ class MaskIoU(Metric):
     ) -> None:
         """See the class."""
         super().__init__()
-        if len(class_names) < 2:
-            raise InputError(f"MaskIoU got classes {list(class_names)}: give at least two.")
-        self.class_names = tuple(class_names)
+        self.class_names = check_class_names(class_names, type(self).__name__)
         self.ignore_index = ignore_index
         size = len(self.class_names)
         self.add_state(
             "confusion", torch.zeros(size, size, dtype=torch.int64), dist_reduce_fx="sum"
         )
 
-    def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Count one or more masks.
+    def update(self, prediction: Tensor, target: Tensor | Sequence[Tensor]) -> None:
+        """Count one or more frames.
+
+        Scores are resized to the target's size before the arg-max, frame by frame (section 4.2;
+        see `labels_at_size`). A call that raises counts nothing.
 
         Args:
-            prediction: Predicted class ids, any integer dtype, any shape.
-            target: True class ids or `ignore_index`, the same shape.
+            prediction: Class ids, any integer dtype, any shape; or scores of the C classes,
+                floating point, (C, h, w), (N, C, h, w) or (B, T, C, h, w).
+            target: True class ids or `ignore_index`, any integer dtype. For ids: the same shape.
+                For scores: (H, W), (N, H, W) or (B, T, H, W); or for (N, C, h, w) a list of N
+                targets, each of its own (H, W).
 
         Raises:
-            InputError: The shapes differ, a tensor does not hold integers, or an id is out of
-                range.
+            InputError: An argument is no tensor, the shapes do not belong together, the scores
+                have another number of classes, or an id is out of range.
         """
-        if prediction.shape != target.shape:
+        if isinstance(prediction, Tensor) and prediction.is_floating_point():
+            counts = self._count_scores(prediction, target)
+        elif isinstance(target, Tensor):
+            counts = self._count(prediction, target)
+        else:
             raise InputError(
-                f"MaskIoU got a prediction of shape {tuple(prediction.shape)} and a target of "
-                f"shape {tuple(target.shape)}: give class ids of one shape."
+                f"MaskIoU got a {type(target).__name__} as target of class ids: give a tensor, "
+                "such as torch.from_numpy(array); a list goes with scores (N, C, h, w) only."
             )
-        if prediction.is_floating_point() or target.is_floating_point():
-            raise InputError("MaskIoU got scores: give class ids, such as scores.argmax(dim=1).")
+        self.confusion += counts.to(self.confusion.device)
+
+    def _count(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return confusion_matrix(prediction, target, len(self.class_names), self.ignore_index)
+
+    def _count_scores(self, scores: Tensor, target: Tensor | Sequence[Tensor]) -> Tensor:
+        frames, targets = self._split(scores, target)
+        total = torch.zeros_like(self.confusion)
+        for frame, mask in zip(frames, targets, strict=True):
+            if not isinstance(mask, Tensor):
+                raise InputError(
+                    f"MaskIoU got a list of {type(mask).__name__} as target: give tensors, such "
+                    "as torch.from_numpy(array)."
+                )
+            if mask.ndim != 2:
+                raise InputError(
+                    f"MaskIoU got a target of shape {tuple(mask.shape)} in a list: give (H, W)."
+                )
+            if mask.numel():
+                labels = labels_at_size(frame, mask.shape[0], mask.shape[1])
+                total += self._count(labels, mask).to(total.device)
+        return total
+
+    def _split(
+        self, scores: Tensor, target: Tensor | Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor | Sequence[Tensor]]:
+        """Scores (N, C, h, w) and N targets (H, W)."""
+        if isinstance(target, Tensor):
+            expected = (*scores.shape[:-3], *target.shape[-2:])
+            fits = 3 <= scores.ndim <= 5 and target.ndim >= 2 and target.shape == expected
+            found = f"a target of shape {tuple(target.shape)}"
+        elif isinstance(target, (list, tuple)):
+            fits = scores.ndim == 4 and len(scores) == len(target)
+            found = f"a list of {len(target)} targets"
+        else:
+            raise InputError(
+                f"MaskIoU got a {type(target).__name__} as target: give a tensor, such as "
+                "torch.from_numpy(array), or a list of tensors."
+            )
+        if not fits:
+            raise InputError(
+                f"MaskIoU got scores of shape {tuple(scores.shape)} and {found}: give scores "
+                "(C, h, w), (N, C, h, w) or (B, T, C, h, w) and the target without C, or scores "
+                "(N, C, h, w) and a list of N targets."
+            )
         size = len(self.class_names)
-        counted = target != self.ignore_index
-        truth, guess = target[counted].long(), prediction[counted].long()
-        if truth.numel() == 0:
-            return
-        low = int(torch.minimum(truth.min(), guess.min()))
-        high = int(torch.maximum(truth.max(), guess.max()))
-        if low < 0 or high >= size:
+        if scores.shape[-3] != size or 0 in scores.shape[-2:]:
             raise InputError(
-                f"MaskIoU got class id {low if low < 0 else high}: give 0 to {size - 1}, or "
-                f"{self.ignore_index} in the target for pixels to ignore."
+                f"MaskIoU got scores of shape {tuple(scores.shape)}: give {size} classes "
+                "(axis -3), as many as there are class names, and at least one pixel."
             )
-        counts = torch.bincount(truth * size + guess, minlength=size * size)
-        self.confusion += counts.view(size, size)
+        if isinstance(target, Tensor):
+            return scores.reshape(-1, *scores.shape[-3:]), target.reshape(-1, *target.shape[-2:])
+        return scores, target
 
     def compute(self) -> dict[str, Tensor]:
         """Compute from everything counted.
 
         Returns:
-            `miou` and, for every class, `iou_<name>`; scalars in [0, 1] or NaN.
+            `miou`, `pixel_accuracy` (the share of all counted pixels, background included, whose
+            class is right) and, for every class, `iou_<name>`; float32 scalars in [0, 1] or NaN.
         """
-        intersection = self.confusion.diagonal().double()
-        union = self.confusion.sum(dim=0) + self.confusion.sum(dim=1) - intersection
-        iou = (intersection / union).float()  # 0 / 0 is NaN
-        values = {"miou": iou[1:].nanmean()}
+        confusion = self.confusion.cpu()  # float64, which some devices lack
+        iou = class_iou(confusion, self.ignore_index)
+        accuracy = confusion.diagonal().sum().double() / confusion.sum()
+        values = {"miou": iou[1:].nanmean(), "pixel_accuracy": accuracy}
         values |= {f"iou_{name}": iou[i] for i, name in enumerate(self.class_names)}
-        return values
+        return {name: value.float().to(self.confusion.device) for name, value in values.items()}
+
+    def plot(self, ax: "Axes | None" = None) -> "tuple[Figure, Axes]":
+        """Draw the classes' IoUs as bars and the mIoU as a line; needs matplotlib.
+
+        Args:
+            ax: Axes to draw on; None makes a new figure.
+
+        Returns:
+            The figure and the axes.
+
+        Raises:
+            InputError: matplotlib is not installed.
+        """
+        from facemask.metrics.plot import plot_class_iou
+
+        return plot_class_iou(
+            {name: float(value) for name, value in self.compute().items()}, self.class_names, ax
+        )
+
+
+def check_class_names(names: Sequence[str], owner: str) -> tuple[str, ...]:
+    """Names that can be part of keys.
+
+    Raises:
+        InputError: There are fewer than two names, or one occurs twice.
+    """
+    if isinstance(names, str) or len(names) < 2 or len(set(names)) < len(names):
+        raise InputError(
+            f"{owner} got classes {names!r}: give a list of at least two names, all different."
+        )
+    return tuple(names)

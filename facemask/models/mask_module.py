@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, cast
 
-import torch.nn.functional as F
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,7 +12,7 @@ from facemask.classes import CLASS_NAMES, NUM_CLASSES
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.losses import CompositeLoss, CrossEntropyLoss
-from facemask.metrics import MaskIoU
+from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 
@@ -110,7 +109,7 @@ class MaskModule(LightningModule):
     def training_step(self, batch: ClipBatch, _batch_index: int) -> Tensor:
         """Loss of one batch."""
         scores, loss = self._score(batch, "train")
-        self.train_iou.update(scores.detach().argmax(dim=-3), batch["masks"])
+        self.train_iou.update(scores.detach(), batch["masks"])
         return loss
 
     def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
@@ -123,18 +122,16 @@ class MaskModule(LightningModule):
 
     def _evaluate(self, batch: ClipBatch, metric: MaskIoU, stage: str) -> None:
         scores, _ = self._score(batch, stage)
-        for labels, masks in zip(
-            self._original_labels(scores, batch), batch["original_masks"], strict=True
-        ):
-            for label, mask in zip(labels, masks, strict=True):
-                metric.update(label, mask)
+        clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
+        for clip, masks in zip(clips, batch["original_masks"], strict=True):
+            metric.update(clip[: len(masks)], masks)  # padding comes last
 
     def _original_labels(self, scores: Tensor, batch: ClipBatch) -> list[list[Tensor]]:
         """Label images uint8 (H, W) of every real frame of every clip, at its original size."""
         clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
         return [
             [
-                F.interpolate(frame[None].float(), size, mode="bilinear")[0].argmax(dim=0).byte()
+                labels_at_size(frame, *size)
                 for frame, size in zip(clip, sizes, strict=False)  # padding comes last
             ]
             for clip, sizes in zip(clips, batch["original_sizes"], strict=True)

@@ -1,0 +1,225 @@
+"""Confusion matrices of label images and of scores, and the IoU that follows from them (Eq. 2)."""
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facemask.argmax import first_argmax
+from facemask.classes import IGNORE
+from facemask.errors import InputError
+
+_BYTE_CLASSES: Final = 9  # their bins can be numbered in int8
+_ROW: Final = 16  # bins a true class in the quick way: 16 × 16 of them are numbered in a byte
+_TORCH_INTEGERS: Final = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def confusion_matrix(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = IGNORE
+) -> Tensor:
+    """Count the pixels of every pair (true class, predicted class), n_ij of Eq. 2.
+
+    One integer `torch.bincount`: ignored pixels go to bins of their own, and so do ids that are
+    out of range, so that checking them costs no pass over the pixels. Where the target is ignored
+    the prediction may be anything.
+
+    Args:
+        prediction: Predicted class ids 0 to C - 1, any integer dtype, any shape.
+        target: True class ids 0 to C - 1 or `ignore_index`, any integer dtype, the same shape.
+        num_classes: C, at least 1.
+        ignore_index: Target value of the pixels that do not count: any integer, a class id too.
+
+    Returns:
+        int64 (C, C) [truth, prediction], in pixels, on the target's device.
+
+    Raises:
+        InputError: An argument is no tensor of integers, the shapes or devices differ, or an id
+            is out of range.
+
+    Examples:
+        >>> import torch
+        >>> truth = torch.tensor([[0, 0, 1, 255]], dtype=torch.uint8)
+        >>> guess = torch.tensor([[0, 1, 1, 1]])
+        >>> confusion_matrix(guess, truth, num_classes=2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    _check_ids(prediction, "prediction")
+    _check_ids(target, "target")
+    if prediction.shape != target.shape:
+        raise InputError(
+            f"The prediction has shape {tuple(prediction.shape)} and the target has shape "
+            f"{tuple(target.shape)}: give class ids of one shape."
+        )
+    if prediction.device != target.device:
+        raise InputError(
+            f"The prediction is on {prediction.device} and the target is on {target.device}: "
+            "move both to one device."
+        )
+    if num_classes < 1:
+        raise InputError(f"num_classes is {num_classes}: give 1 or more.")
+    if target.numel() == 0:
+        return torch.zeros(num_classes, num_classes, dtype=torch.int64, device=target.device)
+    truth, guess = _narrow(target), _narrow(prediction)
+    quick = _count_bytes(guess, truth, num_classes) if ignore_index == 255 else None
+    if quick is not None:
+        return quick
+    counts = _count_pairs(guess, truth, num_classes, ignore_index)
+    # from here on only pixels that count, where ids out of range are on the matrix's rim
+    counts[ignore_index + 2 if 0 <= ignore_index < num_classes else 1] = 0
+    matrix = counts[2:-1, 1:-1].contiguous()
+    if bool(counts.sum() > matrix.sum()):  # the only wait for a GPU, beside bincount's own
+        _refuse(guess, truth, num_classes, ignore_index)
+    return matrix
+
+
+def _check_ids(ids: object, name: str) -> None:
+    if not isinstance(ids, Tensor):
+        raise InputError(
+            f"The {name} is a {type(ids).__name__}: give a tensor, such as torch.from_numpy(array)."
+        )
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise InputError(
+            f"The {name} holds {str(ids.dtype).removeprefix('torch.')}: give class ids of an "
+            "integer dtype, such as scores.argmax(dim=1) or mask.byte()."
+        )
+
+
+def _narrow(ids: Tensor) -> Tensor:
+    """The same ids in uint8 where that is cheap to find out: bytes are counted faster."""
+    if ids.dtype not in _TORCH_INTEGERS:  # uint16 and wider know few operations
+        ids = ids.long()
+    if ids.dtype != torch.uint8 and ids.device.type == "cpu":  # elsewhere it would wait
+        low, high = ids.aminmax()
+        if int(low) >= 0 and int(high) <= 255:
+            return ids.byte()
+    return ids
+
+
+def _count_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Counts int64 (C + 3, C + 2) of target and prediction.
+
+    Rows: -2 out of range, -1 ignored, the classes, C out of range. Columns: -1 out of range, the
+    classes, C out of range.
+    """
+    width = num_classes + 2
+    few = num_classes <= _BYTE_CLASSES
+    rows = _rows(target, num_classes, ignore_index)
+    indices = _clip(prediction, num_classes).add_(rows, alpha=width).flatten()
+    below = 2 * width + 1  # bins before row 0, column 0
+    if few:
+        counts = torch.bincount(indices.view(torch.uint8), minlength=256)
+        counts = torch.cat([counts[-below:], counts[: num_classes * width + num_classes + 1]])
+    else:
+        counts = torch.bincount(indices.add_(below), minlength=(num_classes + 3) * width)
+    return counts.view(num_classes + 3, width)
+
+
+def _count_bytes(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor | None:
+    """The matrix of flat bytes with ignore_index 255, or None where that needs a closer look."""
+    if target.device.type != "cpu" or num_classes >= _ROW:
+        return None
+    if prediction.dtype != torch.uint8 or target.dtype != torch.uint8:
+        return None
+    rows = target.flatten() + 1  # 255 wraps to row 0
+    if int(rows.max()) > num_classes or int(prediction.max()) >= num_classes:
+        return None  # ids out of range, or predicted where the target is ignored
+    bins = torch.bincount(prediction.flatten().add(rows, alpha=_ROW), minlength=_ROW * _ROW)
+    return bins.view(_ROW, _ROW)[1 : num_classes + 1, :num_classes].contiguous()
+
+
+def _clip(ids: Tensor, num_classes: int) -> Tensor:
+    """A copy, int8 for few classes, else int64; ids out of range become C."""
+    if num_classes > _BYTE_CLASSES:
+        ids = ids.long()
+        return ids.masked_fill(ids < 0, num_classes).clamp_(max=num_classes)
+    if ids.dtype == torch.uint8:
+        return ids.clamp(max=num_classes).view(torch.int8)
+    ids = ids.clamp(-1, num_classes).byte()  # -1 becomes 255
+    return ids.clamp_(max=num_classes).view(torch.int8)
+
+
+def _rows(target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Like `_clip`, with -1 where the target is ignored."""
+    rows = _clip(target, num_classes)
+    if 0 <= ignore_index < num_classes or not _can_hold(target.dtype, ignore_index):
+        return rows  # a comparison would wrap: uint8 156 == -100
+    ignored = (target == ignore_index).view(torch.int8)
+    return rows.sub_(ignored, alpha=num_classes + 1)
+
+
+def _can_hold(dtype: torch.dtype, value: int) -> bool:
+    limits = torch.iinfo(dtype)
+    return limits.min <= value <= limits.max
+
+
+def _refuse(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> None:
+    """Name a value that is out of range."""
+    guess, truth = prediction.long(), target.long()
+    counted = truth != ignore_index
+    wrong = truth[counted & ((truth < 0) | (truth >= num_classes))]
+    if wrong.numel():
+        raise InputError(
+            f"The target holds class id {int(wrong[0])}: give 0 to {num_classes - 1}, or "
+            f"{ignore_index} for pixels to ignore."
+        )
+    wrong = guess[counted & ((guess < 0) | (guess >= num_classes))]
+    raise InputError(f"The prediction holds class id {int(wrong[0])}: give 0 to {num_classes - 1}.")
+
+
+def intersection_and_union(confusion: Tensor, ignore_index: int = IGNORE) -> tuple[Tensor, Tensor]:
+    """Intersection and union of each class: n_ii, and row sum + column sum - n_ii (Eq. 2).
+
+    Args:
+        confusion: int64 (C, C) [truth, prediction], see `confusion_matrix`.
+        ignore_index: Where this is a class id, that class gets 0 and 0: nothing is known of it.
+
+    Returns:
+        int64 (C,) and int64 (C,), in pixels.
+    """
+    intersection = confusion.diagonal().clone()
+    union = confusion.sum(dim=0) + confusion.sum(dim=1) - intersection
+    if 0 <= ignore_index < len(union):
+        intersection[ignore_index] = union[ignore_index] = 0
+    return intersection, union
+
+
+def class_iou(confusion: Tensor, ignore_index: int = IGNORE) -> Tensor:
+    """IoU of each class (Eq. 2).
+
+    Args:
+        confusion: int64 (C, C) [truth, prediction], see `confusion_matrix`.
+        ignore_index: Where this is a class id, that class has no IoU.
+
+    Returns:
+        float64 (C,) in [0, 1] on the CPU; NaN for a class that neither occurs nor is predicted.
+    """
+    intersection, union = intersection_and_union(confusion.cpu(), ignore_index)
+    return intersection.double() / union  # 0 / 0 is NaN
+
+
+def labels_at_size(scores: Tensor, height: int, width: int) -> Tensor:
+    """Resize the scores of one frame to its original size, then take the best class (section 4.2).
+
+    Args:
+        scores: Floating point (C, h, w). Half precision is resized in float32.
+        height: Height of the label image in pixels.
+        width: Its width.
+
+    Returns:
+        Class ids (height, width); uint8, or int64 for more than 256 classes. Resized bilinearly
+        with pixel centres kept straight (`align_corners=False`); equal scores give the lower id.
+
+    Examples:
+        >>> import torch
+        >>> labels_at_size(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), 1, 4)
+        tensor([[0, 0, 1, 1]], dtype=torch.uint8)
+    """
+    if tuple(scores.shape[1:]) != (height, width):
+        if scores.dtype in (torch.float16, torch.bfloat16):
+            scores = scores.float()
+        scores = F.interpolate(scores[None], (height, width), mode="bilinear", align_corners=False)[
+            0
+        ]
+    labels = first_argmax(scores)[1][0]
+    return labels.byte() if len(scores) <= 256 else labels
