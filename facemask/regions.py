@@ -1,0 +1,150 @@
+"""The regions that the cascade's models look at: their classes, and the box of a clip."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from facemask.classes import (
+    BACKGROUND,
+    CLASS_NAMES,
+    EYES,
+    IGNORE,
+    INNER_MOUTH,
+    LIPS,
+    NUM_CLASSES,
+)
+from facemask.errors import InputError
+from facemask.resample import RelativeBox
+
+Region: TypeAlias = Literal["face", "eyes", "mouth"]
+Labels: TypeAlias = npt.NDArray[np.uint8]
+
+
+class RegionSpec(NamedTuple):
+    """What a region's model labels.
+
+    Attributes:
+        classes: The face's class id of each of the region's class ids.
+        margin: Side of the box over the region's width; the paper's background IoU implies that
+            eyes fill about 3 % of their crop.
+    """
+
+    classes: tuple[int, ...]
+    margin: float
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the region's classes by its own ids."""
+        return tuple(CLASS_NAMES[i] for i in self.classes)
+
+
+REGIONS: Final[dict[Region, RegionSpec]] = {
+    "face": RegionSpec(tuple(range(NUM_CLASSES)), margin=1.0),
+    "eyes": RegionSpec((BACKGROUND, EYES), margin=1.25),
+    "mouth": RegionSpec((BACKGROUND, LIPS, INNER_MOUTH), margin=2.0),
+}
+
+
+def check_region(region: str) -> Region:
+    """Raise an `InputError` unless the region is known."""
+    if region not in get_args(Region):
+        raise InputError(f"region is {region!r}: give one of {', '.join(get_args(Region))}.")
+    return region  # type: ignore[return-value]  # just checked
+
+
+def to_region_labels(labels: Labels, region: Region) -> Labels:
+    """A face's class ids as the region's own; classes of elsewhere are background, 255 stays.
+
+    Examples:
+        >>> to_region_labels(np.array([0, 1, 2, 3, 4, 255], dtype=np.uint8), "mouth")
+        array([  0,   0,   0,   1,   2, 255], dtype=uint8)
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    table[IGNORE] = IGNORE
+    for own, face in enumerate(REGIONS[region].classes):
+        table[face] = own
+    return table[labels]
+
+
+def to_face_labels(labels: Labels, region: Region) -> Labels:
+    """A region's own class ids as the face's; 255 stays.
+
+    Examples:
+        >>> to_face_labels(np.array([0, 1, 2, 255], dtype=np.uint8), "mouth")
+        array([  0,   3,   4, 255], dtype=uint8)
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    table[IGNORE] = IGNORE
+    table[: len(REGIONS[region].classes)] = REGIONS[region].classes
+    return table[labels]
+
+
+def relative_extent(inside: npt.NDArray[np.bool_]) -> RelativeBox | None:
+    """The bounding box of a mask (H, W), relative to the image; None where the mask is empty.
+
+    Examples:
+        >>> inside = np.zeros((4, 10), dtype=bool)
+        >>> inside[1:3, 4:9] = True
+        >>> relative_extent(inside)
+        RelativeBox(left=0.4, top=0.25, right=0.9, bottom=0.75)
+    """
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if len(rows) == 0:
+        return None
+    height, width = inside.shape
+    return RelativeBox(
+        float(columns[0] / width),
+        float(rows[0] / height),
+        float((columns[-1] + 1) / width),
+        float((rows[-1] + 1) / height),
+    )
+
+
+def clip_box(
+    extents: Sequence[RelativeBox | None],
+    sizes: Sequence[tuple[int, int]],
+    margin: float,
+    shift: tuple[float, float] = (0.0, 0.0),
+    scale: float = 1.0,
+) -> RelativeBox | None:
+    """One square box for all frames of a clip, with the region of every one of them inside.
+
+    Args:
+        extents: The region's bounding box in each frame; None where a frame lacks it.
+        sizes: (H, W) of each frame in pixels. They are nearly alike; the box is square in pixels
+            of their mean.
+        margin: Side of the box over the largest width of the region in any frame.
+        shift: Moves the box, x and y in units of its side, as far as the regions stay inside.
+        scale: Enlarges or reduces the box, as far as the regions fit in.
+
+    Returns:
+        The box, which may leave the image; None where no frame has the region.
+
+    Examples:
+        >>> eyes = RelativeBox(0.25, 0.375, 0.75, 0.5)
+        >>> clip_box([eyes, None], [(80, 80), (80, 80)], margin=1.25)
+        RelativeBox(left=0.1875, top=0.125, right=0.8125, bottom=0.75)
+    """
+    found = [extent for extent in extents if extent is not None]
+    if not found:
+        return None
+    height, width = np.mean(np.asarray(sizes, dtype=np.float64), axis=0)
+    left, top = min(e.left for e in found) * width, min(e.top for e in found) * height
+    right, bottom = max(e.right for e in found) * width, max(e.bottom for e in found) * height
+    broadest = max(e.right - e.left for e in found) * width
+    side = max(scale * margin * broadest, right - left, bottom - top)
+    x = _shifted((left + right) / 2, shift[0] * side, (side - (right - left)) / 2)
+    y = _shifted((top + bottom) / 2, shift[1] * side, (side - (bottom - top)) / 2)
+    edges = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
+    return RelativeBox(
+        float(edges[0] / width),
+        float(edges[1] / height),
+        float(edges[2] / width),
+        float(edges[3] / height),
+    )
+
+
+def _shifted(centre: float, shift: float, room: float) -> float:
+    return centre + max(-room, min(room, shift))

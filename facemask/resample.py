@@ -1,0 +1,154 @@
+"""Cutting boxes at sub-pixel positions out of images, and pasting maps back.
+
+Coordinates are pixel edges: pixel j covers [j, j + 1) and has its centre at j + 0.5. A box may
+leave the image. Training and the cascade zoom with the same functions.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class PixelBox(NamedTuple):
+    """Edges in pixels of one image, any real numbers."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class RelativeBox(NamedTuple):
+    """Edges in an image's width and height: 0 is the left or top edge, 1 the right or bottom one.
+
+    What is fixed for a clip is relative, because the clip's frames differ in size by a few pixels.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def in_pixels(self, height: int, width: int) -> PixelBox:
+        """The same box in pixels of an image."""
+        return PixelBox(
+            self.left * width, self.top * height, self.right * width, self.bottom * height
+        )
+
+
+def crop_and_resize(images: Tensor, box: PixelBox, size: tuple[int, int]) -> Tensor:
+    """Cut a box out of images and resize it, bilinear and antialiased when reducing.
+
+    With the whole image as box this is `F.interpolate(mode="bilinear", antialias=True)`.
+
+    Args:
+        images: Floating point (..., H, W).
+        box: The box in pixels of these images; right > left, bottom > top.
+        size: Height and width of the result.
+
+    Returns:
+        (..., *size); 0 where a pixel's centre lies outside the image.
+
+    Examples:
+        >>> row = torch.tensor([[[0.0, 10.0, 20.0, 30.0]]])
+        >>> crop_and_resize(row, PixelBox(1, 0, 5, 1), (1, 4)).tolist()  # the last one is outside
+        [[[10.0, 20.0, 30.0, 0.0]]]
+    """
+    height, width = images.shape[-2:]
+    across, columns = sampling_matrix(width, size[1], box.left, box.right, images)
+    down, rows = sampling_matrix(height, size[0], box.top, box.bottom, images)
+    with torch.autocast(images.device.type, enabled=False):
+        return down @ (images[..., rows, columns].to(down.dtype) @ across.T)
+
+
+def paste_back(
+    maps: Tensor, box: PixelBox, size: tuple[int, int]
+) -> tuple[Tensor, tuple[slice, slice]]:
+    """Resize what `crop_and_resize` cut out, or maps computed from it, to the image again.
+
+    Args:
+        maps: Floating point (..., h, w), the box's content.
+        box: The box in pixels of the image.
+        size: Height and width of the image.
+
+    Returns:
+        The maps of the pixels whose centres lie inside the box, (..., rows, columns), and where
+        these pixels are in the image.
+    """
+    height, width = maps.shape[-2:]
+    rows, columns = _inside(box.top, box.bottom, size[0]), _inside(box.left, box.right, size[1])
+    scale_y, scale_x = height / (box.bottom - box.top), width / (box.right - box.left)
+    # edges of these pixels, in pixels of the maps
+    source = PixelBox(
+        (columns.start - box.left) * scale_x,
+        (rows.start - box.top) * scale_y,
+        (columns.stop - box.left) * scale_x,
+        (rows.stop - box.top) * scale_y,
+    )
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    if 0 in shape:
+        return maps.new_zeros(*maps.shape[:-2], *shape), (rows, columns)
+    return crop_and_resize(maps, source, shape), (rows, columns)
+
+
+def crop_labels(labels: Tensor, box: PixelBox, size: tuple[int, int], outside: int) -> Tensor:
+    """Cut a box out of label images and resize it to the nearest pixels.
+
+    Args:
+        labels: (..., H, W), any dtype.
+        box: The box in pixels of these images.
+        size: Height and width of the result.
+        outside: Value where a pixel's centre lies outside the image.
+
+    Returns:
+        (..., *size).
+    """
+    height, width = labels.shape[-2:]
+    y = _centres(box.top, box.bottom, size[0]).floor().long().to(labels.device)
+    x = _centres(box.left, box.right, size[1]).floor().long().to(labels.device)
+    cut = labels[..., y.clamp(0, height - 1)[:, None], x.clamp(0, width - 1)]
+    inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
+    return cut.masked_fill(~inside, outside)
+
+
+def sampling_matrix(
+    length: int, new_length: int, start: float, stop: float, like: Tensor
+) -> tuple[Tensor, slice]:
+    """The matrix that resamples [start, stop) of a row of pixels.
+
+    Each of its rows is a triangle around its pixel's centre, as wide as one pixel of the coarser
+    side, cut off at the image's edges and normalised; 0 where the centre lies outside the image.
+
+    Args:
+        length: Pixels of the row.
+        new_length: Pixels of the result.
+        start: Where the result begins, in pixel edges of the row; may be below 0.
+        stop: Where it ends; above `start`, may be beyond `length`.
+        like: Gives dtype (at least float32) and device.
+
+    Returns:
+        (new_length, n), and the n pixels of the row that it is for; the others weigh nothing.
+    """
+    radius = max(1.0, (stop - start) / new_length)
+    first = min(length - 1, max(0, math.floor(start - radius)))
+    last = max(first + 1, min(length, math.ceil(stop + radius)))
+    centres = _centres(start, stop, new_length)[:, None]
+    pixels = torch.arange(first, last, dtype=torch.float64) + 0.5
+    weights = (1 - (pixels - centres).abs() / radius).clamp_(min=0)
+    weights *= (centres >= 0) & (centres < length)
+    weights /= weights.sum(dim=1, keepdim=True).clamp_(min=1e-12)
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return weights.to(like.device, dtype), slice(first, last)
+
+
+def _centres(start: float, stop: float, count: int) -> Tensor:
+    steps = torch.arange(count, dtype=torch.float64) + 0.5
+    return start + steps * ((stop - start) / count)
+
+
+def _inside(start: float, stop: float, length: int) -> slice:
+    """The pixels whose centres lie in [start, stop)."""
+    first, last = (max(0, min(length, -int(-(edge - 0.5) // 1))) for edge in (start, stop))
+    return slice(first, max(first, last))
