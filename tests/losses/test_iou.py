@@ -110,7 +110,7 @@ def test_half_precision_is_close_to_float64(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(2, 5, 200, 200, generator=generator).to(dtype)
     target = torch.randint(0, 5, (2, 200, 200), generator=generator)
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         loss = iou_loss(scores.requires_grad_(), target)
     torch.autograd.backward(loss * 2.0**16)
     torch.testing.assert_close(loss.double(), iou_loss(scores.double(), target), rtol=1e-5, atol=0)

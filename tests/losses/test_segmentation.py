@@ -222,7 +222,7 @@ def test_half_precision_is_close_to_float64(form: module.Form, dtype: torch.dtyp
     target = torch.randint(0, 5, (2, 200, 200), generator=generator)
     expected = segmentation_loss(scores.double(), target, form, 0.1)
     leaf = scores.requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         loss = segmentation_loss(leaf, target, form, 0.1)
     torch.autograd.backward(loss * 2.0**16)  # fp16 needs a loss scale
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-7)
