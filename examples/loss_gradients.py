@@ -25,6 +25,7 @@ LOSSES = {
 
 
 def draw_mask(shift: int, right_eye: bool) -> np.ndarray:
+    """A face and its eyes as ellipses, uint8 (64, 64)."""
     mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
     cv2.ellipse(mask, (32 + shift, 33), (20, 26), 0, 0, 360, 1, -1)
     cv2.ellipse(mask, (24 + shift, 27), (6, 3), 0, 0, 360, 2, -1)
@@ -34,6 +35,7 @@ def draw_mask(shift: int, right_eye: bool) -> np.ndarray:
 
 
 def main() -> None:
+    """Compute the gradients and draw them."""
     truth = draw_mask(shift=0, right_eye=True)
     guess = np.eye(3, dtype=np.float32)[draw_mask(shift=3, right_eye=False)]
     scores = torch.from_numpy(1.8 * cv2.GaussianBlur(guess, (0, 0), 1.5) - 0.9)  # in (-1, 1)

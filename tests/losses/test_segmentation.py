@@ -88,7 +88,9 @@ def test_gradient_by_hand() -> None:
 
 @pytest.mark.parametrize("weights", ["hard", "soft"])
 @pytest.mark.parametrize("activation", [None, "tanh", "softmax"])
-@pytest.mark.parametrize(("form", "margin"), [("linear", 0), ("linear", 0.1), ("hinge", 1)])
+@pytest.mark.parametrize(
+    ("form", "margin"), [("linear", 0), ("linear", 0.1), ("hinge", 1), ("hinge", 0.25)]
+)
 def test_equals_the_transcription(
     form: module.Form, margin: float, activation: Activation | None, weights: module.Weights
 ) -> None:
