@@ -1,5 +1,6 @@
-"""The command line: `facemask fit|validate|test|predict|prepare|synth`."""
+"""The command line: `facemask fit|validate|test|predict` and the other verbs."""
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,10 +23,24 @@ def _synth() -> Callable[..., None]:
     return synthesize
 
 
+def _show() -> Callable[..., None]:
+    from facemask.show import show
+
+    return show
+
+
+def _report() -> Callable[..., None]:
+    from facemask.report import report
+
+    return report
+
+
 # verbs beside Lightning's own; functions that import, so that each verb imports only its own
 VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
     "prepare": _prepare,
+    "report": _report,
     "synth": _synth,
+    "show": _show,
 }
 
 
@@ -67,8 +82,17 @@ def verb_parser(verb: str) -> ArgumentParser:
     """The options of a verb beside Lightning's own, from its function's signature."""
     parser = ArgumentParser(prog=f"facemask {verb}", description=first_line(VERBS[verb]()))
     parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")
-    parser.add_function_arguments(VERBS[verb](), as_positional=True)
+    lists = _positional_lists(VERBS[verb]())
+    for name in lists:  # jsonargparse takes a positional list as one word, [a,b]
+        parser.add_argument(name, nargs="+", type=str, metavar=name.upper())
+    parser.add_function_arguments(VERBS[verb](), as_positional=True, skip=set(lists))
     return parser
+
+
+def _positional_lists(function: Callable[..., None]) -> list[str]:
+    """Parameters of a verb that take one word or more."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty and p.annotation == list[str]]
 
 
 def first_line(function: Callable[..., None]) -> str:

@@ -15,6 +15,7 @@ from facemask.data.datamodule import FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.models.checkpoints import read_checkpoint
 from facemask.models.mask_module import MaskModule
+from facemask.records.recorder import FrameRecorder
 
 
 class TrainerCLI(LightningCLI):
@@ -44,8 +45,9 @@ class TrainerCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add `--predictions.folder` and `--predictions.color`."""
+        """Add the options of what `predict` (`--predictions`) and `test` (`--record`) write."""
         parser.add_lightning_class_args(LabelWriter, "predictions")
+        parser.add_lightning_class_args(FrameRecorder, "record")
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -76,7 +78,8 @@ class TrainerCLI(LightningCLI):
         path = config.get("ckpt_path")
         if path and path not in ("best", "last", "hpc"):
             read_checkpoint(Path(path))
-        if self.subcommand != "fit" and not path:
+        cascade = str(config.model.class_path).endswith(".CascadeModule")  # it has its weights
+        if self.subcommand != "fit" and not path and not cascade:
             raise InputError(
                 f"`facemask {self.subcommand}` needs trained weights: give --ckpt_path FILE."
             )

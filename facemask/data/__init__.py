@@ -11,7 +11,8 @@ from facemask.data.landmarks import read_pts, write_pts
 from facemask.data.masks import color_to_mask, landmarks_to_mask, mask_to_color
 
 if TYPE_CHECKING:
-    from facemask.data.datamodule import ClipBatch, ClipDataset, FaceMaskDataModule
+    from facemask.data.clips import ClipBatch, ClipDataset
+    from facemask.data.datamodule import FaceMaskDataModule
     from facemask.data.transforms import ClipAugmentation, ClipTransform
 
 __all__ = [

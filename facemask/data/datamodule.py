@@ -1,137 +1,29 @@
-"""Clips of face crops for training, scoring and prediction."""
+"""Loaders of clips for training, scoring and prediction."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from pytorch_lightning.utilities import rank_zero_info
+from torch.utils.data import DataLoader, DistributedSampler
 
-from facemask.classes import IGNORE
+from facemask.data.clips import ClipBatch, ClipDataset, collate_clips
+from facemask.data.region_boxes import LabelExtent, RegionBoxes, read_extents
 from facemask.data.splits import Split
-from facemask.data.transforms import ClipTransform, resize_image, resize_mask
-from facemask.data.vw300_mask import (
-    Frame,
-    check_same_size,
-    cut_clips,
-    list_crops,
-    read_label,
-    read_split,
-)
+from facemask.data.transforms import ClipTransform
+from facemask.data.vw300_mask import Frame, list_crops, read_split
 from facemask.errors import InputError
-from facemask.files import read_image
 from facemask.parallel import available_cpus
+from facemask.regions import REGIONS, Region, check_region
 
+__all__ = ["ClipBatch", "ClipDataset", "EpochSampler", "FaceMaskDataModule"]
 
-class ClipBatch(TypedDict):
-    """A batch of B clips of T frames, or of B single frames (then without the T axis).
-
-    Attributes:
-        images: uint8 (B, T, 3, S, S) or (B, 3, S, S), RGB.
-        masks: Class ids, uint8 (B, T, S, S) or (B, S, S); 255 = ignore, and all of a frame
-            that pads a short clip is 255. No labels (prediction): all 255.
-        original_masks: For each clip, the masks of its real frames at their own sizes, uint8
-            (H, W); empty in training and prediction.
-        original_sizes: For each clip, (H, W) of its real frames.
-        names: For each clip, the file stems of its real frames, such as 001_000001.
-    """
-
-    images: torch.Tensor
-    masks: torch.Tensor
-    original_masks: list[list[torch.Tensor]]
-    original_sizes: list[list[tuple[int, int]]]
-    names: list[list[str]]
-
-
-class ClipDataset(Dataset[dict[str, Any]]):
-    """Clips of at most `clip_length` frames, resized, as uint8.
-
-    Args:
-        frames: Frames sorted by video and number.
-        clip_length: T; None gives single frames without a time axis.
-        size: Height and width S of the resized frames in pixels.
-        augmentation: Applied to each clip after resizing, or None.
-        seed: With the epoch and the index, decides the augmentation.
-        keep_original_masks: Deliver the masks at their original size too (evaluation).
-    """
-
-    def __init__(
-        self,
-        frames: Sequence[Frame],
-        clip_length: int | None,
-        size: int,
-        augmentation: ClipTransform | None = None,
-        seed: int = 0,
-        keep_original_masks: bool = False,
-    ) -> None:
-        """See the class."""
-        self.clips = cut_clips(frames, clip_length or 1)
-        self.clip_length = clip_length
-        self.size = size
-        self.augmentation = augmentation
-        self.seed = seed
-        self.keep_original_masks = keep_original_masks
-
-    def __len__(self) -> int:
-        """Number of clips."""
-        return len(self.clips)
-
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        """Load one clip.
-
-        Args:
-            key: The clip's index, or (epoch, index) as `EpochSampler` gives it.
-
-        Returns:
-            One entry of a `ClipBatch`, without the B axis.
-
-        Raises:
-            InputError: An image or a label cannot be read, or their sizes differ.
-        """
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        clip = self.clips[index]
-        images, masks, originals, sizes = [], [], [], []
-        for frame in clip:
-            image = read_image(frame.image)
-            sizes.append((image.shape[0], image.shape[1]))
-            if frame.label is None:
-                mask = np.full(image.shape[:2], IGNORE, dtype=np.uint8)
-            else:
-                mask = read_label(frame.label)
-                check_same_size(frame, image.shape, mask.shape)
-            images.append(resize_image(image, self.size, self.size))
-            masks.append(resize_mask(mask, self.size, self.size))
-            if self.keep_original_masks:
-                originals.append(torch.from_numpy(mask))
-        if self.augmentation is not None:
-            seed = np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0]
-            images, masks = self.augmentation(images, masks, seed=int(seed))
-        padding = (self.clip_length or 1) - len(clip)
-        images += [images[-1]] * padding
-        masks += [np.full_like(masks[0], IGNORE)] * padding
-        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (T, 3, S, S)
-        labels = torch.from_numpy(np.stack(masks))  # (T, S, S)
-        return {
-            "images": pixels if self.clip_length else pixels[0],
-            "masks": labels if self.clip_length else labels[0],
-            "original_masks": originals,
-            "original_sizes": sizes,
-            "names": [frame.image.stem for frame in clip],
-        }
-
-
-def collate_clips(samples: Sequence[dict[str, Any]]) -> ClipBatch:
-    """Stack what has one size and list what differs from frame to frame."""
-    return ClipBatch(
-        images=torch.stack([sample["images"] for sample in samples]),
-        masks=torch.stack([sample["masks"] for sample in samples]),
-        original_masks=[sample["original_masks"] for sample in samples],
-        original_sizes=[sample["original_sizes"] for sample in samples],
-        names=[sample["names"] for sample in samples],
-    )
+NOISE = 0.1
+"""Default of the boxes' random shift and scale in training, as a share of the box's side."""
 
 
 class EpochSampler(DistributedSampler[tuple[int, int]]):
@@ -172,12 +64,24 @@ class FaceMaskDataModule(LightningDataModule):
         batch_size: Clips (or single frames) a batch, per process.
         augmentation: What happens to training clips; null for nothing.
         num_workers: Loader processes; null is one a CPU, at most 4.
-        seed: Seed of order and augmentation.
+        seed: Seed of order, augmentation and the boxes' noise.
         predict_dir: Folder of face crops for `facemask predict`; null predicts the split's test
             side.
+        region: What clips show: the whole face crop, or the eyes or the mouth, cut out of the
+            original face crops by one square box a clip, with the region's own classes. Clips
+            without the region are left out.
+        box_margin: Side of the box over the region's width, at least 1; null is 1.25 for eyes and
+            2 for the mouth.
+        box_shift: In training, largest random shift of the box either way, as a share of its
+            side; null is 0.1. The region always stays inside.
+        box_scale: In training, largest random enlargement or reduction of the box, as a share of
+            its side, below 1; null is 0.1. The region always stays inside.
+        original_images: Deliver the whole face crops at their original sizes too, which the
+            cascade zooms into; not in training.
 
     Raises:
-        InputError: A number is out of range; in `setup`, the data set is missing or wrong.
+        InputError: A number is out of range, the region is unknown, or a box is given for the
+            whole face; in `setup`, the data set is missing or wrong, or never shows the region.
     """
 
     def __init__(
@@ -191,6 +95,11 @@ class FaceMaskDataModule(LightningDataModule):
         num_workers: int | None = None,
         seed: int = 0,
         predict_dir: str | None = None,
+        region: Region = "face",
+        box_margin: float | None = None,
+        box_shift: float | None = None,
+        box_scale: float | None = None,
+        original_images: bool = False,
     ) -> None:
         """See the class."""
         super().__init__()
@@ -208,6 +117,13 @@ class FaceMaskDataModule(LightningDataModule):
         self.num_workers = min(4, available_cpus()) if num_workers is None else num_workers
         self.seed = seed
         self.predict_dir = predict_dir
+        self.region = check_region(region)
+        _check_box(self.region, box_margin, box_shift, box_scale)
+        self.box_margin = REGIONS[self.region].margin if box_margin is None else box_margin
+        self.box_shift = NOISE if box_shift is None else box_shift
+        self.box_scale = NOISE if box_scale is None else box_scale
+        self.original_images = original_images
+        self._extents: dict[Path, LabelExtent] = {}
         self.datasets: dict[str, ClipDataset] = {}
         self._sampler: EpochSampler | None = None
         self._first_epoch = 0
@@ -215,17 +131,59 @@ class FaceMaskDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read the split files that a stage ("fit", "validate", "test", "predict") needs."""
         if stage == "predict":
+            if self.region != "face":
+                raise InputError(
+                    f"data.region is {self.region!r}: prediction has no labels that say where the "
+                    "box goes; the cascade finds the boxes and combines the regions' models."
+                )
             frames = list_crops(Path(self.predict_dir)) if self.predict_dir else self._read("test")
-            self.datasets["predict"] = ClipDataset(frames, self.clip_length, self.size)
+            self.datasets["predict"] = ClipDataset(
+                frames, self.clip_length, self.size, original_images=self.original_images
+            )
             return
         if stage == "fit":
             self._first_epoch = 0  # a resumed run's checkpoint is read after this
-            self.datasets["train"] = ClipDataset(
-                self._read("train"), self.clip_length, self.size, self.augmentation, self.seed
-            )
+            self.datasets["train"] = self._dataset("train")
         side: Split = "test" if stage == "test" else "val"
-        self.datasets[side] = ClipDataset(
-            self._read(side), self.clip_length, self.size, keep_original_masks=True
+        self.datasets[side] = self._dataset(side)
+
+    def _dataset(self, side: Split) -> ClipDataset:
+        frames, training = self._read(side), side == "train"
+        boxes = None if self.region == "face" else self._boxes(self.region, frames, training)
+        dataset = ClipDataset(
+            frames,
+            self.clip_length,
+            self.size,
+            self.augmentation if training else None,
+            self.seed,
+            keep_original_masks=not training,
+            boxes=boxes,
+            original_images=self.original_images and not training,
+        )
+        if boxes is not None:
+            total = len(dataset) + dataset.left_out
+            if len(dataset) == 0:
+                raise InputError(
+                    f"{self.root}: no label of the {total} {side} clips shows {self.region}, so "
+                    "there is nothing to cut out; choose another region or data set."
+                )
+            rank_zero_info(
+                f"{dataset.left_out} of {total} {side} clips do not show {self.region} and are "
+                "left out."
+            )
+        return dataset
+
+    def _boxes(self, region: Region, frames: list[Frame], training: bool) -> RegionBoxes:
+        """Boxes of a region; each label is read once in this object's life."""
+        labels = [frame.label for frame in frames if frame.label is not None]
+        unread = [label for label in labels if label not in self._extents]
+        self._extents |= read_extents(unread, region)
+        return RegionBoxes(
+            region,
+            {label: self._extents[label] for label in labels},
+            self.box_margin,
+            self.box_shift if training else 0.0,
+            self.box_scale if training else 0.0,
         )
 
     def _read(self, side: Split) -> list[Frame]:
@@ -283,3 +241,22 @@ class FaceMaskDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _check_box(
+    region: Region, margin: float | None, shift: float | None, scale: float | None
+) -> None:
+    """Raise an `InputError` if the options of the boxes are wrong."""
+    given = {"box_margin": margin, "box_shift": shift, "box_scale": scale}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if region == "face":
+            raise InputError(
+                f"data.{name} is {value}, but data.region is 'face', which has no box: leave it "
+                "out or choose eyes or mouth."
+            )
+        low, high = (1.0, math.inf) if name == "box_margin" else (0.0, 1.0)
+        if not low <= value < high:
+            expected = "at least 1" if name == "box_margin" else "0 or more and below 1"
+            raise InputError(f"data.{name} is {value}, expected {expected}.")

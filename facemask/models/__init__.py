@@ -1,7 +1,9 @@
 """Networks: plain `torch.nn.Module`s that know nothing of Lightning."""
 
+from facemask.models.cascade import Cascade, CascadeOutput
+from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.convlstm import ConvLSTM
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 
-__all__ = ["FCN", "ConvLSTM", "ConvLSTMFCN"]
+__all__ = ["FCN", "Cascade", "CascadeOutput", "CascadeSettings", "ConvLSTM", "ConvLSTMFCN"]

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from facemask.classes import CLASS_NAMES, NUM_CLASSES
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.losses import CompositeLoss, CrossEntropyLoss
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
+from facemask.regions import REGIONS, Region, check_region
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
 
@@ -37,6 +37,7 @@ class MaskModule(LightningModule):
         optimizer: OptimizerFactory,
         learning_rate: float,
         freeze_bn: bool,
+        region: Region = "face",
     ) -> None:
         """Keep the parts; subclasses say which network.
 
@@ -47,9 +48,10 @@ class MaskModule(LightningModule):
             optimizer: Makes the optimiser from parameter groups.
             learning_rate: Learning rate at the start; it falls linearly to 0.
             freeze_bn: Keep BatchNorm in eval mode, so that running statistics stay as they are.
+            region: What the network looks at; its class names name the metrics.
 
         Raises:
-            InputError: The learning rate is not positive.
+            InputError: The learning rate is not positive, or the region is unknown.
         """
         super().__init__()
         if not learning_rate > 0:
@@ -59,14 +61,29 @@ class MaskModule(LightningModule):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.freeze_bn = freeze_bn
-        names: tuple[str, ...] = CLASS_NAMES
-        if network.num_classes != NUM_CLASSES:
+        self.region = check_region(region)
+        names = REGIONS[self.region].class_names
+        if network.num_classes != len(names):
             names = ("background", *(f"class_{i}" for i in range(1, network.num_classes)))
         self.train_iou = MaskIoU(names)
         self.val_iou = MaskIoU(names)
         self.test_iou = MaskIoU(names)
         self._restored = False
         self.train()  # Lightning leaves each layer's mode as it finds it
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002  # Lightning's hook
+        """Check that model and data show the same region.
+
+        Raises:
+            InputError: They do not.
+        """
+        data: object = self.trainer.datamodule  # type: ignore[attr-defined]  # the data connector's
+        region = getattr(data, "region", self.region)
+        if region != self.region:
+            raise InputError(
+                f"model.region is {self.region!r}, but data.region is {region!r}: give both the "
+                "same."
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Score uint8 images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
@@ -114,17 +131,19 @@ class MaskModule(LightningModule):
 
     def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
         """Count one batch at original size."""
-        self._evaluate(batch, self.val_iou, "val")
-
-    def test_step(self, batch: ClipBatch, _batch_index: int) -> None:  # noqa: PT019
-        """Count one batch at original size."""
-        self._evaluate(batch, self.test_iou, "test")
-
-    def _evaluate(self, batch: ClipBatch, metric: MaskIoU, stage: str) -> None:
-        scores, _ = self._score(batch, stage)
+        scores, _ = self._score(batch, "val")
         clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
         for clip, masks in zip(clips, batch["original_masks"], strict=True):
-            metric.update(clip[: len(masks)], masks)  # padding comes last
+            self.val_iou.update(clip[: len(masks)], masks)  # padding comes last
+
+    def test_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:  # noqa: PT019
+        """Count one batch at original size; returns its label images as `predict_step` does."""
+        scores, _ = self._score(batch, "test")
+        labels = self._original_labels(scores, batch)
+        for clip_labels, masks in zip(labels, batch["original_masks"], strict=True):
+            for label, mask in zip(clip_labels, masks, strict=True):
+                self.test_iou.update(label, mask)
+        return _by_name(labels, batch)
 
     def _original_labels(self, scores: Tensor, batch: ClipBatch) -> list[list[Tensor]]:
         """Label images uint8 (H, W) of every real frame of every clip, at its original size."""
@@ -139,12 +158,7 @@ class MaskModule(LightningModule):
 
     def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
         """Label image, uint8 (H, W) at original size, of each frame by its name."""
-        labels = self._original_labels(self(batch["images"]), batch)
-        return {
-            name: label
-            for clip_names, clip_labels in zip(batch["names"], labels, strict=True)
-            for name, label in zip(clip_names, clip_labels, strict=True)
-        }
+        return _by_name(self._original_labels(self(batch["images"]), batch), batch)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's IoU."""
@@ -188,6 +202,7 @@ class MaskModule(LightningModule):
             "backbone": self.network.encoder.name,
             "output_stride": self.network.encoder.stride,
             "num_classes": self.network.num_classes,
+            "region": self.region,
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -198,7 +213,7 @@ class MaskModule(LightningModule):
         """Refuse the checkpoint of another network.
 
         Raises:
-            InputError: The checkpoint's network, backbone or class count is another.
+            InputError: The checkpoint's network, backbone, class count or region is another.
         """
         check_description(checkpoint.get("facemask"), self.describe_network(), "the checkpoint")
         self._restored = True
@@ -212,6 +227,15 @@ class MaskModule(LightningModule):
         """Load what training starts from; nothing here."""
 
 
+def _by_name(labels: list[list[Tensor]], batch: ClipBatch) -> dict[str, Tensor]:
+    """Label image of each frame by the frame's name, of the label images of clips."""
+    return {
+        name: label
+        for clip_names, clip_labels in zip(batch["names"], labels, strict=True)
+        for name, label in zip(clip_names, clip_labels, strict=True)
+    }
+
+
 def check_description(found: object, expected: dict[str, Any], source: str) -> None:
     """Compare the network that a checkpoint holds with the one that is being built.
 
@@ -220,6 +244,7 @@ def check_description(found: object, expected: dict[str, Any], source: str) -> N
     """
     if not isinstance(found, dict):
         raise InputError(f"{source} was not written by facemask: it does not say what it holds.")
+    found = {"region": "face", **found}  # the first checkpoints, all of faces, do not say it
     different = [key for key, value in expected.items() if found.get(key) != value]
     if different:
         different = [key for key in different if key in found] or different

@@ -7,7 +7,6 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 
-from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
 from facemask.losses import SegmentationLoss
 from facemask.models.backbone import Encoder
@@ -15,8 +14,13 @@ from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 from facemask.models.mask_module import MaskModule, OptimizerFactory, check_description
+from facemask.regions import REGIONS, Region, check_region
 
 __all__ = ["ConvLSTMFCNModule", "FCNModule"]
+
+
+def _class_count(num_classes: int | None, region: Region) -> int:
+    return len(REGIONS[check_region(region)].classes) if num_classes is None else num_classes
 
 
 class FCNModule(MaskModule):
@@ -27,19 +31,20 @@ class FCNModule(MaskModule):
     def __init__(
         self,
         backbone: str = "resnet50",
-        num_classes: int = NUM_CLASSES,
+        num_classes: int | None = None,
         pretrained: bool | str = False,
         output_stride: int = 16,
         loss: nn.Module | None = None,
         optimizer: OptimizerFactory = torch.optim.Adam,
         learning_rate: float = 1e-3,
         freeze_bn: bool = False,
+        region: Region = "face",
     ) -> None:
         """Build the network; encoder weights are loaded when training starts.
 
         Args:
             backbone: A timm model name.
-            num_classes: Number of classes, background included.
+            num_classes: Number of classes, background included; null takes the region's.
             pretrained: Encoder weights to start training from: false for random ones, true for
                 timm's download, or the path of a local checkpoint of the timm model.
             output_stride: Image pixels to a feature pixel along each side.
@@ -48,13 +53,15 @@ class FCNModule(MaskModule):
             optimizer: Optimiser class, Adam as in the paper.
             learning_rate: Learning rate at the start; it falls linearly to 0.
             freeze_bn: Keep BatchNorm's running statistics as they are.
+            region: What the images show, as the data module's: face, eyes or mouth.
         """
         super().__init__(
-            FCN(backbone, num_classes, output_stride=output_stride),
+            FCN(backbone, _class_count(num_classes, region), output_stride=output_stride),
             loss,
             optimizer,
             learning_rate,
             freeze_bn,
+            region,
         )
         self.save_hyperparameters(ignore=["loss", "optimizer"])
         self.pretrained = pretrained
@@ -80,7 +87,7 @@ class ConvLSTMFCNModule(MaskModule):
     def __init__(
         self,
         backbone: str = "resnet50",
-        num_classes: int = NUM_CLASSES,
+        num_classes: int | None = None,
         init_from: str | None = None,
         classifier_scale: float | None = None,
         gamma: float = 0.05,
@@ -91,12 +98,13 @@ class ConvLSTMFCNModule(MaskModule):
         optimizer: OptimizerFactory = torch.optim.Adam,
         learning_rate: float = 1e-3,
         freeze_bn: bool = True,
+        region: Region = "face",
     ) -> None:
         """Build the network; `init_from` is read when training starts.
 
         Args:
             backbone: A timm model name.
-            num_classes: Number of classes, background included.
+            num_classes: Number of classes, background included; null takes the region's.
             init_from: Checkpoint of an `FCNModule` whose weights training starts from, all but
                 the classifier's (section 3.1).
             classifier_scale: Null starts the ConvLSTM at random, as the paper does. A number,
@@ -113,6 +121,7 @@ class ConvLSTMFCNModule(MaskModule):
             learning_rate: Learning rate of the ConvLSTM at the start; it falls linearly to 0.
             freeze_bn: Keep BatchNorm's running statistics as they are: ten frames of two clips
                 say too little about all faces.
+            region: What the images show, as the data module's: face, eyes or mouth.
 
         Raises:
             InputError: `gamma` is negative.
@@ -121,12 +130,12 @@ class ConvLSTMFCNModule(MaskModule):
             raise InputError(f"model.gamma is {gamma}, expected 0 (freeze) or more.")
         network = ConvLSTMFCN(
             backbone,
-            num_classes,
+            _class_count(num_classes, region),
             output_stride=output_stride,
             kernel_size=kernel_size,
             peephole=peephole,
         )
-        super().__init__(network, loss, optimizer, learning_rate, freeze_bn)
+        super().__init__(network, loss, optimizer, learning_rate, freeze_bn, region)
         self.save_hyperparameters(ignore=["loss", "optimizer"])
         self.init_from = init_from
         self.classifier_scale = classifier_scale

@@ -249,6 +249,7 @@ def test_checkpoint_round_trip(fcn_checkpoint: Path) -> None:
         "backbone": BACKBONE,
         "output_stride": 16,
         "num_classes": 5,
+        "region": "face",
     }
 
 

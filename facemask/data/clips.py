@@ -1,0 +1,188 @@
+"""Clips of face crops, or of the eyes or the mouth cut out of them."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from facemask.classes import IGNORE
+from facemask.data.region_boxes import (
+    WHOLE_IMAGE,
+    RegionBoxes,
+    box_size,
+    cut_image,
+    cut_labels,
+)
+from facemask.data.transforms import ClipTransform, resize_image, resize_mask
+from facemask.data.vw300_mask import Frame, check_same_size, cut_clips, read_label
+from facemask.files import read_image
+from facemask.resample import RelativeBox
+
+
+class ClipBatch(TypedDict):
+    """A batch of B clips of T frames, or of B single frames (then without the T axis).
+
+    A region's clips (eyes, mouth) are what lies inside the clip's box: their images, their masks
+    with the region's own class ids, and their original masks and sizes, so that a module scores
+    every region alike.
+
+    Attributes:
+        images: uint8 (B, T, 3, S, S) or (B, 3, S, S), RGB; 0 outside the face crop.
+        masks: Class ids, uint8 (B, T, S, S) or (B, S, S); 255 = ignore, and all of a frame
+            that pads a short clip is 255. No labels (prediction): all 255.
+        original_masks: For each clip, the masks of its real frames at their own sizes, uint8
+            (H, W); empty in training and prediction. Of a region: the labels inside the box at
+            the original resolution, as many pixels as the box measures in that frame (rounded);
+            255 outside the face crop.
+        original_sizes: For each clip, (H, W) of its real frames; of a region, of the box in them.
+        original_images: For each clip, the whole face crops of its real frames at their own sizes,
+            uint8 (3, H, W) RGB, for the cascade; empty unless asked for.
+        boxes: Each clip's box in its face crops, float32 (B, 4): left, top, right, bottom over
+            the crop's width and height; (0, 0, 1, 1) for faces.
+        names: For each clip, the file stems of its real frames, such as 001_000001.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    original_masks: list[list[torch.Tensor]]
+    original_sizes: list[list[tuple[int, int]]]
+    original_images: list[list[torch.Tensor]]
+    boxes: torch.Tensor
+    names: list[list[str]]
+
+
+class ClipDataset(Dataset[dict[str, Any]]):
+    """Clips of at most `clip_length` frames, resized, as uint8.
+
+    Args:
+        frames: Frames sorted by video and number.
+        clip_length: T; None gives single frames without a time axis.
+        size: Height and width S of the resized frames in pixels.
+        augmentation: Applied to each clip after resizing, or None.
+        seed: With the epoch and the index, decides the augmentation and the boxes' noise.
+        keep_original_masks: Deliver the masks at their original size too (evaluation).
+        boxes: What to cut out of the face crops; None takes them whole. Clips without the region
+            are left out.
+        original_images: Deliver the whole face crops at their original size too.
+
+    Attributes:
+        clips: The frames of each clip.
+        left_out: Number of clips that do not show the region.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        clip_length: int | None,
+        size: int,
+        augmentation: ClipTransform | None = None,
+        seed: int = 0,
+        keep_original_masks: bool = False,
+        boxes: RegionBoxes | None = None,
+        original_images: bool = False,
+    ) -> None:
+        """See the class."""
+        clips = cut_clips(frames, clip_length or 1)
+        self.clips = [clip for clip in clips if boxes is None or boxes.shows(clip)]
+        self.left_out = len(clips) - len(self.clips)
+        self.clip_length = clip_length
+        self.size = size
+        self.augmentation = augmentation
+        self.seed = seed
+        self.keep_original_masks = keep_original_masks
+        self.boxes = boxes
+        self.original_images = original_images
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """Load one clip.
+
+        Args:
+            key: The clip's index, or (epoch, index) as `EpochSampler` gives it.
+
+        Returns:
+            One entry of a `ClipBatch`, without the B axis.
+
+        Raises:
+            InputError: An image or a label cannot be read, or their sizes differ.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        clip, seed = self.clips[index], (self.seed, epoch, index)
+        box = WHOLE_IMAGE if self.boxes is None else self.boxes.box(clip, seed)
+        images, masks, originals, sizes, crops = [], [], [], [], []
+        for frame in clip:
+            image, mask = read_frame(frame)
+            if self.original_images:
+                crops.append(torch.from_numpy(image).permute(2, 0, 1))
+            image, mask, original, size = self._cut(image, mask, box)
+            images.append(image)
+            masks.append(mask)
+            sizes.append(size)
+            if original is not None:
+                originals.append(torch.from_numpy(original))
+        if self.augmentation is not None:
+            state = np.random.SeedSequence(seed).generate_state(1)[0]
+            images, masks = self.augmentation(images, masks, seed=int(state))
+        padding = (self.clip_length or 1) - len(clip)
+        images += [images[-1]] * padding
+        masks += [np.full_like(masks[0], IGNORE)] * padding
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (T, 3, S, S)
+        labels = torch.from_numpy(np.stack(masks))  # (T, S, S)
+        return {
+            "images": pixels if self.clip_length else pixels[0],
+            "masks": labels if self.clip_length else labels[0],
+            "original_masks": originals,
+            "original_sizes": sizes,
+            "original_images": crops,
+            "boxes": torch.tensor(box, dtype=torch.float32),
+            "names": [frame.image.stem for frame in clip],
+        }
+
+    def _cut(
+        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], box: RelativeBox
+    ) -> tuple[
+        npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, tuple[int, int]
+    ]:
+        """Image and mask at the network's size; the original mask, where wanted, and its size."""
+        height, width = mask.shape
+        net = (self.size, self.size)
+        if self.boxes is None:
+            kept = mask if self.keep_original_masks else None
+            return resize_image(image, *net), resize_mask(mask, *net), kept, (height, width)
+        edges, region = box.in_pixels(height, width), self.boxes.region
+        size = box_size(edges)
+        kept = cut_labels(mask, edges, size, region) if self.keep_original_masks else None
+        return cut_image(image, edges, net), cut_labels(mask, edges, net, region), kept, size
+
+
+def read_frame(frame: Frame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """A face crop, uint8 (H, W, 3) RGB, and its mask, uint8 (H, W); all 255 without a label.
+
+    Raises:
+        InputError: The image or the label cannot be read, or their sizes differ.
+    """
+    image = read_image(frame.image)
+    if frame.label is None:
+        return image, np.full(image.shape[:2], IGNORE, dtype=np.uint8)
+    mask = read_label(frame.label)
+    check_same_size(frame, image.shape, mask.shape)
+    return image, mask
+
+
+def collate_clips(samples: Sequence[dict[str, Any]]) -> ClipBatch:
+    """Stack what has one size and list what differs from frame to frame."""
+    return ClipBatch(
+        images=torch.stack([sample["images"] for sample in samples]),
+        masks=torch.stack([sample["masks"] for sample in samples]),
+        original_masks=[sample["original_masks"] for sample in samples],
+        original_sizes=[sample["original_sizes"] for sample in samples],
+        original_images=[sample["original_images"] for sample in samples],
+        boxes=torch.stack([sample["boxes"] for sample in samples]),
+        names=[sample["names"] for sample in samples],
+    )

@@ -1,0 +1,150 @@
+"""The boxes that eye and mouth clips are cut out of face crops with, from the labels."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from facemask.classes import IGNORE
+from facemask.data.vw300_mask import Frame, read_label
+from facemask.parallel import available_cpus
+from facemask.regions import REGIONS, Region, clip_box, relative_extent, to_region_labels
+from facemask.resample import PixelBox, RelativeBox, crop_and_resize, crop_labels
+
+WHOLE_IMAGE = RelativeBox(0.0, 0.0, 1.0, 1.0)
+
+
+class LabelExtent(NamedTuple):
+    """Where a region is in one label image.
+
+    Attributes:
+        extent: Its bounding box, or None where the label image lacks the region.
+        size: (H, W) of the label image in pixels.
+    """
+
+    extent: RelativeBox | None
+    size: tuple[int, int]
+
+
+def label_extent(path: Path, region: Region) -> LabelExtent:
+    """Read a label PNG and find a region in it.
+
+    Raises:
+        InputError: The label cannot be read.
+    """
+    label = read_label(path)
+    inside = np.logical_or.reduce([label == class_id for class_id in REGIONS[region].classes[1:]])
+    return LabelExtent(relative_extent(inside), (label.shape[0], label.shape[1]))
+
+
+def read_extents(paths: Sequence[Path], region: Region) -> dict[Path, LabelExtent]:
+    """Find a region in many label PNGs; about a millisecond each.
+
+    Raises:
+        InputError: A label cannot be read.
+    """
+    # threads: decoding leaves Python's lock, and processes would take longer to start
+    with ThreadPoolExecutor(min(8, available_cpus())) as pool:
+        extents = pool.map(lambda path: label_extent(path, region), paths)
+        return dict(zip(paths, extents, strict=True))
+
+
+@dataclass(frozen=True)
+class RegionBoxes:
+    """The box of any clip.
+
+    Attributes:
+        region: "eyes" or "mouth".
+        extents: Where the region is in each label file.
+        margin: Side of the box over the region's largest width in the clip, at least 1.
+        shift: Largest random shift in x and in y either way, as a share of the box's side.
+        scale: Largest random enlargement or reduction, as a share of the box's side, below 1.
+    """
+
+    region: Region
+    extents: Mapping[Path, LabelExtent]
+    margin: float
+    shift: float = 0.0
+    scale: float = 0.0
+
+    def shows(self, clip: Sequence[Frame]) -> bool:
+        """Whether any frame of a clip shows the region."""
+        return any(found.extent is not None for found in self._extents(clip))
+
+    def box(self, clip: Sequence[Frame], seed: Sequence[int]) -> RelativeBox:
+        """One square box for all frames of a clip that shows the region.
+
+        Args:
+            clip: Frames whose labels are in `extents`.
+            seed: Decides the noise: same seed, same box. Without `shift` and `scale` it has no
+                influence.
+
+        Returns:
+            The box, which holds the region of every frame and may leave the image.
+        """
+        found = self._extents(clip)
+        # a stream of its own: the augmentation draws from the same seed
+        noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+        shift_x, shift_y, scale = noise.uniform(-1, 1, size=3).tolist()
+        box = clip_box(
+            [extent for extent, _ in found],
+            [size for _, size in found],
+            self.margin,
+            (self.shift * shift_x, self.shift * shift_y),
+            1 + self.scale * scale,
+        )
+        assert box is not None  # some frame shows the region
+        return box
+
+    def _extents(self, clip: Sequence[Frame]) -> list[LabelExtent]:
+        return [self.extents[frame.label] for frame in clip if frame.label is not None]
+
+
+def box_size(box: PixelBox) -> tuple[int, int]:
+    """Height and width of a box in whole pixels, at least 1.
+
+    Examples:
+        >>> box_size(PixelBox(left=-3.5, top=2.0, right=10.2, bottom=15.4))
+        (13, 14)
+    """
+    return max(1, round(box.bottom - box.top)), max(1, round(box.right - box.left))
+
+
+def cut_image(
+    image: npt.NDArray[np.uint8], box: PixelBox, size: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
+    """Cut a box out of an image and resize it; 0 outside the image.
+
+    Args:
+        image: uint8 (H, W, 3).
+        box: The box in pixels of this image.
+        size: New height and width in pixels.
+
+    Returns:
+        uint8 (*size, 3), rounded.
+    """
+    pixels = torch.from_numpy(image).permute(2, 0, 1).float()  # (3, H, W)
+    cut = crop_and_resize(pixels, box, size).round_().clamp_(0, 255).byte()
+    return cast("npt.NDArray[np.uint8]", cut.permute(1, 2, 0).contiguous().numpy())
+
+
+def cut_labels(
+    mask: npt.NDArray[np.uint8], box: PixelBox, size: tuple[int, int], region: Region
+) -> npt.NDArray[np.uint8]:
+    """Cut a box out of a face's mask, to the nearest pixels.
+
+    Args:
+        mask: The face's class ids, uint8 (H, W).
+        box: The box in pixels of this mask.
+        size: New height and width in pixels.
+        region: Whose class ids to give back.
+
+    Returns:
+        The region's own class ids, uint8 (*size); 255 outside the image and where `mask` is 255.
+    """
+    return to_region_labels(crop_labels(torch.from_numpy(mask), box, size, IGNORE).numpy(), region)

@@ -1,0 +1,64 @@
+"""What a cascade does beside its networks' weights."""
+
+import math
+from dataclasses import dataclass
+
+from facemask.errors import InputError
+from facemask.regions import REGIONS
+
+
+@dataclass(frozen=True)
+class CascadeSettings:
+    """Settings of a `Cascade`; they are saved with it.
+
+    Args:
+        size: Side of the square input of all networks in pixels, as in training.
+        eyes_margin: Side of the eyes' box over the width of both eyes.
+        mouth_margin: Side of the mouth's box over the mouth's width.
+        refine_each_eye: Give each eye a box of its own instead of one for both.
+        each_eye_margin: Side of such a box over the eye's width. The usual box over both eyes is
+            about 4.5 times as wide as one eye, so this zooms about twice as far.
+        temperature: What scores are divided by before the softmax that gives probabilities. The
+            ConvLSTM-FCN's scores lie in (-1, 1), where 1 would leave all classes nearly alike; an
+            FCN's are free: give 1. It hardly matters to labels: only where the eyes and the mouth
+            network claim a pixel that is neither to the primary.
+        max_frames: Frames that go through a network at once, but never less than a clip; bounds
+            the memory whatever the number of clips. More may be faster on a GPU.
+
+    Raises:
+        InputError: A number is out of range.
+
+    Examples:
+        >>> CascadeSettings(refine_each_eye=True).size
+        320
+    """
+
+    size: int = 320
+    eyes_margin: float = REGIONS["eyes"].margin
+    mouth_margin: float = REGIONS["mouth"].margin
+    refine_each_eye: bool = False
+    each_eye_margin: float = 2.0
+    temperature: float = 0.1
+    max_frames: int = 10
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("size", "max_frames"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(
+                    f"The cascade's {name} is {value!r}: give a whole number, 1 or more."
+                )
+        for name in ("eyes_margin", "mouth_margin", "each_eye_margin"):
+            value = getattr(self, name)
+            if not _is_number(value) or value < 1:
+                raise InputError(f"The cascade's {name} is {value!r}: give a number, 1 or more.")
+        if not _is_number(self.temperature) or self.temperature <= 0:
+            raise InputError(
+                f"The cascade's temperature is {self.temperature!r}: give a number above 0, such "
+                "as 0.1 for ConvLSTM-FCNs or 1 for FCNs."
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,0 +1,214 @@
+"""How the cascade puts the masks of its networks together, at a frame's original size.
+
+The rules are those of `docs/cascade.md`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facemask.argmax import first_argmax
+from facemask.classes import BACKGROUND, SKIN
+from facemask.models.cascade_regions import enclosed_background
+from facemask.regions import REGIONS, Region
+from facemask.resample import PixelBox, paste_back
+
+
+class Zoom(NamedTuple):
+    """What a specialist found in one box of one frame.
+
+    Attributes:
+        region: "eyes" or "mouth".
+        box: The box in pixels of the frame.
+        scores: (C, S, S) of the region's own classes, floating point.
+    """
+
+    region: Region
+    box: PixelBox
+    scores: Tensor
+
+
+class Frame(NamedTuple):
+    """What is known of one frame.
+
+    Attributes:
+        scores: The primary's, (5, S, S), floating point.
+        size: Height and width of the original frame in pixels.
+        face: The face's box in pixels of the frame; None without a face, and then no zooms.
+        zooms: What specialists found. A region without one keeps the primary's mask.
+    """
+
+    scores: Tensor
+    size: tuple[int, int]
+    face: PixelBox | None
+    zooms: Sequence[Zoom]
+
+
+class _Claim(NamedTuple):
+    """Pixels that a region's own network calls the region's.
+
+    Attributes:
+        primary: Where the primary says so, bool (H, W).
+        claimed: Where the network that decides says so, bool (H, W).
+        labels: The face's class id there, uint8 (H, W).
+        probabilities: Of the region's own classes, (C, H, W), 1 for background outside the boxes;
+            None where the primary decides.
+    """
+
+    primary: Tensor
+    claimed: Tensor
+    labels: Tensor
+    probabilities: Tensor | None
+
+
+def fill_holes(scores: Tensor) -> Tensor:
+    """Give background that eyes or lips enclose to the best class beside background.
+
+    The two scores change places, so that the hole is as sure of that class as it was of
+    background. No truth has such holes, and they would show skin inside a mouth.
+
+    Args:
+        scores: Of a region's own classes, (N, C, S, S), background first.
+
+    Returns:
+        The same scores where there is no hole.
+    """
+    labels = first_argmax(scores)[1][:, 0].byte().cpu().numpy()  # (N, S, S)
+    filled = scores
+    for n, frame in enumerate(labels):
+        holes = enclosed_background(frame)
+        if not holes.any():
+            continue
+        if filled is scores:
+            filled = scores.clone()
+        inside = torch.from_numpy(holes).to(scores.device)  # (S, S)
+        best, index = scores[n, 1:].max(dim=0, keepdim=True)  # (1, S, S)
+        swapped = scores[n].scatter(0, index + 1, scores[n, :1])
+        swapped[:1] = best
+        filled[n] = torch.where(inside, swapped, scores[n])
+    return filled
+
+
+def stitch(
+    frame: Frame, temperature: float, with_probabilities: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Put one frame's mask together.
+
+    Args:
+        frame: What the networks found.
+        temperature: What scores are divided by before the softmax.
+        with_probabilities: Whether to compute the second result.
+
+    Returns:
+        Class ids uint8 (H, W); probabilities float32 (5, H, W) whose arg-max they are, or None.
+    """
+    scores = _at_size(frame.scores, frame.size)  # (5, H, W)
+    primary = first_argmax(scores)[1][0].byte()  # (H, W)
+    labels = primary
+    claims: dict[Region, _Claim] = {}
+    in_face = torch.zeros_like(primary, dtype=torch.bool)
+    if frame.face is not None and frame.zooms:
+        in_face = _inside(frame.face, in_face)
+        eyes = claims["eyes"] = _claim("eyes", primary, frame.zooms, in_face, temperature)
+        mouth = claims["mouth"] = _claim("mouth", primary, frame.zooms, in_face, temperature)
+        labels = _resolve(primary, _without_parts(scores, in_face), eyes, mouth)
+    if not with_probabilities:
+        return labels, None
+    probabilities = (scores / temperature).softmax(dim=0)
+    for region, claim in claims.items():
+        probabilities = _combine(probabilities, region, claim, in_face)
+    return labels, _agree(probabilities, labels)
+
+
+def _at_size(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """Scores at the frame's size, as `facemask.metrics.labels_at_size` resizes them."""
+    scores = scores.float()
+    if tuple(scores.shape[-2:]) == size:
+        return scores
+    return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0]
+
+
+def _inside(box: PixelBox, like: Tensor) -> Tensor:
+    """Pixels (H, W) whose centres lie in a box."""
+    y = torch.arange(like.shape[0], device=like.device) + 0.5
+    x = torch.arange(like.shape[1], device=like.device) + 0.5
+    return ((y >= box.top) & (y < box.bottom))[:, None] & ((x >= box.left) & (x < box.right))
+
+
+def _without_parts(scores: Tensor, in_face: Tensor) -> Tensor:
+    """What a pixel is that is neither eye nor mouth: skin in the face's box, else skin or not."""
+    return ((scores[SKIN] > scores[BACKGROUND]) | in_face).to(torch.uint8) * SKIN
+
+
+def _claim(
+    region: Region, primary: Tensor, zooms: Sequence[Zoom], in_face: Tensor, temperature: float
+) -> _Claim:
+    """What a region's specialist says about a frame, or the primary where it was not asked."""
+    classes = REGIONS[region].classes
+    own = primary == classes[1]
+    for class_id in classes[2:]:
+        own |= primary == class_id
+    zooms = [zoom for zoom in zooms if zoom.region == region]
+    if not zooms:
+        return _Claim(own, own, primary, None)
+    ids = torch.zeros_like(primary)
+    probabilities = torch.zeros(len(classes), *primary.shape, device=primary.device)
+    probabilities[0] = 1
+    for zoom in zooms:
+        pasted, (rows, columns) = paste_back(
+            zoom.scores, zoom.box, (primary.shape[0], primary.shape[1])
+        )
+        new = (pasted / temperature).softmax(dim=0)
+        # where two boxes overlap, the one that is surer to see the region
+        surer = in_face[rows, columns] & (new[0] < probabilities[0, rows, columns])
+        new_ids = first_argmax(pasted)[1][0].to(ids.dtype)
+        ids[rows, columns] = torch.where(surer, new_ids, ids[rows, columns])
+        probabilities[:, rows, columns] = torch.where(surer, new, probabilities[:, rows, columns])
+    labels = torch.zeros_like(ids)
+    for i, class_id in enumerate(classes[1:], start=1):
+        labels += (ids == i) * ids.new_tensor(class_id)  # faster than a look-up
+    return _Claim(own, ids > 0, labels, probabilities)
+
+
+def _resolve(primary: Tensor, plain: Tensor, eyes: _Claim, mouth: _Claim) -> Tensor:
+    """The final labels; where both regions claim a pixel, the primary's class decides."""
+    mouth_wins = mouth.primary
+    if eyes.probabilities is not None and mouth.probabilities is not None:
+        surer = mouth.probabilities[1:].amax(dim=0) > eyes.probabilities[1]
+        mouth_wins = mouth_wins | (surer & ~eyes.primary)
+    labels = torch.where(eyes.primary | mouth.primary, plain, primary)
+    labels = torch.where(eyes.claimed & ~(mouth.claimed & mouth_wins), eyes.labels, labels)
+    return torch.where(mouth.claimed & (mouth_wins | ~eyes.claimed), mouth.labels, labels)
+
+
+def _combine(probabilities: Tensor, region: Region, claim: _Claim, in_face: Tensor) -> Tensor:
+    """Probabilities with a region's classes taken from its specialist.
+
+    What the specialist leaves to its background goes to the other classes, in the proportions that
+    the primary gives them; what the primary gave to the region's classes counts as skin where the
+    label becomes skin.
+    """
+    if claim.probabilities is None:
+        return probabilities
+    own = torch.tensor(REGIONS[region].classes[1:], device=probabilities.device)
+    rest = probabilities.index_fill(0, own, 0)
+    lost = probabilities[own].sum(dim=0)
+    rest[SKIN] += lost * (claim.primary & in_face)
+    total = rest.sum(dim=0)
+    nothing = total < 1e-12  # the primary was sure of the region
+    rest[SKIN] += nothing
+    combined = rest * (claim.probabilities[0] / (total + nothing))
+    combined[own] = claim.probabilities[1:]
+    return combined
+
+
+def _agree(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Raise the label's probability just above the largest one where the rules chose another."""
+    best, index = first_argmax(probabilities)
+    chosen = labels[None].long()  # (1, H, W)
+    raised = probabilities.scatter(0, chosen, 1.001 * best)
+    probabilities = torch.where(index == chosen, probabilities, raised)
+    return probabilities / probabilities.sum(dim=0, keepdim=True)

@@ -1,0 +1,55 @@
+"""matplotlib, where it is installed."""
+
+import io
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from facemask.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI: Final = 110
+# told apart with any colour vision (Okabe and Ito 2008); the baseline comes first
+_COLORS: Final = ("#0072B2", "#D55E00", "#999999", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def check_matplotlib() -> None:
+    """Raise an `InputError` unless matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "facemask report draws with matplotlib, which is not installed: "
+            "pip install 'facemask[plot]'."
+        ) from error
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of this size in inches, which no window system knows of."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def literal(name: str, width: int = 24) -> str:
+    r"""A name as matplotlib shows it unchanged, in lines of at most `width` characters.
+
+    Examples:
+        >>> literal("loss in $")
+        'loss in \\$'
+    """
+    text = textwrap.fill(name, width).replace("$", r"\$")  # $ would begin a formula
+    return f"\u200b{text}" if text.startswith("_") else text  # _ would hide it from the legend
+
+
+def to_png(figure: "Figure") -> bytes:
+    """The figure as a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
+    return content.getvalue()
+
+
+def run_colors(count: int) -> list[str]:
+    """A colour for each run; from the eighth on they repeat."""
+    return [_COLORS[i % len(_COLORS)] for i in range(count)]

@@ -1,0 +1,156 @@
+"""The runs of one report: read, named, and checked to be about the same data."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from facemask.errors import InputError
+from facemask.metrics import FrameCounts
+from facemask.records import FrameTable, Run, find_run, read_run
+from facemask.records.read import TEST
+
+
+@dataclass(frozen=True, eq=False)
+class NamedRun:
+    """A run and what tables and figures call it.
+
+    Attributes:
+        name: Its name.
+        run: Its record.
+        table: Its frames, sorted by name, so that the rows of all runs are the same frames.
+    """
+
+    name: str
+    run: Run
+    table: FrameTable
+
+    def counts(self, positions: "NamedRun | None" = None) -> FrameCounts:
+        """The counts; with `positions`, each frame at its place in that run's clips."""
+        counts = self.table.counts()
+        if positions is None:
+            return counts
+        return replace(counts, position=positions.table.position)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Runs on the same frames.
+
+    Attributes:
+        runs: All of them, the baseline first.
+    """
+
+    runs: tuple[NamedRun, ...]
+
+    @property
+    def baseline(self) -> NamedRun:
+        """The run that the others are compared with."""
+        return self.runs[0]
+
+    @property
+    def others(self) -> tuple[NamedRun, ...]:
+        """All runs but the baseline."""
+        return self.runs[1:]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, background first."""
+        return self.baseline.table.class_names
+
+    def sequences(self) -> int:
+        """Number of sequences."""
+        table = self.baseline.table
+        return len(set(zip(table.video.tolist(), table.sequence.tolist(), strict=True)))
+
+    def positions_of(self, run: NamedRun) -> NamedRun | None:
+        """The run whose clips say where the frames of `run` stand; None where no run has clips.
+
+        A run on single frames has no clips: it is looked at in the longest clips of another run,
+        as the paper does with its baseline in Table 4.
+        """
+        longest = max(self.runs, key=lambda other: int(other.table.position.max()))
+        chosen = run if run.table.position.any() else longest
+        return chosen if chosen.table.position.any() else None
+
+
+def load_runs(folders: Sequence[str], baseline: str, names: Sequence[str] | None) -> Comparison:
+    """Read the runs.
+
+    Args:
+        folders: A run's folder each.
+        baseline: The baseline's folder, one of `folders` or another one.
+        names: One name a run in the order of `folders`, the baseline's first where it is not
+            among them. None takes the folders' names.
+
+    Raises:
+        InputError: A record cannot be read, a run or a name is given twice, there are more or
+            fewer names than runs, or the runs are about different data.
+    """
+    places = [find_run(Path(folder)) for folder in folders]
+    first = find_run(Path(baseline))
+    resolved = [place.resolve() for place in places]
+    if first.resolve() not in resolved:
+        places, resolved = [first, *places], [first.resolve(), *resolved]
+    twice = next((place for place, n in Counter(resolved).items() if n > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice}: is given twice; give each run once.")
+    names = default_names(places) if names is None else names
+    if len(names) != len(places):
+        raise InputError(
+            f"names holds {len(names)} names for {len(places)} runs: give one name a run, the "
+            "baseline's first where it is not among the runs."
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"names are {', '.join(names)}: give each run a name of its own.")
+    runs = [_named(name, read_run(place)) for name, place in zip(names, places, strict=True)]
+    at = resolved.index(first.resolve())
+    comparison = Comparison((runs[at], *runs[:at], *runs[at + 1 :]))
+    for other in comparison.others:
+        _check_same_data(comparison.baseline, other)
+    return comparison
+
+
+def default_names(places: Sequence[Path]) -> list[str]:
+    """The runs' folders' names, or their paths where two have one name.
+
+    Examples:
+        >>> default_names([Path("runs/fcn/test"), Path("runs/convlstm_fcn/test")])
+        ['fcn', 'convlstm_fcn']
+    """
+    folders = [place.resolve().parent if place.name == TEST else place for place in places]
+    names = [folder.name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(place) for place in places]
+
+
+def _named(name: str, run: Run) -> NamedRun:
+    return NamedRun(name, run, run.table.take(np.argsort(run.table.name)))
+
+
+def _check_same_data(first: NamedRun, second: NamedRun) -> None:
+    """Raise an `InputError` unless two runs were scored on the same pixels."""
+    pair = f"{first.name} ({first.run.folder}) and {second.name} ({second.run.folder})"
+    one, two = first.run.record, second.run.record
+    if one.region != two.region:
+        raise InputError(
+            f"{pair} look at different regions, {one.region!r} and {two.region!r}: report them "
+            "one by one."
+        )
+    if one.class_names != two.class_names:
+        raise InputError(
+            f"{pair} have different classes, {', '.join(one.class_names)} and "
+            f"{', '.join(two.class_names)}: report them one by one."
+        )
+    same = one.fingerprint == two.fingerprint
+    if not same or first.table.name.tolist() != second.table.name.tolist():
+        raise InputError(
+            f"{pair} were scored on different data (fingerprints {one.fingerprint[:12]} and "
+            f"{two.fingerprint[:12]}): test both on the same frames."
+        )
+    if not np.array_equal(first.table.truth, second.table.truth):
+        raise InputError(
+            f"{pair} have different true masks of the same frames, such as those of boxes cut for "
+            "clips of another length: test both with the same data options."
+        )

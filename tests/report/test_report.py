@@ -1,0 +1,251 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facemask.errors import InputError
+from facemask.report import report
+from tests.records.runs import write_run
+
+FILES = [
+    "consistency.csv", "figure5.png", "figure6.png", "report.html", "report.md", "runs.csv",
+    "subjects.csv", "table4.csv", "table9.csv",
+]  # fmt: skip
+NASTY = "A | <b>bold</b> & $x_1$"
+
+
+@pytest.fixture(scope="module")
+def written(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of two runs, one with a name that means something to every format."""
+    out = tmp_path_factory.mktemp("out") / "report"
+    runs = workplace / "runs"
+    report([str(runs / "lstm")], baseline=str(runs / "fcn"), out=str(out), names=["_base", NASTY])
+    return out
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_all_files_are_there(written: Path) -> None:
+    assert sorted(path.name for path in written.iterdir()) == FILES
+    for name in ("figure5.png", "figure6.png"):
+        image = cv2.imread(str(written / name))
+        assert image is not None
+        assert image.std() > 10
+
+
+def test_the_page_is_self_contained_and_accessible(written: Path, workplace: Path) -> None:
+    html = (written / "report.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.tags[0] == ("html", {"lang": "en"})
+    images = page.all("img")
+    assert len(images) == 2
+    for image in images:
+        assert str(image["src"]).startswith("data:image/png;base64,")
+        assert len(str(image["alt"])) > 40
+    assert "http://" not in html
+    assert "https://" not in html
+    assert page.all("script") == []
+    assert [link["href"] for link in page.all("link")] == ["data:,"]
+    assert len(page.all("table")) == len(page.all("caption")) == 5
+    assert all(cell["scope"] in ("col", "row") for cell in page.all("th"))
+    assert page.all("b") == []
+    assert page.text.count(NASTY) >= 5
+    record = json.loads((workplace / "runs/fcn/test/record.json").read_text())
+    for said in (record["fingerprint"], record["data_root"], "split_1", "runs/test/best.ckpt"):
+        assert said in page.text
+    assert "19 frames of 5 sequences, 3 videos and 2 subjects" in page.text
+
+
+def test_markdown_tables_have_their_columns(written: Path) -> None:
+    text = (written / "report.md").read_text(encoding="utf-8")
+    assert "A \\| \\<b\\>bold\\</b\\> & $x\\_1$" in text
+    widths = []
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        lines = [len(re.findall(r"(?<!\\)\|", line)) - 1 for line in table.splitlines()]
+        assert len(set(lines)) == 1
+        widths.append(lines[0])
+    assert widths == [10, 6, 4, 8, 5]
+    for name in re.findall(r"\]\((.*?)\)", text):
+        assert (written / name).is_file()
+
+
+def find_browser() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_browser_shows_the_page(written: Path, tmp_path: Path, width: int) -> None:
+    browser = find_browser()
+    if browser is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on PATH")
+    # the page has no script: this copy's only says what the browser made of the page
+    probe = """<script>addEventListener("load", () => {
+        const images = [...document.images].map(image => image.naturalWidth);
+        const width = document.documentElement.scrollWidth;
+        const style = getComputedStyle(document.querySelector("h1")).fontFamily;
+        document.title = JSON.stringify({images, width, inner: innerWidth, style});
+    });</script>"""
+    page = tmp_path / "page.html"
+    page.write_text((written / "report.html").read_text("utf-8") + probe, encoding="utf-8")
+    screenshot = tmp_path / "page.png"
+    base = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]  # fmt: skip
+    shown = subprocess.run(
+        [*base, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=60, check=True
+    )
+    title = re.search("<title>(.*?)</title>", shown.stdout)
+    assert title is not None
+    found = json.loads(title[1].replace("&quot;", '"'))
+    assert len(found["images"]) == 2
+    assert min(found["images"]) > 300  # loaded
+    assert found["width"] <= found["inner"]  # wide tables scroll, the page does not
+    assert "system-ui" in found["style"]
+    assert "CONSOLE" not in shown.stderr
+    taken = subprocess.run(
+        [*base, f"--screenshot={screenshot}", (written / "report.html").as_uri()],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in taken.stderr
+    image = cv2.imread(str(screenshot))
+    assert image is not None
+    assert image.shape[1] == width
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 20
+
+
+def run(workplace: Path, out: Path, *folders: str, **options: object) -> None:
+    runs = [str(workplace / "runs" / name) for name in folders or ("lstm",)]
+    given = {"baseline": str(workplace / "runs" / "fcn"), "out": str(out)} | options
+    report(runs, **given)  # type: ignore[arg-type]
+
+
+def test_without_pictures_the_report_says_why(workplace: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(workplace, tmp_path / "moved")
+    out = tmp_path / "out"
+    run(place, out, data=str(place / "data"))
+    assert (out / "figure5.png").is_file()
+    label = place / "data" / "labels_orig" / "003_000001.png"
+    cv2.imwrite(str(label), np.ones((44, 41), np.uint8))
+    run(place, out, data=str(place / "data"))
+    assert "Left out: the true masks in" in (out / "report.md").read_text()
+    assert not (out / "figure5.png").exists()  # an earlier report's
+    (place / "data" / "images_orig" / "001_000001.jpg").unlink()
+    run(place, out, data=str(place / "data"))
+    assert "001\\_000001.jpg does not exist" in (out / "report.md").read_text()
+    run(place, out, data=str(tmp_path / "nowhere"))
+    assert "nowhere: no such folder" in (out / "report.md").read_text()
+    shutil.rmtree(place / "runs" / "lstm" / "test" / "labels")
+    run(place, out)
+    assert "lstm kept no label image of frame" in (out / "report.md").read_text()
+    text = (out / "report.html").read_text()
+    assert "Left out: lstm kept no label image" in text
+    run(place, out, "fcn")  # alone
+    assert not (out / "table4.csv").exists()
+    assert "those with the lowest mIoU" in (out / "report.md").read_text()
+
+
+def test_equal_runs_have_no_examples(workplace: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(workplace / "runs" / "fcn", tmp_path / "copy")
+    fcn = str(workplace / "runs" / "fcn")
+    report([str(copy)], baseline=fcn, out=str(tmp_path / "out"))
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "Left out: no frame tells the runs apart." in text
+    assert "| copy | " in text
+    assert "+0.00 | +0.00 to +0.00 | 1.000 |" in text
+
+
+def other_region(run: Path) -> None:
+    shutil.rmtree(run)
+    write_run(run, run.parents[2] / "data", region="eyes", flow=None)
+
+
+def other_classes(run: Path) -> None:
+    for name in ("record.json", "frames.csv"):
+        text = (run / name).read_text()
+        (run / name).write_text(text.replace("inner_mouth", "teeth"))
+
+
+def other_truth(run: Path) -> None:
+    """Move one missed pixel of the first frame's truth from eyes to skin."""
+    header, first, *others = (run / "frames.csv").read_text().splitlines()
+    values = dict(zip(header.split(","), first.split(","), strict=True))
+    for name, change in (("eyes", -1), ("skin", 1)):
+        for column in ("truth", "union"):
+            key = f"{column}_{name}"
+            values[key] = str(int(values[key]) + change)
+    (run / "frames.csv").write_text("\n".join([header, ",".join(values.values()), *others]) + "\n")
+
+
+def no_frames(run: Path) -> None:
+    (run / "frames.csv").write_text((run / "frames.csv").read_text().split("\n")[0] + "\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (other_region, r"fcn \(.*\) and lstm \(.*\) look at different regions"),
+        (other_classes, r"fcn \(.*\) and lstm \(.*\) have different classes"),
+        (other_truth, r"fcn \(.*\) and lstm \(.*\) have different true masks"),
+        (no_frames, "lstm.*holds no frame"),
+    ],
+)
+def test_runs_that_do_not_belong_together(
+    workplace: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    place = shutil.copytree(workplace, tmp_path / "place")
+    damage(place / "runs" / "lstm" / "test")
+    with pytest.raises(InputError, match=message):
+        run(place, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_options(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="groups is 1, expected at least 2"):
+        run(workplace, out, groups=1)
+    with pytest.raises(InputError, match="examples is 0"):
+        run(workplace, out, examples=0)
+    with pytest.raises(InputError, match="seed is -1"):
+        run(workplace, out, seed=-1)
+    with pytest.raises(InputError, match="is given twice"):
+        run(workplace, out, "lstm", "lstm/test")
+    with pytest.raises(InputError, match="names holds 1 names for 2 runs"):
+        run(workplace, out, names=["a"])
+    with pytest.raises(InputError, match="give each run a name of its own"):
+        run(workplace, out, names=["a", "a"])
+    with pytest.raises(InputError, match="nothing: no such folder"):
+        run(workplace, out, "nothing")
+    with pytest.raises(InputError, match="holds a test, whose files"):
+        run(workplace, workplace / "runs" / "fcn" / "test")
+    with pytest.raises(InputError, match="holds a data set, whose files"):
+        run(workplace, workplace / "data")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(InputError, match=r"pip install 'facemask\[plot\]'"):
+        run(workplace, out)
+    assert not out.exists()
