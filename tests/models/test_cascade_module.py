@@ -1,5 +1,6 @@
 """`CascadeModule` on batches made by hand, and its YAML."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from facemask.cli import main
 from facemask.data import FaceMaskDataModule
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
@@ -158,6 +160,32 @@ def test_networks_from_checkpoints_or_from_one_file(primary: str, tmp_path: Path
         CascadeModule(eyes=path)
     with pytest.raises(InputError, match=r"eyes.ckpt: holds a model of the region 'eyes', exp"):
         CascadeModule(path)
+
+
+def test_the_command_line(
+    primary: str, mask_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["facemask"])
+    mouth = checkpoint(
+        tmp_path / "mouth.ckpt", FCNModule(BACKBONE, num_classes=3, region="mouth"), region="mouth"
+    )
+    options = [
+        "-c", str(CONFIG), f"--model.primary={primary}", "--model.eyes=null",
+        f"--model.mouth={mouth}", "--model.settings.size=32", f"--data.root={mask_root}",
+        "--data.num_workers=0", "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+    ]  # fmt: skip
+    main(["test", *options])
+    header, row = Path("runs/cascade/test/metrics.csv").read_text("utf-8").splitlines()
+    values = dict(zip(header.split(","), row.split(","), strict=True))
+    assert 0 < float(values["test/pixel_accuracy"]) < 1
+    assert 0 <= float(values["test/mouth_found"]) <= 1
+    main(["predict", *options, "--predictions.folder=out"])
+    split = (mask_root / "data_splits/split_1/test_per10.txt").read_text("utf-8").split()
+    assert sorted(p.name for p in Path("out").iterdir()) == sorted(
+        Path(name).name for name in split[1::2]
+    )
 
 
 def test_the_yaml(primary: str) -> None:
