@@ -198,6 +198,25 @@ def class_iou(confusion: Tensor, ignore_index: int = IGNORE) -> Tensor:
     return intersection.double() / union  # 0 / 0 is NaN
 
 
+def scores_at_size(scores: Tensor, height: int, width: int) -> Tensor:
+    """Resize the scores of one frame bilinearly, pixel centres kept straight.
+
+    Args:
+        scores: Floating point (C, h, w). Half precision is resized in float32.
+        height: New height in pixels.
+        width: New width.
+
+    Returns:
+        (C, height, width); the scores themselves where they have that size already.
+    """
+    if tuple(scores.shape[1:]) == (height, width):
+        return scores
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()
+    size = (height, width)
+    return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0]
+
+
 def labels_at_size(scores: Tensor, height: int, width: int) -> Tensor:
     """Resize the scores of one frame to its original size, then take the best class (section 4.2).
 
@@ -215,11 +234,6 @@ def labels_at_size(scores: Tensor, height: int, width: int) -> Tensor:
         >>> labels_at_size(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), 1, 4)
         tensor([[0, 0, 1, 1]], dtype=torch.uint8)
     """
-    if tuple(scores.shape[1:]) != (height, width):
-        if scores.dtype in (torch.float16, torch.bfloat16):
-            scores = scores.float()
-        scores = F.interpolate(scores[None], (height, width), mode="bilinear", align_corners=False)[
-            0
-        ]
+    scores = scores_at_size(scores, height, width)
     labels = first_argmax(scores)[1][0]
     return labels.byte() if len(scores) <= 256 else labels

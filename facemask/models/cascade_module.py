@@ -14,7 +14,7 @@ from facemask.models.cascade import Cascade, CascadeOutput
 from facemask.models.cascade_file import describe
 from facemask.models.cascade_frames import Clip
 from facemask.models.cascade_settings import CascadeSettings
-from facemask.models.mask_module import MaskModule
+from facemask.models.mask_module import MaskModule, labels_by_name
 
 __all__ = ["CascadeModule"]
 
@@ -96,7 +96,7 @@ class CascadeModule(MaskModule):
         Raises:
             InputError: The batch has no original images.
         """
-        return _by_name(self(_original_images(batch)).labels, batch)
+        return labels_by_name(self(_original_images(batch)).labels, batch)
 
     def _count(self, batch: ClipBatch, metric: MaskIoU, stage: str) -> dict[str, Tensor]:
         output: CascadeOutput = self(_original_images(batch))
@@ -113,7 +113,7 @@ class CascadeModule(MaskModule):
                     batch_size=len(output.labels),
                     sync_dist=True,
                 )
-        return _by_name(output.labels, batch)
+        return labels_by_name(output.labels, batch)
 
     def describe_network(self) -> dict[str, Any]:
         """What the cascade is made of."""
@@ -177,11 +177,3 @@ def _original_images(batch: ClipBatch) -> list[list[Tensor]]:
             "data.original_images=true."
         )
     return images
-
-
-def _by_name(labels: list[list[Tensor]], batch: ClipBatch) -> dict[str, Tensor]:
-    return {
-        name: label
-        for clip_names, clip_labels in zip(batch["names"], labels, strict=True)
-        for name, label in zip(clip_names, clip_labels, strict=True)
-    }

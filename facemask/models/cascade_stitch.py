@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from facemask.argmax import first_argmax
 from facemask.classes import BACKGROUND, SKIN
+from facemask.metrics.confusion import scores_at_size
 from facemask.models.cascade_regions import enclosed_background
 from facemask.regions import REGIONS, Region
 from facemask.resample import PixelBox, paste_back
@@ -105,7 +105,7 @@ def stitch(
     Returns:
         Class ids uint8 (H, W); probabilities float32 (5, H, W) whose arg-max they are, or None.
     """
-    scores = _at_size(frame.scores, frame.size)  # (5, H, W)
+    scores = scores_at_size(frame.scores.float(), *frame.size)  # (5, H, W)
     primary = first_argmax(scores)[1][0].byte()  # (H, W)
     labels = primary
     claims: dict[Region, _Claim] = {}
@@ -121,14 +121,6 @@ def stitch(
     for region, claim in claims.items():
         probabilities = _combine(probabilities, region, claim, in_face)
     return labels, _agree(probabilities, labels)
-
-
-def _at_size(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """Scores at the frame's size, as `facemask.metrics.labels_at_size` resizes them."""
-    scores = scores.float()
-    if tuple(scores.shape[-2:]) == size:
-        return scores
-    return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0]
 
 
 def _inside(box: PixelBox, like: Tensor) -> Tensor:

@@ -143,7 +143,7 @@ class MaskModule(LightningModule):
         for clip_labels, masks in zip(labels, batch["original_masks"], strict=True):
             for label, mask in zip(clip_labels, masks, strict=True):
                 self.test_iou.update(label, mask)
-        return _by_name(labels, batch)
+        return labels_by_name(labels, batch)
 
     def _original_labels(self, scores: Tensor, batch: ClipBatch) -> list[list[Tensor]]:
         """Label images uint8 (H, W) of every real frame of every clip, at its original size."""
@@ -158,7 +158,7 @@ class MaskModule(LightningModule):
 
     def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
         """Label image, uint8 (H, W) at original size, of each frame by its name."""
-        return _by_name(self._original_labels(self(batch["images"]), batch), batch)
+        return labels_by_name(self._original_labels(self(batch["images"]), batch), batch)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's IoU."""
@@ -227,7 +227,7 @@ class MaskModule(LightningModule):
         """Load what training starts from; nothing here."""
 
 
-def _by_name(labels: list[list[Tensor]], batch: ClipBatch) -> dict[str, Tensor]:
+def labels_by_name(labels: list[list[Tensor]], batch: ClipBatch) -> dict[str, Tensor]:
     """Label image of each frame by the frame's name, of the label images of clips."""
     return {
         name: label
