@@ -63,6 +63,14 @@ def crop_and_resize(images: Tensor, box: PixelBox, size: tuple[int, int]) -> Ten
         return down @ (images[..., rows, columns].to(down.dtype) @ across.T)
 
 
+def crop_pixels(image: Tensor, box: PixelBox, size: tuple[int, int]) -> Tensor:
+    """`crop_and_resize` for images of bytes, rounded: uint8 (..., H, W) to (..., *size).
+
+    Training and the cascade cut with this, so that a model sees the same in both.
+    """
+    return crop_and_resize(image.float(), box, size).round_().clamp_(0, 255).byte()
+
+
 def paste_back(
     maps: Tensor, box: PixelBox, size: tuple[int, int]
 ) -> tuple[Tensor, tuple[slice, slice]]:

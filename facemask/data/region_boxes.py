@@ -14,7 +14,7 @@ from facemask.classes import IGNORE
 from facemask.data.vw300_mask import Frame, read_label
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, clip_box, relative_extent, to_region_labels
-from facemask.resample import PixelBox, RelativeBox, crop_and_resize, crop_labels
+from facemask.resample import PixelBox, RelativeBox, crop_labels, crop_pixels
 
 WHOLE_IMAGE = RelativeBox(0.0, 0.0, 1.0, 1.0)
 
@@ -128,8 +128,7 @@ def cut_image(
     Returns:
         uint8 (*size, 3), rounded.
     """
-    pixels = torch.from_numpy(image).permute(2, 0, 1).float()  # (3, H, W)
-    cut = crop_and_resize(pixels, box, size).round_().clamp_(0, 255).byte()
+    cut = crop_pixels(torch.from_numpy(image).permute(2, 0, 1), box, size)  # (3, *size)
     return cast("npt.NDArray[np.uint8]", cut.permute(1, 2, 0).contiguous().numpy())
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facemask.errors import InputError
-from facemask.resample import RelativeBox, crop_and_resize
+from facemask.resample import RelativeBox, crop_pixels
 
 Clip: TypeAlias = Tensor | Sequence[Tensor]
 """Frames uint8 (3, H, W) RGB, each of its own size, or (T, 3, H, W)."""
@@ -48,5 +48,4 @@ def resize_whole(frame: Tensor, size: int) -> Tensor:
 
 def cut_box(frame: Tensor, box: RelativeBox, size: int) -> Tensor:
     """A box of a frame, uint8 (3, size, size), as crops for training are cut."""
-    cut = crop_and_resize(frame.float(), box.in_pixels(*size_of(frame)), (size, size))
-    return cut.round().clamp(0, 255).byte()
+    return crop_pixels(frame, box.in_pixels(*size_of(frame)), (size, size))
