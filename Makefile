@@ -1,5 +1,5 @@
 # Everything sets itself up: a virtual environment in .venv with the pinned versions.
-#   make demo   data made on the spot, two models trained, scored and pictured in demo/
+#   make demo   data made on the spot, all models trained, cascade, scores and report in demo/
 #   make test   style, types, doctests and tests
 #   make docs   the documentation site in site/
 PYTHON ?= python3

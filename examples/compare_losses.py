@@ -5,20 +5,17 @@ same 8 epochs and is scored on 36 made-up videos that no run has seen. What is d
 again: `python examples/compare_losses.py` prints the table of docs/losses.md.
 """
 
-import csv
 import statistics
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from facemask.cli import main as facemask
+from demo import DEMO, fit_convlstm, test
+from unseen import COLUMNS, make_test_data, scores_of
 
-DEMO = Path("demo")
 RUNS = DEMO / "losses"
 SEEDS = (0, 1, 2)
-COLUMNS = {"mIoU": "miou", "skin": "iou_skin", "eyes": "iou_eyes", "lips": "iou_lips",
-           "inner mouth": "iou_inner_mouth", "background": "iou_background"}  # fmt: skip
 LOSSES: dict[str, tuple[str, list[str]]] = {
     "cross-entropy": ("CrossEntropyLoss", ["temperature=1"]),
     "cross-entropy, temperature 0.1": ("CrossEntropyLoss", ["temperature=0.1"]),
@@ -30,64 +27,34 @@ LOSSES: dict[str, tuple[str, list[str]]] = {
 }
 
 
-def make_test_data() -> Path:
-    """Frames of 36 new videos, all of them on the test side of the split "all"."""
-    root = DEMO / "losses_data"
-    lists = root / "data_splits"
-    if not (lists / "all" / "test_per10.txt").is_file():
-        videos = str(DEMO / "losses_videos")
-        facemask(["synth", videos, "--videos", "36", "--seconds", "0.5", "--seed", "2"])
-        facemask(["prepare", videos, str(root), "--fraction", "1"])
-        lines = [path.read_text() for path in sorted((lists / "split_1").glob("*.txt"))]
-        (lists / "all").mkdir()
-        (lists / "all" / "test_per10.txt").write_text("".join(lines))
-    return root
-
-
-def score(config: str, folder: Path, checkpoint: Path, data: Path) -> dict[str, float]:
-    """IoU in % by column of the table."""
-    metrics = folder / "test" / "metrics.csv"
-    if not metrics.is_file():
-        logger = ["--trainer.logger.save_dir", str(folder.parent)]
-        logger += ["--trainer.logger.name", folder.name]
-        facemask(["test", "-c", config, "--ckpt_path", str(checkpoint), *logger,
-                  "--data.root", str(data), "--data.split", "all"])  # fmt: skip
-    with metrics.open(newline="") as file:
-        row = list(csv.DictReader(file))[-1]
-    return {title: 100 * float(row[f"test/{key}"]) for title, key in COLUMNS.items()}
-
-
-def train(name: str, seed: int) -> Path:
-    """The folder of a finished run."""
+def train_and_test(name: str, seed: int, data: Path) -> dict[str, float]:
+    """Scores of the demo's ConvLSTM-FCN, trained with one loss."""
     loss, options = LOSSES[name]
     folder = RUNS / f"{loss}_{'_'.join(options)}_{seed}".replace("=", "_")
-    done = folder / "done"
-    if not done.is_file():
-        path = "--trainer.callbacks.init_args.dirpath"
-        facemask(["fit", "-c", "configs/demo/convlstm_fcn.yaml", "--seed_everything", str(seed),
-                  "--data.seed", str(seed), "--model.loss", f"facemask.losses.{loss}",
-                  *(f"--model.loss.{option}" for option in options),
-                  "--trainer.logger.save_dir", str(RUNS), "--trainer.logger.name", folder.name,
-                  path, str(folder)])  # fmt: skip
-        done.touch()
-    return folder
+    best = fit_convlstm(
+        folder, DEMO / "runs", "face", "--seed_everything", str(seed), "--data.seed", str(seed),
+        "--trainer.max_epochs", "8", "--model.gamma", "0",
+        "--model.loss", f"facemask.losses.{loss}",
+        *(f"--model.loss.{option}" for option in options),
+    )  # fmt: skip
+    unseen = ["--data.root", str(data), "--data.split", "all"]
+    test("convlstm_fcn", folder, "--ckpt_path", str(best), *unseen)
+    return scores_of(folder)
 
 
 def main() -> None:
     """Train and score everything, then print the table."""
-    start = DEMO / "runs" / "fcn" / "best.ckpt"
+    start = DEMO / "runs" / "fcn_face" / "best.ckpt"
     if not start.is_file():
         raise SystemExit(f"{start} does not exist: run `make demo` first.")
     data = make_test_data()
     table = Table("trained with", *COLUMNS, title="IoU in % on made-up faces, mean of 3 seeds")
-    fcn = score("configs/demo/fcn.yaml", RUNS / "fcn", start, data)
+    unseen = ["--data.root", str(data), "--data.split", "all"]
+    test("fcn", RUNS / "fcn", "--ckpt_path", str(start), *unseen)
+    fcn = scores_of(RUNS / "fcn")
     table.add_row("(the FCN it starts from)", *(f"{value:.1f}" for value in fcn.values()))
     for name in LOSSES:
-        rows = []
-        for seed in SEEDS:
-            folder = train(name, seed)
-            config = "configs/demo/convlstm_fcn.yaml"
-            rows.append(score(config, folder, folder / "best.ckpt", data))
+        rows = [train_and_test(name, seed, data) for seed in SEEDS]
         cells = []
         for title in COLUMNS:
             values = [row[title] for row in rows]

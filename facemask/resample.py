@@ -44,12 +44,12 @@ def crop_and_resize(images: Tensor, box: PixelBox, size: tuple[int, int]) -> Ten
     With the whole image as box this is `F.interpolate(mode="bilinear", antialias=True)`.
 
     Args:
-        images: Floating point (..., H, W).
+        images: Floating point or bytes (..., H, W).
         box: The box in pixels of these images; right > left, bottom > top.
         size: Height and width of the result.
 
     Returns:
-        (..., *size); 0 where a pixel's centre lies outside the image.
+        Floating point (..., *size); 0 where a pixel's centre lies outside the image.
 
     Examples:
         >>> row = torch.tensor([[[0.0, 10.0, 20.0, 30.0]]])
@@ -60,7 +60,7 @@ def crop_and_resize(images: Tensor, box: PixelBox, size: tuple[int, int]) -> Ten
     across, columns = sampling_matrix(width, size[1], box.left, box.right, images)
     down, rows = sampling_matrix(height, size[0], box.top, box.bottom, images)
     with torch.autocast(images.device.type, enabled=False):
-        return down @ (images[..., rows, columns].to(down.dtype) @ across.T)
+        return (down @ images[..., rows, columns].to(down.dtype)) @ across.T
 
 
 def crop_pixels(image: Tensor, box: PixelBox, size: tuple[int, int]) -> Tensor:
@@ -68,7 +68,7 @@ def crop_pixels(image: Tensor, box: PixelBox, size: tuple[int, int]) -> Tensor:
 
     Training and the cascade cut with this, so that a model sees the same in both.
     """
-    return crop_and_resize(image.float(), box, size).round_().clamp_(0, 255).byte()
+    return crop_and_resize(image, box, size).round_().clamp_(0, 255).byte()
 
 
 def paste_back(
@@ -143,12 +143,15 @@ def sampling_matrix(
     first = min(length - 1, max(0, math.floor(start - radius)))
     last = max(first + 1, min(length, math.ceil(stop + radius)))
     centres = _centres(start, stop, new_length)[:, None]
-    pixels = torch.arange(first, last, dtype=torch.float64) + 0.5
-    weights = (1 - (pixels - centres).abs() / radius).clamp_(min=0)
-    weights *= (centres >= 0) & (centres < length)
+    # few pixels lie under a triangle: weigh these alone, then spread them over the matrix
+    pixels = (centres - radius).floor() + torch.arange(math.ceil(2 * radius) + 1)
+    weights = (1 - (pixels + 0.5 - centres).abs() / radius).clamp_(min=0)
+    weights *= (pixels >= 0) & (pixels < length) & (centres >= 0) & (centres < length)
     weights /= weights.sum(dim=1, keepdim=True).clamp_(min=1e-12)
     dtype = torch.promote_types(like.dtype, torch.float32)
-    return weights.to(like.device, dtype), slice(first, last)
+    matrix = torch.zeros(new_length, last - first, dtype=dtype)
+    columns = (pixels - first).long().clamp_(0, last - first - 1)  # beyond them all weigh nothing
+    return matrix.scatter_add_(1, columns, weights.to(dtype)).to(like.device), slice(first, last)
 
 
 def _centres(start: float, stop: float, count: int) -> Tensor:
