@@ -17,6 +17,12 @@ def _prepare() -> Callable[..., None]:
     return prepare
 
 
+def _experiment() -> Callable[..., None]:
+    from facemask.experiment import experiment
+
+    return experiment
+
+
 def _synth() -> Callable[..., None]:
     from facemask.data.synthetic import synthesize
 
@@ -37,6 +43,7 @@ def _report() -> Callable[..., None]:
 
 # verbs beside Lightning's own; functions that import, so that each verb imports only its own
 VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
+    "experiment": _experiment,
     "prepare": _prepare,
     "report": _report,
     "synth": _synth,
@@ -95,12 +102,23 @@ def _positional_lists(function: Callable[..., None]) -> list[str]:
     return [p.name for p in parameters if p.default is p.empty and p.annotation == list[str]]
 
 
+def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> list[str]:
+    """Let `--flag` stand for `--flag=true`: jsonargparse wants a value after a bool."""
+    parameters = inspect.signature(function).parameters.values()
+    flags = {f"--{p.name}" for p in parameters if isinstance(p.default, bool)}
+    following = [*arguments[1:], "--"]
+    return [
+        f"{word}=true" if word in flags and after.startswith("-") else word
+        for word, after in zip(arguments, following, strict=False)
+    ]
+
+
 def first_line(function: Callable[..., None]) -> str:
     """What a function's docstring says first."""
     return (function.__doc__ or "").partition("\n")[0]
 
 
 def _run_verb(verb: str, arguments: Sequence[str]) -> None:
-    options = verb_parser(verb).parse_args(list(arguments))
+    options = verb_parser(verb).parse_args(_with_values(VERBS[verb](), arguments))
     options.pop("config", None)
     VERBS[verb]()(**options.as_dict())

@@ -14,6 +14,7 @@ from facemask.losses import CompositeLoss, CrossEntropyLoss
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
+from facemask.models.smoothing import TemporalSmoothing
 from facemask.regions import REGIONS, Region, check_region
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
@@ -38,6 +39,7 @@ class MaskModule(LightningModule):
         learning_rate: float,
         freeze_bn: bool,
         region: Region = "face",
+        smoothing: TemporalSmoothing | None = None,
     ) -> None:
         """Keep the parts; subclasses say which network.
 
@@ -49,6 +51,8 @@ class MaskModule(LightningModule):
             learning_rate: Learning rate at the start; it falls linearly to 0.
             freeze_bn: Keep BatchNorm in eval mode, so that running statistics stay as they are.
             region: What the network looks at; its class names name the metrics.
+            smoothing: Averages neighbouring frames' probabilities when clips are scored or
+                predicted; training does without.
 
         Raises:
             InputError: The learning rate is not positive, or the region is unknown.
@@ -62,6 +66,7 @@ class MaskModule(LightningModule):
         self.learning_rate = learning_rate
         self.freeze_bn = freeze_bn
         self.region = check_region(region)
+        self.smoothing = smoothing
         names = REGIONS[self.region].class_names
         if network.num_classes != len(names):
             names = ("background", *(f"class_{i}" for i in range(1, network.num_classes)))
@@ -72,7 +77,7 @@ class MaskModule(LightningModule):
         self.train()  # Lightning leaves each layer's mode as it finds it
 
     def setup(self, stage: str) -> None:  # noqa: ARG002  # Lightning's hook
-        """Check that model and data show the same region.
+        """Check that model and data show the same region, and clips where they are smoothed.
 
         Raises:
             InputError: They do not.
@@ -83,6 +88,11 @@ class MaskModule(LightningModule):
             raise InputError(
                 f"model.region is {self.region!r}, but data.region is {region!r}: give both the "
                 "same."
+            )
+        if self.smoothing is not None and getattr(data, "clip_length", 0) is None:
+            raise InputError(
+                "model.smoothing averages neighbouring frames, but data.clip_length is null: give "
+                "--data.clip_length 5."
             )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -132,9 +142,9 @@ class MaskModule(LightningModule):
     def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
         """Count one batch at original size."""
         scores, _ = self._score(batch, "val")
-        clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
+        clips = self._real_frames(scores, batch)
         for clip, masks in zip(clips, batch["original_masks"], strict=True):
-            self.val_iou.update(clip[: len(masks)], masks)  # padding comes last
+            self.val_iou.update(clip, masks)
 
     def test_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:  # noqa: PT019
         """Count one batch at original size; returns its label images as `predict_step` does."""
@@ -147,14 +157,21 @@ class MaskModule(LightningModule):
 
     def _original_labels(self, scores: Tensor, batch: ClipBatch) -> list[list[Tensor]]:
         """Label images uint8 (H, W) of every real frame of every clip, at its original size."""
-        clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
         return [
-            [
-                labels_at_size(frame, *size)
-                for frame, size in zip(clip, sizes, strict=False)  # padding comes last
-            ]
+            [labels_at_size(frame, *size) for frame, size in zip(clip, sizes, strict=True)]
+            for clip, sizes in zip(
+                self._real_frames(scores, batch), batch["original_sizes"], strict=True
+            )
+        ]
+
+    def _real_frames(self, scores: Tensor, batch: ClipBatch) -> list[Tensor]:
+        """Each clip's scores (t, C, S, S) without padding, smoothed where that was asked for."""
+        clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
+        real = [
+            clip[: len(sizes)]  # padding comes last
             for clip, sizes in zip(clips, batch["original_sizes"], strict=True)
         ]
+        return real if self.smoothing is None else [self.smoothing(clip) for clip in real]
 
     def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
         """Label image, uint8 (H, W) at original size, of each frame by its name."""

@@ -14,13 +14,20 @@ from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 from facemask.models.mask_module import MaskModule, OptimizerFactory, check_description
+from facemask.models.smoothing import TemporalSmoothing
 from facemask.regions import REGIONS, Region, check_region
 
 __all__ = ["ConvLSTMFCNModule", "FCNModule"]
 
 
 def _class_count(num_classes: int | None, region: Region) -> int:
-    return len(REGIONS[check_region(region)].classes) if num_classes is None else num_classes
+    names = REGIONS[check_region(region)].class_names
+    if region != "face" and num_classes not in (None, len(names)):
+        raise InputError(
+            f"model.num_classes is {num_classes}, but the region {region!r} has {len(names)} "
+            f"classes ({', '.join(names)}): leave num_classes out."
+        )
+    return len(names) if num_classes is None else num_classes
 
 
 class FCNModule(MaskModule):
@@ -39,6 +46,7 @@ class FCNModule(MaskModule):
         learning_rate: float = 1e-3,
         freeze_bn: bool = False,
         region: Region = "face",
+        smoothing: TemporalSmoothing | None = None,
     ) -> None:
         """Build the network; encoder weights are loaded when training starts.
 
@@ -54,6 +62,8 @@ class FCNModule(MaskModule):
             learning_rate: Learning rate at the start; it falls linearly to 0.
             freeze_bn: Keep BatchNorm's running statistics as they are.
             region: What the images show, as the data module's: face, eyes or mouth.
+            smoothing: Averages the probabilities of neighbouring frames when clips are scored or
+                predicted; null leaves each frame as it is.
         """
         super().__init__(
             FCN(backbone, _class_count(num_classes, region), output_stride=output_stride),
@@ -62,8 +72,9 @@ class FCNModule(MaskModule):
             learning_rate,
             freeze_bn,
             region,
+            smoothing,
         )
-        self.save_hyperparameters(ignore=["loss", "optimizer"])
+        self.save_hyperparameters(ignore=["loss", "optimizer", "smoothing"])
         self.pretrained = pretrained
         if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
             rank_zero_warn(
@@ -99,6 +110,7 @@ class ConvLSTMFCNModule(MaskModule):
         learning_rate: float = 1e-3,
         freeze_bn: bool = True,
         region: Region = "face",
+        smoothing: TemporalSmoothing | None = None,
     ) -> None:
         """Build the network; `init_from` is read when training starts.
 
@@ -122,6 +134,8 @@ class ConvLSTMFCNModule(MaskModule):
             freeze_bn: Keep BatchNorm's running statistics as they are: ten frames of two clips
                 say too little about all faces.
             region: What the images show, as the data module's: face, eyes or mouth.
+            smoothing: Averages the probabilities of neighbouring frames when clips are scored or
+                predicted; null leaves each frame as it is.
 
         Raises:
             InputError: `gamma` is negative.
@@ -135,8 +149,8 @@ class ConvLSTMFCNModule(MaskModule):
             kernel_size=kernel_size,
             peephole=peephole,
         )
-        super().__init__(network, loss, optimizer, learning_rate, freeze_bn, region)
-        self.save_hyperparameters(ignore=["loss", "optimizer"])
+        super().__init__(network, loss, optimizer, learning_rate, freeze_bn, region, smoothing)
+        self.save_hyperparameters(ignore=["loss", "optimizer", "smoothing"])
         self.init_from = init_from
         self.classifier_scale = classifier_scale
         self.gamma = gamma

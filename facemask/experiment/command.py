@@ -1,0 +1,90 @@
+"""`facemask experiment`: a whole recipe of trainings and tests in one command."""
+
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from facemask import __version__
+from facemask.errors import InputError
+from facemask.experiment.plan import chosen_steps, read_plan
+from facemask.experiment.run import Job, run_steps
+from facemask.experiment.tables import experiment_page
+from facemask.files import make_folder, write_atomic
+from facemask.report.page import to_html, to_markdown
+
+
+def experiment(
+    plan: str,
+    *,
+    data: str,
+    out: str,
+    only: list[str] | None = None,
+    fast: bool = False,
+    parallel: int = 1,
+    groups: int = 10,
+    seed: int = 0,
+) -> None:
+    """Train and test every row of the paper's tables, and put them beside the paper's numbers.
+
+    Run again, it skips what is done and goes on with what was begun.
+
+    Args:
+        plan: YAML file of the experiment, such as configs/experiments/ijcv2019.yaml.
+        data: The data set's folder, from `facemask prepare`.
+        out: Folder for checkpoints, logs, records and the report.
+        only: Do only these tables ("Table 5"), rows ("Table 5: IoU loss (Eq. 3)") or steps, and
+            what they need. Default: everything.
+        fast: Take small networks and few epochs: the configurations that the plan calls fast.
+        parallel: Steps at a time. Each has a GPU of its own where there are several, else a share
+            of the CPUs.
+        groups: Groups of sequences of the significance test (10 in the paper).
+        seed: Seed of training, order of data, groups and bootstrap.
+
+    Raises:
+        InputError: The plan, an option or the data is wrong, a step was run with other settings in
+            `out`, or a step failed.
+    """
+    given = {"parallel": (parallel, 1), "groups": (groups, 2), "seed": (seed, 0)}
+    for option, (value, least) in given.items():
+        if value < least:
+            raise InputError(f"{option} is {value}, expected at least {least}.")
+    if (gpus := torch.cuda.device_count()) and parallel > gpus:
+        raise InputError(f"parallel is {parallel}, but there are {gpus} GPUs: give at most {gpus}.")
+    path, root, folder = Path(plan), Path(data), Path(out)
+    read = read_plan(path)
+    steps = chosen_steps(read, only)
+    if not (root / "data_splits").is_dir():
+        raise InputError(f"{root}: not a data set; give the folder that `facemask prepare` wrote.")
+    make_folder(folder)
+    console = Console()
+    start, count = time.monotonic(), 0
+
+    def say(line: str) -> None:
+        nonlocal count
+        count += 1
+        console.print(f"{count:>3} of {len(steps)}  {line}", highlight=False)
+
+    job = Job(read, path.parent, root.resolve(), folder.resolve(), fast, seed)
+    failed = run_steps(job, steps, parallel, say)
+
+    folders = {name: job.folder(name) for name in steps if name not in failed}
+    facts = {
+        "Command": f"facemask experiment {plan} --data {data} --out {out} --seed {seed}"
+        + (" --fast" if fast else ""),
+        "Written by": f"facemask {__version__}",
+    }
+    page = experiment_page(read, folders, facts, groups, seed)
+    content = {"report.md": to_markdown(page).encode(), "report.html": to_html(page).encode()}
+    content |= {table.file: table.to_csv() for part in page.sections for table in part.tables}
+    for name, data_bytes in content.items():
+        write_atomic(folder / name, data_bytes)
+    minutes = (time.monotonic() - start) / 60
+    console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
+    if failed:
+        name, reason = next(iter(failed.items()))
+        raise InputError(
+            f"{len(failed)} of {len(steps)} steps failed, first {name}: {reason} (see "
+            f"{folder / 'logs' / name}.log); the same command tries them again."
+        )

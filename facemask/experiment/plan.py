@@ -1,0 +1,206 @@
+"""What an experiment trains, tests and tabulates, read from YAML."""
+
+from collections.abc import Collection, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from facemask.errors import InputError
+
+
+class _Part(BaseModel):
+    """Checks keys and types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Configs(_Part):
+    """The YAML files of one kind of step, relative to the experiment's file.
+
+    Attributes:
+        full: The paper's settings.
+        fast: Those of `--fast`.
+    """
+
+    full: str
+    fast: str
+
+
+class Step(_Part):
+    """One model: trained unless it takes weights, and tested.
+
+    Attributes:
+        config: Name of its configuration, one of the plan's `configs`.
+        options: What differs from it, merged over it; a mapping with a `class_path` replaces one.
+        fast: What differs further under `--fast`.
+        test: What differs further when it is tested.
+        init_from: The step whose best checkpoint training starts from.
+        weights_of: The step whose best checkpoint is tested; then nothing is trained.
+        networks: For a cascade, the steps of its networks: primary, eyes and mouth.
+    """
+
+    config: str
+    options: dict[str, Any] = {}
+    fast: dict[str, Any] = {}
+    test: dict[str, Any] = {}
+    init_from: str | None = None
+    weights_of: str | None = None
+    networks: dict[Literal["primary", "eyes", "mouth"], str] = {}
+
+    @property
+    def needs(self) -> set[str]:
+        """The steps whose checkpoints it takes."""
+        return {name for name in (self.init_from, self.weights_of, *self.networks.values()) if name}
+
+    @property
+    def trains(self) -> bool:
+        """Whether something is trained, not only tested."""
+        return self.weights_of is None and not self.networks
+
+
+class Row(_Part):
+    """A row of a table.
+
+    Attributes:
+        name: What the table calls it.
+        step: The step that was tested.
+        paper: The paper's values, in the order of the table's columns; may be empty.
+    """
+
+    name: str
+    step: str
+    paper: list[float] = []
+
+
+class PaperTable(_Part):
+    """A table of the paper.
+
+    Attributes:
+        name: Such as "Table 5".
+        title: What it compares.
+        baseline: The step that the rows are compared with.
+        columns: Names of the columns of `Row.paper`.
+        rows: The rows.
+        positions: Whether it shows the improvement by position in the clip (Table 4), not IoU.
+    """
+
+    name: str
+    title: str
+    baseline: str
+    columns: list[str]
+    rows: list[Row]
+    positions: bool = False
+
+
+class Plan(_Part):
+    """An experiment.
+
+    Attributes:
+        title: The report's heading.
+        configs: Configurations by name.
+        steps: Models by name.
+        tables: What the report shows.
+    """
+
+    title: str
+    configs: dict[str, Configs]
+    steps: dict[str, Step]
+    tables: list[PaperTable]
+
+
+def read_plan(path: Path) -> Plan:
+    """Read an experiment's YAML and check that its parts fit together.
+
+    Raises:
+        InputError: The file is missing or damaged, a key or type is wrong, a name is unknown, or
+            steps need each other in a circle.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        plan = Plan.model_validate(content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the experiment: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(key) for key in first["loc"]) or "the file"
+        raise InputError(f"{path}: not an experiment: {where}: {first['msg'].lower()}.") from error
+    _check(plan, path)
+    return plan
+
+
+def _check(plan: Plan, path: Path) -> None:
+    for name, step in plan.steps.items():
+        _known(step.config, plan.configs, f"{path}: step {name!r}", "configuration")
+        for needed in sorted(step.needs):
+            _known(needed, plan.steps, f"{path}: step {name!r}", "step")
+    for table in plan.tables:
+        for step_name in (table.baseline, *(row.step for row in table.rows)):
+            _known(step_name, plan.steps, f"{path}: {table.name}", "step")
+        for row in table.rows:
+            if row.paper and len(row.paper) != len(table.columns):
+                raise InputError(
+                    f"{path}: {table.name}: row {row.name!r} has {len(row.paper)} values of the "
+                    f"paper for {len(table.columns)} columns: give one a column."
+                )
+    try:
+        TopologicalSorter({name: step.needs for name, step in plan.steps.items()}).prepare()
+    except CycleError as error:
+        circle = " → ".join(reversed(error.args[1]))
+        raise InputError(f"{path}: steps need each other in a circle: {circle}.") from error
+
+
+def _known(name: str, names: Collection[str], where: str, what: str) -> None:
+    if name not in names:
+        raise InputError(f"{where}: there is no {what} {name!r}; the names are {', '.join(names)}.")
+
+
+def chosen_steps(plan: Plan, only: Collection[str] | None) -> list[str]:
+    """The steps to do, with all that they need.
+
+    Args:
+        plan: The experiment.
+        only: Names of tables, of rows as "Table 5: IoU loss", and of steps; None is everything.
+
+    Raises:
+        InputError: A name is none of these.
+    """
+    if only is None:
+        return list(plan.steps)
+    groups: dict[str, set[str]] = {name: {name} for name in plan.steps}
+    for table in plan.tables:
+        groups[table.name] = {table.baseline, *(row.step for row in table.rows)}
+        groups |= {f"{table.name}: {row.name}": {table.baseline, row.step} for row in table.rows}
+    todo: list[str] = []
+    for name in only:
+        _known(name, groups, "only", "table, row or step")
+        todo += groups[name]
+    wanted: set[str] = set()
+    while todo:
+        step = todo.pop()
+        if step not in wanted:
+            wanted.add(step)
+            todo += plan.steps[step].needs
+    return [name for name in plan.steps if name in wanted]
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay changes over a configuration; a mapping with a `class_path` replaces what is there.
+
+    Examples:
+        >>> base = {"model": {"init_args": {"gamma": 0.05, "loss": {"class_path": "A"}}}}
+        >>> merge(base, {"model": {"init_args": {"gamma": 0}}})
+        {'model': {'init_args': {'gamma': 0, 'loss': {'class_path': 'A'}}}}
+        >>> merge({"loss": {"class_path": "A", "g": 1}}, {"loss": {"class_path": "B"}})
+        {'loss': {'class_path': 'B'}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        deep = isinstance(old, Mapping) and isinstance(value, Mapping) and "class_path" not in value
+        merged[key] = merge(old, value) if deep else value  # type: ignore[arg-type]  # both are
+    return merged

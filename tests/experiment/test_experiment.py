@@ -1,0 +1,110 @@
+"""`facemask experiment` from the command line, small."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from facemask.cli import main
+from facemask.records import read_run
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SMALL = {
+    "trainer": {"max_epochs": 1, "limit_train_batches": 1, "enable_progress_bar": False},
+    "data": {"init_args": {"size": 32, "num_workers": 0}},
+}
+
+
+def write_plan(folder: Path) -> Path:
+    names = ("fcn", "convlstm_fcn", "cascade")
+    demo = CONFIGS / "demo"
+    plan = {
+        "title": "Small",
+        "configs": {
+            name: {"full": "none.yaml", "fast": str(demo / f"{name}.yaml")} for name in names
+        },
+        "steps": {
+            "fcn": {"config": "fcn", "options": SMALL},
+            "smoothed": {
+                "config": "fcn", "weights_of": "fcn",
+                "options": {
+                    "data": {"init_args": {"size": 32, "num_workers": 0, "clip_length": 5}},
+                    "model": {"init_args": {"smoothing": {
+                        "class_path": "facemask.models.TemporalSmoothing"}}},
+                },
+            },
+            "convlstm": {"config": "convlstm_fcn", "init_from": "fcn", "options": SMALL},
+            "broken": {"config": "convlstm_fcn", "init_from": "fcn",
+                       "options": {"model": {"init_args": {"gamma": -1}}}},
+            "after_broken": {"config": "cascade", "networks": {"primary": "broken"}},
+        },
+        "tables": [
+            {"name": "Table 4", "title": "places", "baseline": "fcn", "positions": True,
+             "columns": ["T1", "T2"],
+             "rows": [{"name": "Adam", "step": "convlstm", "paper": [0.113, 0.964]}]},
+            {"name": "Table 9", "title": "all", "baseline": "fcn", "columns": ["mIoU", "FS"],
+             "rows": [{"name": "FCN", "step": "fcn", "paper": [54.5, 91.13]},
+                      {"name": "smoothing", "step": "smoothed"},
+                      {"name": "ConvLSTM", "step": "convlstm", "paper": [55.53, 91.07]},
+                      {"name": "broken", "step": "broken"}]},
+        ],
+    }  # fmt: skip
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(plan, sort_keys=False))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["facemask"])
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(["experiment", *arguments])
+    assert stop.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_broken_step_keeps_the_others_and_nothing_is_done_twice(
+    mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = str(write_plan(tmp_path))
+    options = [plan, "--data", str(mask_root), "--out", "out", "--fast"]
+    said = error_of(options, capsys)
+    assert "2 of 5 steps failed, first broken: facemask: error: model.gamma is -1" in said
+    for name in ("fcn", "smoothed", "convlstm"):
+        assert len(read_run(f"out/runs/{name}").table)
+    report = Path("out/report.md").read_text("utf-8")
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in report.splitlines() if "| " in line]
+    assert rows.count("ConvLSTM") == 2  # found here, and the paper's
+    assert rows.count("smoothing") == 1
+    assert "broken" not in rows
+    assert "| FCN | 54.50 | 91.13 |" in report
+    assert "| Adam | 0.113 | 0.964 |" in report
+    assert Path("out/table4.csv").read_text().startswith("run,T1")
+
+    written = {path: path.stat().st_mtime_ns for path in Path("out/runs").rglob("*.ckpt")}
+    main(["experiment", *options, "--only", "[Table 4]", "--parallel", "2"])
+    assert "fcn: done before" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+    other = error_of([*options, "--only", "[fcn]", "--seed", "1"], capsys)
+    assert "step 'fcn' was run with other settings than it has now; give another --out" in other
+
+
+def test_wrong_options(mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = str(write_plan(tmp_path))
+    data = ["--data", str(mask_root)]
+    assert "none.yaml" in error_of([plan, *data, "--out", "o", "--only", "[fcn]"], capsys)
+    assert "not a data set" in error_of([plan, "--data", ".", "--out", "o", "--fast"], capsys)
+    fast = [plan, *data, "--out", "o", "--fast"]
+    assert "parallel is 0, expected at least 1" in error_of([*fast, "--parallel", "0"], capsys)
+    assert "no table, row or step 'x'" in error_of([*fast, "--only", "[x]"], capsys)
+    assert "cannot read the experiment" in error_of(["no.yaml", *fast[1:]], capsys)
+    Path("file").touch()
+    assert "cannot write there" in error_of([plan, *data, "--out", "file", "--fast"], capsys)
