@@ -70,7 +70,7 @@ def show(
     head = f"{side} of {data.root}: {len(keys)} of {len(dataset)} clips, region {data.region}"
     head += f", epoch {epoch}" if side == "train" else ""
     head += f", {dataset.left_out} clips without it left out" if data.region != "face" else ""
-    write_image(path, _stack([_draw_head(head, data.region, rows[0].shape[1]), *rows]))
+    write_image(path, stack([draw_head(head, data.region, rows[0].shape[1]), *rows]))
     print(f"{path}: {head}")
 
 
@@ -148,7 +148,7 @@ def _draw_clip(dataset: ClipDataset, key: tuple[int, int], region: Region, tile:
     masks = to_face_labels(sample["masks"].reshape(-1, size, size).numpy(), region)  # (T, S, S)
     columns = []
     for t, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        pictures = [_fit(_overlay(image, mask), tile), _fit(image, tile)]
+        pictures = [_fit(overlay(image, mask), tile), _fit(image, tile)]
         if t >= len(frames):
             _write(pictures[0], "padding", 6, tile - 8)
         if region != "face":
@@ -159,11 +159,11 @@ def _draw_clip(dataset: ClipDataset, key: tuple[int, int], region: Region, tile:
                 else np.full((tile, tile, 3), _PAPER, dtype=np.uint8)
             )
         # a single frame's pictures side by side, the frames of a clip above one another
-        columns.append(_stack(pictures) if len(images) > 1 else _stack(pictures, axis=1))
-    row = _stack(columns, axis=1)
+        columns.append(stack(pictures) if len(images) > 1 else stack(pictures, axis=1))
+    row = stack(columns, axis=1)
     ignored = float((masks[: len(frames)] == IGNORE).mean())
     title = _title(dataset, key[1], sample["original_sizes"], size, ignored)
-    return _stack([_draw_text(title, row.shape[1]), row])
+    return stack([draw_text(title, row.shape[1]), row])
 
 
 def _title(
@@ -180,7 +180,7 @@ def _title(
     )
 
 
-def _overlay(image: Image, mask: Image) -> Image:
+def overlay(image: Image, mask: Image) -> Image:
     """The mask's colours half transparent over the picture; what is ignored is hatched."""
     colors = np.zeros((256, 3), dtype=np.uint8)
     colors[: len(PALETTE)] = PALETTE
@@ -205,7 +205,7 @@ def _draw_crop(frame: Frame, box: RelativeBox, region: Region, tile: int) -> Ima
     high = np.ceil(np.maximum((edges.right, edges.bottom), (width, height))).astype(int)
     side = int((high - low).max())
     canvas = np.full((side, side, 3), _OUTSIDE, dtype=np.uint8)
-    canvas[-low[1] : height - low[1], -low[0] : width - low[0]] = _overlay(image, mask)
+    canvas[-low[1] : height - low[1], -low[0] : width - low[0]] = overlay(image, mask)
     picture = _fit(canvas, tile)
     scale = tile / side
     corners = [
@@ -216,7 +216,7 @@ def _draw_crop(frame: Frame, box: RelativeBox, region: Region, tile: int) -> Ima
     return picture
 
 
-def _draw_head(text: str, region: Region, width: int) -> Image:
+def draw_head(text: str, region: Region, width: int) -> Image:
     """What the sheet shows, and the colours of the classes."""
     legend = np.full((_LINE, width, 3), _PAPER, dtype=np.uint8)
     left = _GAP
@@ -224,10 +224,10 @@ def _draw_head(text: str, region: Region, width: int) -> Image:
         legend[4:16, left : left + 12] = PALETTE[class_id]
         left = _write(legend, CLASS_NAMES[class_id].replace("_", " "), left + 16, 14) + 16
     _write(legend, "hatched: ignored", left, 14)
-    return _stack([_draw_text(text, width), legend])
+    return stack([draw_text(text, width), legend])
 
 
-def _draw_text(text: str, width: int) -> Image:
+def draw_text(text: str, width: int) -> Image:
     """Text in as many lines as the width needs."""
     lines = [""]
     for word in text.split():
@@ -260,7 +260,7 @@ def _fit(image: Image, tile: int) -> Image:
     return np.ascontiguousarray(resize_image(np.ascontiguousarray(image), tile, tile))
 
 
-def _stack(pictures: list[Image], axis: int = 0) -> Image:
+def stack(pictures: list[Image], axis: int = 0) -> Image:
     """Pictures below (axis 0) or beside (axis 1) one another, with gaps."""
     across = max(picture.shape[1 - axis] for picture in pictures)
     parts = []

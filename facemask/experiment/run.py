@@ -209,6 +209,8 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> str | None:
         except Exception as error:  # the other steps go on
             traceback.print_exc()
             return f"{type(error).__name__}: {error}"
+        if wandb := sys.modules.get("wandb"):
+            wandb.finish()  # the next step in this process is a run of its own
         if command[0] == "fit":
             write_atomic(_done(folder, "fit"), b"")
     return None
