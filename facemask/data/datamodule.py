@@ -1,18 +1,22 @@
 """Loaders of clips for training, scoring and prediction."""
 
 import math
-from collections.abc import Iterator
+import signal
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
-from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_info
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from facemask.data.clips import ClipBatch, ClipDataset, collate_clips
+from facemask.data.features import FeatureDataset, collate_features
 from facemask.data.region_boxes import LabelExtent, RegionBoxes, read_extents
+from facemask.data.samplers import EpochSampler, WholeBatches
 from facemask.data.splits import Split
 from facemask.data.transforms import ClipTransform
 from facemask.data.vw300_mask import Frame, list_crops, read_split
@@ -20,41 +24,28 @@ from facemask.errors import InputError
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, check_region
 
+if TYPE_CHECKING:
+    from facemask.data.feature_cache import FeatureCache
+
 __all__ = ["ClipBatch", "ClipDataset", "EpochSampler", "FaceMaskDataModule"]
 
 NOISE = 0.1
 """Default of the boxes' random shift and scale in training, as a share of the box's side."""
 
 
-class EpochSampler(DistributedSampler[tuple[int, int]]):
-    """Shuffled (epoch, index) pairs, each process its share.
-
-    The epoch travels with the index, so that order and augmentation depend on (seed, epoch,
-    index) alone, not on the number of workers or on where a run was resumed.
-    """
-
-    trainer: Trainer | None = None
-    """Where given, an iteration takes its epoch: in a resumed run, loader workers fetch their
-    first clips before Lightning calls `set_epoch`."""
-    first_epoch: int = 0
-    """The epoch that a resumed run begins with; Lightning may still count the one before."""
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Yield this epoch's pairs."""
-        if self.trainer is not None:
-            self.set_epoch(max(self.trainer.current_epoch, self.first_epoch))
-        for index in super().__iter__():
-            yield self.epoch, index  # type: ignore[misc]  # the base class yields indices
-
-
-def _limit_threads(_worker: int) -> None:
-    """One thread a worker: the loader's processes already share the CPUs."""
+def _start_worker(_worker: int) -> None:
+    """One thread a worker, as they already share the CPUs; Ctrl-C is for the main process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 
 class FaceMaskDataModule(LightningDataModule):
     """Loaders over a data set in the 300VW-Mask layout, as `facemask prepare` writes it.
+
+    With several processes each loads its share: in training of an epoch's shuffled clips, none
+    twice; otherwise whole batches in order, every frame once, some of them empty (B = 0) so that
+    all processes have equally many.
 
     Args:
         root: The data set's folder.
@@ -81,7 +72,9 @@ class FaceMaskDataModule(LightningDataModule):
 
     Raises:
         InputError: A number is out of range, the region is unknown, or a box is given for the
-            whole face; in `setup`, the data set is missing or wrong, or never shows the region.
+            whole face; in `setup`, the data set is missing or wrong, or never shows the region;
+            in training, there are fewer clips than processes, or a run is resumed in the middle
+            of an epoch with other batches.
     """
 
     def __init__(
@@ -125,11 +118,14 @@ class FaceMaskDataModule(LightningDataModule):
         self.original_images = original_images
         self._extents: dict[Path, LabelExtent] = {}
         self.datasets: dict[str, ClipDataset] = {}
-        self._sampler: EpochSampler | None = None
+        self.feature_sets: dict[str, FeatureDataset] = {}  # instead of images, for one training
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # limit_val_batches: 0.1
         self._first_epoch = 0
+        self._batches_done = 0
 
     def setup(self, stage: str) -> None:
         """Read the split files that a stage ("fit", "validate", "test", "predict") needs."""
+        self.feature_sets = {}
         if stage == "predict":
             if self.region != "face":
                 raise InputError(
@@ -142,7 +138,8 @@ class FaceMaskDataModule(LightningDataModule):
             )
             return
         if stage == "fit":
-            self._first_epoch = 0  # a resumed run's checkpoint is read after this
+            # a resumed run's checkpoint is read after this
+            self._first_epoch = self._batches_done = 0
             self.datasets["train"] = self._dataset("train")
         side: Split = "test" if stage == "test" else "val"
         self.datasets[side] = self._dataset(side)
@@ -191,56 +188,154 @@ class FaceMaskDataModule(LightningDataModule):
             raise InputError("data.root is not set; pass --data.root FOLDER (from prepare).")
         return read_split(Path(self.root), self.split, side)
 
+    def use_features(self, cache: "FeatureCache", sides: Sequence[str]) -> None:
+        """Load cached encoder features instead of images, until the next `setup`.
+
+        Args:
+            cache: Where they are, and how to compute what is missing.
+            sides: Of "train" and "val"; validation is never augmented.
+
+        Raises:
+            InputError: As `FeatureCache.fill`.
+        """
+        clips = {side: self.datasets[side] for side in sides}
+        self.feature_sets = cache.fill(clips, self.batch_size, self._listed)
+
+    def _listed(
+        self, clips: ClipDataset, batches: Sequence[list[tuple[int, int]]]
+    ) -> DataLoader[dict[str, Any]]:
+        """The clips of a list of batches of (epoch, index)."""
+        return self._loader(clips, batch_sampler=batches)
+
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Shuffled, augmented training clips."""
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        """Shuffled, augmented training clips, this process's share."""
+        replicas, rank = _processes()
+        clips = len(self.datasets["train"])
+        if clips < replicas:
+            raise InputError(
+                f"{self.root}: the training side has {clips} clips for {replicas} processes: train "
+                "on at most as many devices as there are clips."
+            )
         sampler = EpochSampler(
             self.datasets["train"],  # only its length is used
-            num_replicas=None if distributed else 1,
-            rank=None if distributed else 0,
+            num_replicas=replicas,
+            rank=rank,
             shuffle=True,
             seed=self.seed,
+            drop_last=True,
         )
         sampler.trainer, sampler.first_epoch = self.trainer, self._first_epoch
-        self._sampler = sampler
-        return self._loader("train", sampler)
+        sampler.skip = self._batches_done * self.batch_size
+        return self._loader(
+            self.feature_sets.get("train", self.datasets["train"]),
+            batch_size=self.batch_size,
+            sampler=sampler,
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch that a run resumed from now begins with, kept in the checkpoint."""
-        if self._sampler is None or self.trainer is None:
+        """Where a run resumed from now goes on, kept in the checkpoint."""
+        if self.trainer is None or "train" not in self.datasets:
             return {}
-        return {"epoch": self._sampler.epoch + int(self.trainer.is_last_batch)}
+        progress: Any = self.trainer.fit_loop.epoch_progress.current
+        epoch, batches = progress.processed, 0
+        if progress.started > progress.processed:  # in the middle of an epoch, or at its last batch
+            batch: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+            at_end = self.trainer.is_last_batch
+            epoch, batches = (epoch + 1, 0) if at_end else (epoch, batch.processed)
+        replicas, _ = _processes()
+        return {
+            "epoch": epoch,
+            "batches": batches,
+            "batch_size": self.batch_size,
+            "processes": replicas,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the epoch to begin with from a checkpoint."""
+        """Take where to go on from a checkpoint.
+
+        Raises:
+            InputError: That is in the middle of an epoch, and the batches are others now.
+        """
         self._first_epoch = state_dict.get("epoch", 0)
+        self._batches_done = state_dict.get("batches", 0)
+        if self._batches_done:
+            given = (self.batch_size, _processes()[0])
+            found = (state_dict["batch_size"], state_dict["processes"])
+            if given != found:
+                raise InputError(
+                    f"The checkpoint was written after batch {self._batches_done} of an epoch with "
+                    f"data.batch_size {found[0]} and {found[1]} processes, and now these are "
+                    f"{given[0]} and {given[1]}: give the same, or resume from the end of an epoch."
+                )
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Validation clips, in order."""
-        return self._loader("val")
+        return self._whole("val")
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Test clips, in order."""
-        return self._loader("test")
+        return self._whole("test")
 
     def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Clips to predict, in order."""
-        return self._loader("predict")
+        return self._whole("predict")
 
-    def _loader(self, side: str, sampler: EpochSampler | None = None) -> DataLoader[dict[str, Any]]:
+    def _whole(self, side: str) -> DataLoader[dict[str, Any]]:
+        """Every clip of a side once, in order, in whole batches."""
+        replicas, rank = _processes()
+        length = len(self.datasets[side])
+        return self._loader(
+            self.feature_sets.get(side, self.datasets[side]),
+            batch_sampler=WholeBatches(length, self.batch_size, replicas, rank),
+        )
+
+    def _loader(
+        self,
+        clips: ClipDataset | FeatureDataset,
+        batch_size: int = 1,
+        sampler: EpochSampler | None = None,
+        batch_sampler: WholeBatches | Sequence[list[tuple[int, int]]] | None = None,
+    ) -> DataLoader[dict[str, Any]]:
+        collate = partial(_collate, clip_length=self.clip_length, size=self.size)
         if self.num_workers:
             # a worker forked while OpenCV's thread pool runs here hangs at its first OpenCV call
             cv2.setNumThreads(0)
         return DataLoader(
-            self.datasets[side],
-            batch_size=self.batch_size,
+            clips,
+            batch_size=batch_size,
             sampler=sampler,
-            collate_fn=collate_clips,
+            batch_sampler=batch_sampler,
+            collate_fn=collate_features if isinstance(clips, FeatureDataset) else collate,
             num_workers=self.num_workers,
-            worker_init_fn=_limit_threads,
+            worker_init_fn=_start_worker,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            # its own: starting a loader must not move the random numbers of the training
+            generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def _processes() -> tuple[int, int]:
+    """Number of processes that train or test together, and which this one is, from 0."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size(), torch.distributed.get_rank()
+    return 1, 0
+
+
+def _collate(samples: Sequence[dict[str, Any]], clip_length: int | None, size: int) -> ClipBatch:
+    """A batch of samples, or the empty batch (B = 0) of a process that has none left."""
+    if samples:
+        return collate_clips(samples)
+    time = () if clip_length is None else (clip_length,)
+    return ClipBatch(
+        images=torch.zeros(0, *time, 3, size, size, dtype=torch.uint8),
+        masks=torch.zeros(0, *time, size, size, dtype=torch.uint8),
+        original_masks=[],
+        original_sizes=[],
+        original_images=[],
+        boxes=torch.zeros(0, 4),
+        names=[],
+    )
 
 
 def _check_box(

@@ -10,6 +10,7 @@ from torch import Tensor
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU
+from facemask.metrics.means import WeightedMeans
 from facemask.models.cascade import Cascade, CascadeOutput
 from facemask.models.cascade_file import describe
 from facemask.models.cascade_frames import Clip
@@ -76,6 +77,9 @@ class CascadeModule(MaskModule):
                 "their checkpoints to CascadeModule for `facemask test` or `facemask predict`."
             )
         super().setup(stage)
+        networks = self.network.networks()
+        found = [f"{name}_found" for name in ("eyes", "mouth") if name in networks]
+        self.val_means, self.test_means = WeightedMeans(found), WeightedMeans(found)
 
     def forward(self, clips: Sequence[Clip]) -> CascadeOutput:  # type: ignore[override]
         """Label clips of frames uint8 (3, H, W) at their own sizes."""
@@ -84,11 +88,11 @@ class CascadeModule(MaskModule):
 
     def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
         """Count one batch at original size."""
-        self._count(batch, self.val_iou, "val")
+        self._count(batch, self.val_iou, self.val_means)
 
     def test_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:  # noqa: PT019
         """Count one batch at original size; returns its label images as `predict_step` does."""
-        return self._count(batch, self.test_iou, "test")
+        return self._count(batch, self.test_iou, self.test_means)
 
     def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
         """Label image, uint8 (H, W) at original size, of each frame by its name.
@@ -96,23 +100,20 @@ class CascadeModule(MaskModule):
         Raises:
             InputError: The batch has no original images.
         """
+        if not batch["names"]:
+            return {}
         return labels_by_name(self(_original_images(batch)).labels, batch)
 
-    def _count(self, batch: ClipBatch, metric: MaskIoU, stage: str) -> dict[str, Tensor]:
+    def _count(self, batch: ClipBatch, metric: MaskIoU, means: WeightedMeans) -> dict[str, Tensor]:
+        if not batch["names"]:
+            means.update({}, 0)
+            return {}
         output: CascadeOutput = self(_original_images(batch))
         for clip_labels, masks in zip(output.labels, batch["original_masks"], strict=True):
             for label, mask in zip(clip_labels, masks, strict=True):
                 metric.update(label, mask)
-        for name in ("eyes", "mouth"):
-            if name in output.found:
-                self.log(
-                    f"{stage}/{name}_found",
-                    output.found[name].float().mean(),
-                    on_step=False,
-                    on_epoch=True,
-                    batch_size=len(output.labels),
-                    sync_dist=True,
-                )
+        found = {f"{name}_found": share.float().mean() for name, share in output.found.items()}
+        means.update(found, len(output.labels))
         return labels_by_name(output.labels, batch)
 
     def describe_network(self) -> dict[str, Any]:

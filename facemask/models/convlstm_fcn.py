@@ -131,5 +131,23 @@ class ConvLSTMFCN(nn.Module):
             InputError: The clips or the state have another shape, or the clips hold integers.
         """
         features = self.encoder(clips)  # (B, [T,] F, h, w)
+        return self.score_features(features, (clips.shape[-2], clips.shape[-1]), state)
+
+    def score_features(
+        self, features: Tensor, size: tuple[int, int], state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """Score every pixel of frames whose features the encoder has computed already.
+
+        Args:
+            features: The encoder's, (B, T, F, h, w), or (B, F, h, w) for one frame each.
+            size: Height and width H, W of the scores in pixels.
+            state: As in `forward`.
+
+        Returns:
+            As `forward`.
+
+        Raises:
+            InputError: The features or the state have another shape.
+        """
         scores, state = self.convlstm(features, state)  # (B, [T,] C, h, w)
-        return upsample_bilinear(scores, (clips.shape[-2], clips.shape[-1])), state
+        return upsample_bilinear(scores, size), state

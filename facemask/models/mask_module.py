@@ -1,5 +1,7 @@
 """What all LightningModules share: how masks are trained, scored and predicted (section 4.2)."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, cast
 
@@ -8,10 +10,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from facemask.callbacks import SyncBatchNorm
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.losses import CompositeLoss, CrossEntropyLoss
 from facemask.metrics import MaskIoU, labels_at_size
+from facemask.metrics.means import WeightedMeans
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 from facemask.models.smoothing import TemporalSmoothing
@@ -29,6 +33,8 @@ class MaskModule(LightningModule):
 
     Logged: `<stage>/loss`, `<stage>/loss_<term>` for each term of a `CompositeLoss`,
     `<stage>/miou`, `<stage>/iou_<class>` and `<stage>/pixel_accuracy` for train, val and test.
+    An epoch's losses are means over its frames, each batch's loss weighted by its frames; all
+    values are those of all processes together, exchanged once when the epoch ends.
     """
 
     def __init__(
@@ -67,13 +73,20 @@ class MaskModule(LightningModule):
         self.freeze_bn = freeze_bn
         self.region = check_region(region)
         self.smoothing = smoothing
+        self.compile_network = False
         names = REGIONS[self.region].class_names
         if network.num_classes != len(names):
             names = ("background", *(f"class_{i}" for i in range(1, network.num_classes)))
         self.train_iou = MaskIoU(names)
         self.val_iou = MaskIoU(names)
         self.test_iou = MaskIoU(names)
+        terms = self.loss.terms if isinstance(self.loss, CompositeLoss) else ()
+        losses = ("loss", *(f"loss_{name}" for name in terms))
+        self.train_means = WeightedMeans(losses)
+        self.val_means = WeightedMeans(losses)
+        self.test_means = WeightedMeans(losses)
         self._restored = False
+        self._rate_shares: list[float] = []
         self.train()  # Lightning leaves each layer's mode as it finds it
 
     def setup(self, stage: str) -> None:  # noqa: ARG002  # Lightning's hook
@@ -89,6 +102,13 @@ class MaskModule(LightningModule):
                 f"model.region is {self.region!r}, but data.region is {region!r}: give both the "
                 "same."
             )
+        if getattr(self.trainer.strategy, "_layer_sync", None) is not None:
+            if self.trainer.strategy.root_device.type == "cpu":
+                raise InputError(
+                    "trainer.sync_batchnorm is true, but torch counts BatchNorm over processes on "
+                    "GPUs only: leave it out."
+                )
+            self.trainer.strategy._layer_sync = SyncBatchNorm()  # type: ignore[attr-defined]
         if self.smoothing is not None and getattr(data, "clip_length", 0) is None:
             raise InputError(
                 "model.smoothing averages neighbouring frames, but data.clip_length is null: give "
@@ -101,54 +121,71 @@ class MaskModule(LightningModule):
         scores = self.network(pixels)
         return cast("Tensor", scores[0] if isinstance(scores, tuple) else scores)
 
-    def _score(self, batch: ClipBatch, stage: str) -> tuple[Tensor, Tensor]:
-        """Scores (B, [T,] C, S, S) of a batch and their loss, which is logged."""
-        scores = self(batch["images"])
+    def score_batch(self, batch: ClipBatch) -> Tensor:
+        """Scores (B, [T,] C, S, S) of a batch."""
+        return cast("Tensor", self(batch["images"]))
+
+    def _score(
+        self, batch: ClipBatch, means: WeightedMeans
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Scores (B, [T,] C, S, S) of a batch, their loss, and what of it is logged."""
+        scores = self.score_batch(batch)
         # every loss sees single frames: (N, C, S, S) and (N, S, S)
         frames, masks = scores.flatten(0, -4), batch["masks"].flatten(0, -3).long()
-        size, on_step = len(batch["images"]), stage == "train"
+        terms: dict[str, Tensor] = {}
         loss: Tensor
         if isinstance(self.loss, CompositeLoss):
             loss, terms = self.loss.with_terms(frames, masks)
-            named = {f"{stage}/loss_{name}": value for name, value in terms.items()}
-            self.log_dict(named, on_step=on_step, on_epoch=True, batch_size=size)
         else:
             loss = self.loss(frames, masks)
-        self.log(
-            f"{stage}/loss",
-            loss.detach(),
-            prog_bar=True,
-            on_step=on_step,
-            on_epoch=True,
-            batch_size=size,
-        )
-        return scores, loss
+        values = {"loss": loss.detach()} | {f"loss_{name}": value for name, value in terms.items()}
+        means.update(values, sum(map(len, batch["names"])))
+        return scores, loss, values
 
-    def _log_iou(self, metric: MaskIoU, stage: str) -> None:
-        # computed here, not by Lightning: a dict of values from one metric
-        values = metric.compute()
+    def _log_epoch(self, metric: MaskIoU, means: WeightedMeans, stage: str) -> None:
+        # computed here, not by Lightning: a dict of values from one metric. They are those of all
+        # processes already, so nothing is left to be synchronised.
+        values, losses = metric.compute(), means.compute()
         metric.reset()
-        self.log_dict(
-            {f"{stage}/{name}": value for name, value in values.items() if name != "miou"},
-        )
-        self.log(f"{stage}/miou", values["miou"], prog_bar=True)
+        means.reset()
+        if stage == "train":  # beside the steps' own; "train/loss" is for callbacks
+            self.log_dict({f"train/{k}": v for k, v in losses.items()}, logger=False)
+            losses = {f"{name}_epoch": value for name, value in losses.items()}
+        miou = values.pop("miou")
+        self.log_dict({f"{stage}/{name}": value for name, value in (losses | values).items()})
+        self.log(f"{stage}/miou", miou, prog_bar=True)
 
     def training_step(self, batch: ClipBatch, _batch_index: int) -> Tensor:
         """Loss of one batch."""
-        scores, loss = self._score(batch, "train")
+        scores, loss, values = self._score(batch, self.train_means)
+        for name, value in values.items():
+            # of this process alone: exchanging it at each step would make the devices wait
+            self.log(
+                f"train/{name}_step",
+                value,
+                prog_bar=name == "loss",
+                on_epoch=False,
+                batch_size=len(batch["names"]),
+            )
         self.train_iou.update(scores.detach(), batch["masks"])
         return loss
 
     def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
         """Count one batch at original size."""
-        scores, _ = self._score(batch, "val")
+        if not batch["names"]:
+            self.val_means.update({}, 0)
+            return
+        scores, _, _ = self._score(batch, self.val_means)
         clips = self._real_frames(scores, batch)
         for clip, masks in zip(clips, batch["original_masks"], strict=True):
             self.val_iou.update(clip, masks)
 
     def test_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:  # noqa: PT019
         """Count one batch at original size; returns its label images as `predict_step` does."""
-        scores, _ = self._score(batch, "test")
+        if not batch["names"]:
+            self.test_means.update({}, 0)
+            return {}
+        scores, _, _ = self._score(batch, self.test_means)
         labels = self._original_labels(scores, batch)
         for clip_labels, masks in zip(labels, batch["original_masks"], strict=True):
             for label, mask in zip(clip_labels, masks, strict=True):
@@ -175,19 +212,21 @@ class MaskModule(LightningModule):
 
     def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
         """Label image, uint8 (H, W) at original size, of each frame by its name."""
+        if not batch["names"]:
+            return {}
         return labels_by_name(self._original_labels(self(batch["images"]), batch), batch)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's IoU."""
-        self._log_iou(self.train_iou, "train")
+        """Log the epoch's IoU and losses."""
+        self._log_epoch(self.train_iou, self.train_means, "train")
 
     def on_validation_epoch_end(self) -> None:
-        """Log the epoch's IoU."""
-        self._log_iou(self.val_iou, "val")
+        """Log the epoch's IoU and losses."""
+        self._log_epoch(self.val_iou, self.val_means, "val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the test IoU."""
-        self._log_iou(self.test_iou, "test")
+        """Log the test IoU and losses."""
+        self._log_epoch(self.test_iou, self.test_means, "test")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters with their learning rates."""
@@ -195,7 +234,11 @@ class MaskModule(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  # Lightning's union of many forms
         """The optimiser, its learning rates falling linearly to 0 over the run."""
-        optimizer = self.optimizer(self.parameter_groups())
+        # here, not in on_fit_start: a learning-rate finder's comes before, and trains
+        self.prepare_weights()
+        groups = self.parameter_groups()
+        self._rate_shares = [group["lr"] / groups[0]["lr"] for group in groups]
+        optimizer = self.optimizer(groups)
 
         def remaining(step: int) -> float:
             # not asked at step 0: it would set up the data before a resumed run knows its epoch
@@ -235,10 +278,41 @@ class MaskModule(LightningModule):
         check_description(checkpoint.get("facemask"), self.describe_network(), "the checkpoint")
         self._restored = True
 
-    def on_fit_start(self) -> None:
+    def prepare_weights(self) -> None:
         """Load the weights to start from, unless a checkpoint brought all weights."""
         if not self._restored:
             self.load_initial_weights()
+
+    def configure_model(self) -> None:
+        """Compile the network where that was asked for; its weights keep their names.
+
+        Raises:
+            InputError: There is no C++ compiler, which torch.compile calls.
+        """
+        if self.compile_network:
+            compilers = (os.environ.get("CXX"), "g++", "clang++", "cl")
+            if not any(name and shutil.which(name) for name in compilers):
+                raise InputError(
+                    "model.compile_network is true, but there is no C++ compiler, which "
+                    "torch.compile calls: install g++, or set it to false."
+                )
+            self.network.compile()
+
+    def on_fit_start(self) -> None:
+        """Begin with the learning rate that a learning-rate finder has found."""
+        rates = [group["lr"] for group in self.parameter_groups()]
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, LambdaLR):
+                config.scheduler.base_lrs = rates
+                for group, rate in zip(config.scheduler.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = group["initial_lr"] = rate
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Keep each group's share of the learning rate: a finder sets one rate on all."""
+        groups = optimizer.param_groups
+        if all(group["lr"] == groups[0]["lr"] for group in groups):
+            for group, share in zip(groups, self._rate_shares, strict=True):
+                group["lr"] = group["lr"] * share
 
     def load_initial_weights(self) -> None:
         """Load what training starts from; nothing here."""

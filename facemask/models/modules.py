@@ -1,12 +1,16 @@
 """LightningModules: how the FCN and the ConvLSTM-FCN are trained (section 4.2)."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import nn
+from torch import Tensor, nn
 
+from facemask.data.clips import ClipBatch
+from facemask.data.datamodule import FaceMaskDataModule
+from facemask.data.feature_cache import FeatureCache
+from facemask.data.features import FeatureBatch
 from facemask.errors import InputError
 from facemask.losses import SegmentationLoss
 from facemask.models.backbone import Encoder
@@ -47,6 +51,7 @@ class FCNModule(MaskModule):
         freeze_bn: bool = False,
         region: Region = "face",
         smoothing: TemporalSmoothing | None = None,
+        compile_network: bool = False,
     ) -> None:
         """Build the network; encoder weights are loaded when training starts.
 
@@ -64,6 +69,8 @@ class FCNModule(MaskModule):
             region: What the images show, as the data module's: face, eyes or mouth.
             smoothing: Averages the probabilities of neighbouring frames when clips are scored or
                 predicted; null leaves each frame as it is.
+            compile_network: Run the network through `torch.compile`, which takes a minute at the
+                start and needs a C++ compiler; checkpoints are the same with and without.
         """
         super().__init__(
             FCN(backbone, _class_count(num_classes, region), output_stride=output_stride),
@@ -76,6 +83,7 @@ class FCNModule(MaskModule):
         )
         self.save_hyperparameters(ignore=["loss", "optimizer", "smoothing"])
         self.pretrained = pretrained
+        self.compile_network = compile_network
         if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
             rank_zero_warn(
                 "The FCN's scores are free and SegmentationLoss(form='linear') is unbounded below "
@@ -111,6 +119,9 @@ class ConvLSTMFCNModule(MaskModule):
         freeze_bn: bool = True,
         region: Region = "face",
         smoothing: TemporalSmoothing | None = None,
+        compile_network: bool = False,
+        feature_cache: str | None = None,
+        feature_variants: int = 1,
     ) -> None:
         """Build the network; `init_from` is read when training starts.
 
@@ -136,12 +147,28 @@ class ConvLSTMFCNModule(MaskModule):
             region: What the images show, as the data module's: face, eyes or mouth.
             smoothing: Averages the probabilities of neighbouring frames when clips are scored or
                 predicted; null leaves each frame as it is.
+            compile_network: Run the network through `torch.compile`, which takes a minute at the
+                start and needs a C++ compiler; checkpoints are the same with and without.
+            feature_cache: With `gamma` 0 and `freeze_bn`: a folder for the encoder's features, in
+                bfloat16, of training and validation, so that an epoch costs what the ConvLSTM
+                costs. They are computed when training starts, where they are not there already.
+                Null computes them anew at every step.
+            feature_variants: How many augmented draws of each training clip the cache holds; epoch
+                e sees draw e mod this number. 0 leaves augmentation out.
 
         Raises:
-            InputError: `gamma` is negative.
+            InputError: `gamma` or `feature_variants` is negative, or features are to be cached
+                though the encoder changes.
         """
         if gamma < 0:
             raise InputError(f"model.gamma is {gamma}, expected 0 (freeze) or more.")
+        if feature_variants < 0:
+            raise InputError(f"model.feature_variants is {feature_variants}, expected 0 or more.")
+        if feature_cache is not None and (gamma or not freeze_bn):
+            raise InputError(
+                f"model.feature_cache needs an encoder that stays as it is, but gamma is {gamma} "
+                f"and freeze_bn {freeze_bn}: give gamma 0 and freeze_bn true, or leave it out."
+            )
         network = ConvLSTMFCN(
             backbone,
             _class_count(num_classes, region),
@@ -154,6 +181,9 @@ class ConvLSTMFCNModule(MaskModule):
         self.init_from = init_from
         self.classifier_scale = classifier_scale
         self.gamma = gamma
+        self.compile_network = compile_network
+        self.feature_cache = feature_cache
+        self.feature_variants = feature_variants
         if gamma == 0:
             network.encoder.requires_grad_(False)
 
@@ -189,6 +219,39 @@ class ConvLSTMFCNModule(MaskModule):
             load_weights(module, weights, path)
         if self.classifier_scale is not None:
             self.network.convlstm.start_from_convolution(classifier, self.classifier_scale)
+
+    def prepare_weights(self) -> None:
+        """Load the weights to start from, and cache the encoder's features where asked for.
+
+        Raises:
+            InputError: As `FeatureCache.fill`.
+        """
+        super().prepare_weights()
+        trainer = self.trainer
+        if self.feature_cache is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return  # a fast_dev_run leaves nothing on disk
+        data: object = trainer.datamodule  # type: ignore[attr-defined]  # the data connector's
+        if not isinstance(data, FaceMaskDataModule):
+            raise InputError(
+                f"model.feature_cache got a {type(data).__name__}: give a FaceMaskDataModule."
+            )
+        folder = Path(self.feature_cache)
+        cache = FeatureCache(folder, self.network.encoder, trainer, self.feature_variants)
+        data.use_features(cache, ["train", "val"] if trainer.limit_val_batches else ["train"])
+
+    def score_batch(self, batch: ClipBatch) -> Tensor:
+        """Scores (B, [T,] C, S, S) of a batch of images, or of features if these are cached."""
+        if "features" not in batch:
+            return super().score_batch(batch)
+        features = cast("FeatureBatch", batch)["features"]
+        device = features.device.type
+        # as the encoder's own would be: autocast's dtype, or that of the weights
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        else:
+            dtype = self.network.convlstm.bias.dtype
+        size = batch["masks"].shape
+        return self.network.score_features(features.to(dtype), (size[-2], size[-1]))[0]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The ConvLSTM's parameters, and all others at γ times its learning rate."""

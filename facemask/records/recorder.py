@@ -123,7 +123,9 @@ class FrameRecorder(Callback):
             if subjects.is_file()
             else {video: video for video in videos}
         )
-        self._place = Path(self.folder) if self.folder else default_folder(trainer)
+        place = Path(self.folder) if self.folder else default_folder(trainer)
+        # a logger that counts its versions may count another one in another process
+        self._place = Path(trainer.strategy.broadcast(str(place)))
         if trainer.is_global_zero:
             _prepare(self._place)
         trainer.strategy.barrier("facemask_record")
@@ -286,7 +288,7 @@ def _prepare(place: Path) -> None:
 def _gather(rows: list[FrameRow]) -> list[FrameRow]:
     """The rows of all processes, sorted by name, each frame once.
 
-    Lightning pads the data so that every process has as many batches: some frames come twice.
+    Loaders other than `FaceMaskDataModule`'s repeat frames so that they divide by the processes.
     """
     gathered = [rows]
     if torch.distributed.is_available() and torch.distributed.is_initialized():

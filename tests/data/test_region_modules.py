@@ -137,9 +137,10 @@ def test_checkpoints_of_another_region_are_refused(
 ) -> None:
     restored = FCNModule.load_from_checkpoint(eyes_checkpoint, weights_only=True)
     assert restored.region == "eyes"
-    # with the same number of classes, so that nothing else tells them apart
-    mouth = FCNModule(BACKBONE, region="mouth", num_classes=2)
-    message = "the checkpoint holds region 'eyes', but the model has region 'mouth': give"
+    mouth = FCNModule(BACKBONE, region="mouth")
+    message = (
+        "holds num_classes 2, region 'eyes', but the model has num_classes 3, region 'mouth': give"
+    )
     with pytest.raises(InputError, match=message):
         trainer(tmp_path).test(
             mouth, data(mask_root, "mouth"), ckpt_path=eyes_checkpoint, weights_only=True

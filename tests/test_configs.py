@@ -1,0 +1,105 @@
+"""Every YAML file under configs/ is parsed and run for one step."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from facemask.cli import main
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.y*ml"))
+BACKBONE = "test_resnet"
+SMALL = [
+    "--data.size=32", "--data.num_workers=0", "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false",
+]  # fmt: skip
+# 2, and one step by accumulation: whether the parser takes 1 for one or for 100 % depends on what
+# other modules have imported (typing keeps one order of Union[int, float] and Union[float, int])
+ONE_STEP = [
+    "--trainer.max_epochs=1", "--trainer.accumulate_grad_batches=2", "--data.batch_size=2",
+    "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2",
+    "--trainer.limit_test_batches=2", "--trainer.num_sanity_val_steps=0",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["facemask"])
+
+
+def model_options(*files: Path) -> list[str]:
+    """What makes the model of a training configuration small and independent of other runs."""
+    options = [f"--model.backbone={BACKBONE}"]
+    for path in files:
+        model = yaml.safe_load(path.read_text()).get("model", {}).get("init_args", {})
+        options += [f"--model.{name}={off}" for name, off in
+                    (("init_from", "null"), ("pretrained", "false")) if name in model]  # fmt: skip
+    return options
+
+
+@pytest.fixture(scope="module")
+def region_checkpoints(
+    mask_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A small model of each region."""
+    folder = tmp_path_factory.mktemp("regions")
+    checkpoints = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["facemask"])
+        for name, config in (("primary", "fcn"), ("eyes", "fcn_eyes"), ("mouth", "fcn_mouth")):
+            path = CONFIGS / f"{config}.yaml"
+            main(["fit", "-c", str(path), f"--data.root={mask_root}", *SMALL, *ONE_STEP,
+                  *model_options(path)])  # fmt: skip
+            checkpoints[name] = folder / "runs" / config / "best.ckpt"
+    return checkpoints
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_step(name: str, mask_root: Path, request: pytest.FixtureRequest) -> None:
+    path = CONFIGS / name
+    content = yaml.safe_load(path.read_text())
+    options = [*SMALL, *ONE_STEP, f"--data.root={mask_root}"]
+    if name.startswith("experiments/"):
+        pytest.skip("no training configuration: `facemask experiment` reads it")
+    if name.startswith("logging/"):
+        if name == "logging/tensorboard.yaml":
+            pytest.importorskip("tensorboard")
+        base = CONFIGS / "fcn.yaml"
+        main(["fit", "-c", str(base), "-c", str(path), *options, *model_options(base)])
+        assert Path("runs/fcn/best.ckpt").is_file()  # the base's callbacks stay
+    elif content["model"]["class_path"].endswith(".CascadeModule"):
+        checkpoints: dict[str, Path] = request.getfixturevalue("region_checkpoints")
+        assert checkpoints.keys() <= content["model"]["init_args"].keys()
+        models = [f"--model.{region}={file}" for region, file in checkpoints.items()]
+        main(["test", "-c", str(path), *options, *models, "--model.settings.size=32",
+              "--record.flow=null"])  # fmt: skip
+        assert list(Path().rglob("frames.csv"))
+    else:
+        main(["fit", "-c", str(path), *options, *model_options(path)])
+        (best,) = Path().rglob("best.ckpt")
+        assert torch.load(best, weights_only=True)["global_step"] == 1
+
+
+def test_every_kind_of_file_is_found() -> None:
+    assert {"fcn.yaml", "cascade.yaml", "demo/fcn.yaml", "demo/cascade.yaml"} <= set(FILES)
+
+
+def test_a_checkpoint_trained_on_cached_features_is_whole(mask_root: Path) -> None:
+    path = CONFIGS / "convlstm_fcn.yaml"
+    options = ["-c", str(path), *SMALL, f"--data.root={mask_root}", *model_options(path),
+               "--model.gamma=0"]  # fmt: skip
+    cached = ["--model.feature_cache=features", "--trainer.limit_train_batches=2"]
+    main(["fit", *options, *cached, "--trainer.max_epochs=1"])
+    assert list(Path("features").rglob("*.safetensors"))
+    best = "runs/convlstm_fcn/best.ckpt"
+    names = torch.load(best, weights_only=True)["state_dict"]
+    assert any(name.startswith("network.encoder.") for name in names)
+    main(["test", *options, f"--ckpt_path={best}", "--record.flow=null"])  # without the cache
+    main(["fit", *options, *cached, "--trainer.max_epochs=2",
+          "--ckpt_path=runs/convlstm_fcn/last.ckpt"])  # fmt: skip
+    assert torch.load("runs/convlstm_fcn/last.ckpt", weights_only=True)["global_step"] == 4
