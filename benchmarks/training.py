@@ -267,7 +267,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--size", type=int, default=160)
-    parser.add_argument("--rounds", type=int, default=2, help="processes of each way")
+    parser.add_argument("--rounds", type=int, default=1, help="processes of each way")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", choices=["cache", "ways"])
     parser.add_argument("--way", help=argparse.SUPPRESS)
