@@ -20,7 +20,7 @@ MODELS = {
     "FCN": "fcn_face",
     "primary (ConvLSTM-FCN)": "convlstm_face",
     "cascade": "cascade",
-    "cascade without ConvLSTM (three FCNs)": "cascade_of_fcns",
+    "cascade of the three FCNs": "cascade_of_fcns",
 }
 
 

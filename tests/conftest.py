@@ -6,6 +6,8 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -78,3 +80,11 @@ def mask_root(vw300_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     root = tmp_path_factory.mktemp("300vw_mask")
     prepare(vw300_root, root, fraction=1.0, workers=1)
     return root
+
+
+@pytest.fixture(autouse=True)
+def _end_wandb_runs() -> Iterator[None]:
+    """The next test's run is one of its own: W&B keeps one open for the whole process."""
+    yield
+    if wandb := sys.modules.get("wandb"):
+        wandb.finish()

@@ -20,7 +20,7 @@ def experiment(
     *,
     data: str,
     out: str,
-    only: list[str] | None = None,
+    only: list[str] | str | None = None,
     fast: bool = False,
     parallel: int = 1,
     groups: int = 10,
@@ -50,11 +50,11 @@ def experiment(
     for option, (value, least) in given.items():
         if value < least:
             raise InputError(f"{option} is {value}, expected at least {least}.")
-    if (gpus := torch.cuda.device_count()) and parallel > gpus:
+    if not fast and (gpus := torch.cuda.device_count()) and parallel > gpus:
         raise InputError(f"parallel is {parallel}, but there are {gpus} GPUs: give at most {gpus}.")
     path, root, folder = Path(plan), Path(data), Path(out)
     read = read_plan(path)
-    steps = chosen_steps(read, only)
+    steps = chosen_steps(read, [only] if isinstance(only, str) else only)
     if not (root / "data_splits").is_dir():
         raise InputError(f"{root}: not a data set; give the folder that `facemask prepare` wrote.")
     make_folder(folder)

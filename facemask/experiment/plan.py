@@ -128,7 +128,9 @@ def read_plan(path: Path) -> Plan:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(key) for key in first["loc"]) or "the file"
-        raise InputError(f"{path}: not an experiment: {where}: {first['msg'].lower()}.") from error
+        unknown = first["type"] == "extra_forbidden"
+        what = "there is no such key" if unknown else first["msg"].lower()
+        raise InputError(f"{path}: not an experiment: {where}: {what}.") from error
     _check(plan, path)
     return plan
 
@@ -177,7 +179,12 @@ def chosen_steps(plan: Plan, only: Collection[str] | None) -> list[str]:
         groups |= {f"{table.name}: {row.name}": {table.baseline, row.step} for row in table.rows}
     todo: list[str] = []
     for name in only:
-        _known(name, groups, "only", "table, row or step")
+        if name not in groups:
+            tables = ", ".join(table.name for table in plan.tables)
+            raise InputError(
+                f"only: there is no table, row or step {name!r}: the tables are {tables}, a row is "
+                f"'TABLE: ROW', and the steps are {', '.join(plan.steps)}."
+            )
         todo += groups[name]
     wanted: set[str] = set()
     while todo:

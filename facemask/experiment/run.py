@@ -158,7 +158,8 @@ def _commands(job: Job, name: str) -> list[list[str]]:
     for stage in ("fit", "test") if job.plan.steps[name].trains else ("test",):
         text = yaml.safe_dump(job.config(name, stage), sort_keys=False, allow_unicode=True)
         path = folder / f"{stage}.yaml"
-        if path.is_file() and path.read_text(encoding="utf-8") != text:
+        begun = _done(folder, stage).is_file() or (folder / "last.ckpt").is_file()
+        if begun and path.is_file() and path.read_text(encoding="utf-8") != text:
             raise InputError(
                 f"{path}: step {name!r} was run with other settings than it has now; give another "
                 f"--out, or delete {folder} to run it again."
@@ -186,7 +187,9 @@ def _start_worker(places: "SimpleQueue[int]", parallel: int) -> None:
     import torch
 
     if (gpus := torch.cuda.device_count()) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(place % gpus)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        ids = visible.split(",") if visible else [str(i) for i in range(gpus)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ids[place % len(ids)]
     torch.set_num_threads(max(1, available_cpus() // parallel))
 
 
@@ -205,7 +208,8 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> str | None:
             main(command)
         except SystemExit:  # the sentence of an InputError is the last line
             sys.stderr.flush()
-            return log.read_text(encoding="utf-8").strip().splitlines()[-1]
+            line = log.read_text(encoding="utf-8").strip().splitlines()[-1]
+            return line.removeprefix("facemask: error: ").rstrip(".")
         except Exception as error:  # the other steps go on
             traceback.print_exc()
             return f"{type(error).__name__}: {error}"

@@ -154,9 +154,12 @@ def _read(
                 f"model.cascade and model.{given[0]} are both given: give one saved cascade, or "
                 "checkpoints."
             )
-        network = Cascade.load(cascade)
-        network.settings = settings or network.settings
-        return network
+        if settings is not None:
+            raise InputError(
+                "model.cascade and model.settings are both given, and a saved cascade has settings "
+                "of its own: give --model.settings null."
+            )
+        return Cascade.load(cascade)
     if primary is None:
         raise InputError(
             "model.primary is not set: give the checkpoint of the model of whole faces, or a saved "

@@ -59,6 +59,8 @@ class CheckedWandbLogger(WandbLogger):
             log_model=log_model,
         )
         self._mode = mode
+        # W&B's own process, which writes the files, may have begun in another folder
+        self._wandb_init["dir"] = str(Path(save_dir).absolute())
         self._wandb_init.pop("anonymous", None)  # wandb warns of it, even of None
 
     @property

@@ -76,7 +76,7 @@ def test_a_broken_step_keeps_the_others_and_nothing_is_done_twice(
     plan = str(write_plan(tmp_path))
     options = [plan, "--data", str(mask_root), "--out", "out", "--fast"]
     said = error_of(options, capsys)
-    assert "2 of 5 steps failed, first broken: facemask: error: model.gamma is -1" in said
+    assert "2 of 5 steps failed, first broken: model.gamma is -1" in said
     for name in ("fcn", "smoothed", "convlstm"):
         assert len(read_run(f"out/runs/{name}").table)
     report = Path("out/report.md").read_text("utf-8")
@@ -104,7 +104,7 @@ def test_wrong_options(mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "not a data set" in error_of([plan, "--data", ".", "--out", "o", "--fast"], capsys)
     fast = [plan, *data, "--out", "o", "--fast"]
     assert "parallel is 0, expected at least 1" in error_of([*fast, "--parallel", "0"], capsys)
-    assert "no table, row or step 'x'" in error_of([*fast, "--only", "[x]"], capsys)
+    assert "no table, row or step 'x y'" in error_of([*fast, "--only", "x y"], capsys)
     assert "cannot read the experiment" in error_of(["no.yaml", *fast[1:]], capsys)
     Path("file").touch()
     assert "cannot write there" in error_of([plan, *data, "--out", "file", "--fast"], capsys)

@@ -37,18 +37,18 @@ def test_a_table_a_row_and_a_step_bring_what_they_need(tmp_path: Path) -> None:
     assert chosen_steps(plan, ["three"]) == ["one", "two", "three"]
     assert chosen_steps(plan, ["Table 1"]) == ["one", "two"]
     assert chosen_steps(plan, ["four", "Table 1: Two"]) == ["one", "two", "four"]
-    with pytest.raises(InputError, match="no table, row or step 'Table 2'; the names are one"):
+    with pytest.raises(InputError, match="no table, row or step 'Table 2': the tables are"):
         chosen_steps(plan, ["Table 2"])
 
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("titel", "x", "titel: extra inputs are not permitted"),
+        ("titel", "x", "titel: there is no such key"),
         ("title", None, "title: input should be a valid string"),
         ("steps", {"one": {"config": "b"}}, "step 'one': there is no configuration 'b'"),
         ("steps", {"one": {"config": "a", "init_from": "zero"}}, "there is no step 'zero'"),
-        ("steps", {"one": {"config": "a", "set": {}}}, "steps.one.set: extra inputs"),
+        ("steps", {"one": {"config": "a", "set": {}}}, "steps.one.set: there is no such key"),
         ("steps", {"one": {"config": "a", "weights_of": "two"},
                    "two": {"config": "a", "init_from": "one"}}, "each other in a circle: "),
         ("tables", [{"name": "T", "title": "t", "baseline": "one", "columns": ["mIoU"],
