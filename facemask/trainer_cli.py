@@ -264,6 +264,33 @@ class TrainerCLI(LightningCLI):
             raise
 
 
+class _Check(TrainerCLI):
+    """Parses, and nothing else."""
+
+    def _set_seed(self) -> None:
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        pass
+
+    def instantiate_classes(self) -> None:
+        pass
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """Raise an `InputError` if the command line does not know an argument or its type is wrong.
+
+    Nothing is built or written; takes a second or so.
+
+    Args:
+        arguments: The verb and its options.
+    """
+    _Check(arguments)
+
+
 def _check_training_state(checkpoint: dict[str, Any], path: str) -> None:
     """Raise an `InputError` if training cannot go on from a checkpoint."""
     missing = [k for k in ("loops", "optimizer_states", "lr_schedulers") if k not in checkpoint]

@@ -19,8 +19,9 @@ from facemask.data.landmarks import write_pts
 from facemask.data.prepare import prepare
 from tests.faces import Points, face_points
 
-torch.set_num_threads(2)
-cv2.setNumThreads(2)
+THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # with -n 2, a core for each process
+torch.set_num_threads(THREADS)
+cv2.setNumThreads(THREADS)
 
 # (frames in the video, subject) of each video of the small data set
 VIDEOS = {"001": (64, "ann"), "002": (33, "bob"), "003": (12, "ann"), "004": (31, "eve")}

@@ -23,6 +23,7 @@ from facemask.files import write_image
 from facemask.losses import CrossEntropyLoss
 from facemask.models.mask_module import MaskModule
 from facemask.models.modules import ConvLSTMFCNModule, FCNModule
+from tests.training import quiet_trainer
 
 BACKBONE = "test_resnet"
 
@@ -51,17 +52,8 @@ class Recorder(Callback):
 
 
 def trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:  # noqa: ANN401
-    settings = {"max_epochs": 1, "limit_val_batches": 1, "num_sanity_val_steps": 0}
-    return Trainer(
-        default_root_dir=folder,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        callbacks=list(callbacks),
-        **{**settings, **options},
-    )
+    settings = {"limit_val_batches": 1, "num_sanity_val_steps": 0, **options}
+    return quiet_trainer(folder, callbacks=list(callbacks), **settings)
 
 
 def data(root: Path, **options: Any) -> FaceMaskDataModule:  # noqa: ANN401

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from facemask import __version__
 from facemask.errors import InputError
+from facemask.experiment.job import Job
 from facemask.experiment.plan import chosen_steps, read_plan
-from facemask.experiment.run import Job, run_steps
+from facemask.experiment.run import run_steps
 from facemask.experiment.tables import experiment_page
 from facemask.files import make_folder, write_atomic
 from facemask.report.page import to_html, to_markdown
@@ -22,6 +23,7 @@ def experiment(
     out: str,
     only: list[str] | str | None = None,
     fast: bool = False,
+    logging: str | None = None,
     parallel: int = 1,
     groups: int = 10,
     seed: int = 0,
@@ -37,6 +39,8 @@ def experiment(
         only: Do only these tables ("Table 5"), rows ("Table 5: IoU loss (Eq. 3)") or steps, and
             what they need. Default: everything.
         fast: Take small networks and few epochs: the configurations that the plan calls fast.
+        logging: YAML file that is laid over each training's configuration, such as
+            configs/logging/wandb.yaml; every step is a run of its name. Default: CSV files.
         parallel: Steps at a time. Each has a GPU of its own where there are several, else a share
             of the CPUs.
         groups: Groups of sequences of the significance test (10 in the paper).
@@ -57,6 +61,7 @@ def experiment(
     steps = chosen_steps(read, [only] if isinstance(only, str) else only)
     if not (root / "data_splits").is_dir():
         raise InputError(f"{root}: not a data set; give the folder that `facemask prepare` wrote.")
+    logging_file = None if logging is None else Path(logging)
     make_folder(folder)
     console = Console()
     start, count = time.monotonic(), 0
@@ -66,7 +71,7 @@ def experiment(
         count += 1
         console.print(f"{count:>3} of {len(steps)}  {line}", highlight=False)
 
-    job = Job(read, path.parent, root.resolve(), folder.resolve(), fast, seed)
+    job = Job(read, path.parent, root.resolve(), folder.resolve(), fast, seed, logging_file)
     failed = run_steps(job, steps, parallel, say)
 
     folders = {name: job.folder(name) for name in steps if name not in failed}

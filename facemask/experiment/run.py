@@ -7,91 +7,16 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from facemask.errors import InputError
-from facemask.experiment.plan import Plan, merge
+from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic
 from facemask.parallel import available_cpus
-
-
-@dataclass(frozen=True)
-class Job:
-    """Where an experiment runs.
-
-    Attributes:
-        plan: What to do.
-        base: Folder of the plan's file, which its configurations are relative to.
-        data: The data set's folder.
-        out: Folder of everything that is written.
-        fast: Whether to take the fast configurations.
-        seed: Seed of training and of the order of data.
-    """
-
-    plan: Plan
-    base: Path
-    data: Path
-    out: Path
-    fast: bool
-    seed: int
-
-    def folder(self, step: str) -> Path:
-        """A step's checkpoints, metrics and record."""
-        return self.out / "runs" / step
-
-    def best(self, step: str) -> Path:
-        """The checkpoint that a step is tested with and others start from."""
-        weights_of = self.plan.steps[step].weights_of
-        return self.best(weights_of) if weights_of else self.folder(step) / "best.ckpt"
-
-    def config(self, name: str, stage: str) -> dict[str, Any]:
-        """The configuration of a step for `facemask fit` or `facemask test`.
-
-        Raises:
-            InputError: The YAML file is missing or damaged.
-        """
-        step = self.plan.steps[name]
-        files = self.plan.configs[step.config]
-        config = _read_yaml(self.base / (files.fast if self.fast else files.full))
-        config = merge(config, step.options)
-        if self.fast:
-            config = merge(config, step.fast)
-        if stage == "test":
-            config = merge(config, step.test)
-        model, data = config["model"]["init_args"], config["data"]["init_args"]
-        config["seed_everything"] = data["seed"] = self.seed
-        data["root"] = str(self.data)
-        if step.init_from:
-            model["init_from"] = str(self.best(step.init_from))
-        model |= {part: str(self.best(needed)) for part, needed in step.networks.items()}
-        trainer, folder = config["trainer"], self.folder(name)
-        for logger in _as_list(trainer.get("logger")):
-            logger["init_args"] |= {"save_dir": str(folder.parent), "name": name}
-        for callback in _as_list(trainer.get("callbacks")):
-            if "dirpath" in callback.get("init_args", {}):
-                callback["init_args"]["dirpath"] = str(folder)
-        return config
-
-
-def _as_list(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # YAML
-    entries = value if isinstance(value, list) else [value]
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot read the configuration: {error}.") from error
-    if not isinstance(config, dict) or not {"model", "data", "trainer"} <= config.keys():
-        raise InputError(f"{path}: expected a configuration with trainer, model and data.")
-    return config
 
 
 def run_steps(
@@ -109,9 +34,11 @@ def run_steps(
         The steps that failed, and those that need them, each with its reason; all others are done.
 
     Raises:
-        InputError: A step's configuration has changed since it was run.
+        InputError: A step's configuration has changed since it was run, or is not understood.
     """
     todo = {name: _commands(job, name) for name in steps}
+    for name, commands in todo.items():
+        _check(name, commands)
     sorter = TopologicalSorter({name: job.plan.steps[name].needs for name in steps})
     sorter.prepare()
     failed: dict[str, str] = {}
@@ -119,7 +46,7 @@ def run_steps(
     places: SimpleQueue[int] = context.SimpleQueue()
     for place in range(parallel):
         places.put(place)
-    running: dict[Future[str | None], tuple[str, float]] = {}
+    running: dict[Future[tuple[str | None, float]], str] = {}
     with ProcessPoolExecutor(parallel, context, _start_worker, (places, parallel)) as pool:
         while sorter.is_active():
             for name in sorter.get_ready():
@@ -132,15 +59,15 @@ def run_steps(
                     sorter.done(name)
                 else:
                     log = job.out / "logs" / f"{name}.log"
-                    ended = pool.submit(_run, todo[name], job.folder(name), log)
-                    running[ended] = (name, time.monotonic())
+                    ended = pool.submit(_timed, todo[name], job.folder(name), log)
+                    running[ended] = name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                name, start = running.pop(future)
-                error = future.result()
+                name = running.pop(future)
+                error, seconds = future.result()
                 if error is not None:
                     failed[name] = error
                 what = f"failed: {error}" if error else "done"
-                say(f"{name}: {what} ({time.monotonic() - start:.0f} s)")
+                say(f"{name}: {what} ({seconds:.0f} s)")
                 sorter.done(name)
     return failed
 
@@ -168,12 +95,23 @@ def _commands(job: Job, name: str) -> list[list[str]]:
         if _done(folder, stage).is_file():
             continue
         if stage == "fit":
-            last = folder / "last.ckpt"
-            resume = [f"--ckpt_path={last}"] if last.is_file() else []
+            weights = ["--resume=auto"]
         else:
-            resume = [] if job.plan.steps[name].networks else [f"--ckpt_path={job.best(name)}"]
-        commands.append([stage, "-c", str(path), *resume])
+            weights = [] if job.plan.steps[name].networks else [f"--ckpt_path={job.best(name)}"]
+        commands.append([stage, "-c", str(path), *weights])
     return commands
+
+
+def _check(name: str, commands: list[list[str]]) -> None:
+    """Raise an `InputError` if the command line does not take a step's training: no run begins."""
+    from facemask.trainer_cli import check_arguments
+
+    for command in commands:
+        if command[0] == "fit":
+            try:
+                check_arguments(command)
+            except InputError as error:
+                raise InputError(f"step {name!r}: {error}") from error
 
 
 def _done(folder: Path, stage: str) -> Path:
@@ -193,6 +131,12 @@ def _start_worker(places: "SimpleQueue[int]", parallel: int) -> None:
     torch.set_num_threads(max(1, available_cpus() // parallel))
 
 
+def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | None, float]:
+    """What `_run` returns, and the seconds it took."""
+    start = time.monotonic()
+    return _run(commands, folder, log), time.monotonic() - start
+
+
 def _run(commands: list[list[str]], folder: Path, log: Path) -> str | None:
     """Run commands in a worker process; returns what went wrong, or None."""
     from facemask.cli import main
@@ -206,10 +150,11 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> str | None:
         print("facemask", *command, flush=True)
         try:
             main(command)
-        except SystemExit:  # the sentence of an InputError is the last line
-            sys.stderr.flush()
-            line = log.read_text(encoding="utf-8").strip().splitlines()[-1]
-            return line.removeprefix("facemask: error: ").rstrip(".")
+        except SystemExit as stop:
+            if stop.code != 0:  # 0: `--resume auto` found the training finished
+                sys.stderr.flush()
+                line = log.read_text(encoding="utf-8").strip().splitlines()[-1]  # the sentence
+                return line.removeprefix("facemask: error: ").rstrip(".")
         except Exception as error:  # the other steps go on
             traceback.print_exc()
             return f"{type(error).__name__}: {error}"

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Trainer
 from torch import nn
 
 from facemask.data import FaceMaskDataModule
@@ -16,21 +15,9 @@ from facemask.files import write_image
 from facemask.models.mask_module import MaskModule
 from facemask.models.modules import ConvLSTMFCNModule, FCNModule
 from facemask.regions import REGIONS, Region
+from tests.training import quiet_trainer as trainer
 
 BACKBONE = "mobilenetv3_small_050"
-
-
-def trainer(folder: Path, **options: Any) -> Trainer:  # noqa: ANN401
-    return Trainer(
-        default_root_dir=folder,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        max_epochs=1,
-        **options,
-    )
 
 
 def data(root: Path, region: str, **options: Any) -> FaceMaskDataModule:  # noqa: ANN401

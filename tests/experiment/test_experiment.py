@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from facemask.cli import main
+from facemask.experiment.job import Job
+from facemask.experiment.plan import read_plan
 from facemask.records import read_run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -97,6 +99,34 @@ def test_a_broken_step_keeps_the_others_and_nothing_is_done_twice(
     assert "step 'fcn' was run with other settings than it has now; give another --out" in other
 
 
+def test_a_misspelt_option_is_found_before_anything_runs(
+    mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_plan(tmp_path)
+    plan = yaml.safe_load(path.read_text())
+    plan["steps"]["broken"]["options"] = {"model": {"init_args": {"gama": 0.1}}}
+    path.write_text(yaml.safe_dump(plan, sort_keys=False))
+    said = error_of([str(path), "--data", str(mask_root), "--out", "out", "--fast"], capsys)
+    assert "step 'broken': model: " in said
+    assert "'gama'" in said
+    assert not list(Path("out/runs").rglob("*.ckpt"))
+
+
+def test_a_logging_file_goes_over_each_training(mask_root: Path, tmp_path: Path) -> None:
+    plan = read_plan(write_plan(tmp_path))
+    logging = CONFIGS / "logging" / "tensorboard.yaml"
+    job = Job(plan, tmp_path, mask_root, tmp_path / "out", True, 0, logging)
+    fit, test = job.config("fcn", "fit")["trainer"], job.config("fcn", "test")["trainer"]
+    assert [logger["class_path"] for logger in fit["logger"]] == ["CSVLogger", "TensorBoardLogger"]
+    assert {logger["init_args"]["name"] for logger in fit["logger"]} == {"fcn"}
+    assert {logger["init_args"]["save_dir"] for logger in fit["logger"]} == {
+        str(tmp_path / "out" / "runs")
+    }
+    added = [callback["class_path"].split(".")[-1] for callback in fit["callbacks"]]
+    assert added == ["ModelCheckpoint", "RunInfo", "TrainingScalars", "ValidationPanels"]
+    assert test["logger"]["class_path"] == "CSVLogger"
+
+
 def test_wrong_options(mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = str(write_plan(tmp_path))
     data = ["--data", str(mask_root)]
@@ -106,5 +136,8 @@ def test_wrong_options(mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "parallel is 0, expected at least 1" in error_of([*fast, "--parallel", "0"], capsys)
     assert "no table, row or step 'x y'" in error_of([*fast, "--only", "x y"], capsys)
     assert "cannot read the experiment" in error_of(["no.yaml", *fast[1:]], capsys)
+    assert "no.yaml: cannot read the configuration" in error_of(
+        [*fast, "--only", "fcn", "--logging", "no.yaml"], capsys
+    )
     Path("file").touch()
     assert "cannot write there" in error_of([plan, *data, "--out", "file", "--fast"], capsys)

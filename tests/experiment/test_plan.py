@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from facemask.errors import InputError
+from facemask.experiment.job import Job
 from facemask.experiment.plan import Plan, chosen_steps, read_plan
-from facemask.experiment.run import Job
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 IJCV = CONFIGS / "experiments" / "ijcv2019.yaml"
@@ -81,7 +81,7 @@ def job(plan: Plan, fast: bool) -> Job:
 
 def test_the_papers_experiment_has_the_papers_rows() -> None:
     plan = read_plan(IJCV)
-    assert [table.name for table in plan.tables] == [f"Table {n}" for n in range(3, 10)]
+    assert [table.name for table in plan.tables] == [f"Table {n}" for n in range(2, 10)]
     for table in plan.tables:
         assert all(len(row.paper) == len(table.columns) for row in table.rows)
     settings = {}
@@ -117,3 +117,21 @@ def test_a_steps_configuration_has_its_own_folder_data_seed_and_weights() -> Non
     assert job(plan, fast=True).best("fcn_smoothed") == Path("/out/runs/fcn/best.ckpt")
     cascade = job(plan, fast=False).config("cascade", "test")["model"]["init_args"]
     assert cascade["mouth"] == "/out/runs/mouth_0.02/best.ckpt"
+
+
+def test_table_2_has_the_papers_baselines_small_when_fast() -> None:
+    plan = read_plan(IJCV)
+    table = next(table for table in plan.tables if table.name == "Table 2")
+    assert table.baseline == "fcn"
+    miou = {row.step: row.paper[0] for row in table.rows}
+    assert miou == {"deeplab_v2": 58.66, "fcn_vgg16": 55.71, "fcn": 54.5, "fcn_smoothed": 54.21}
+    for step, kind in (("deeplab_v2", "DeepLabModule"), ("fcn_vgg16", "FCNVGG16Module")):
+        full, fast = (job(plan, fast).config(step, "fit") for fast in (False, True))
+        for config in (full, fast):
+            assert config["model"]["class_path"] == f"facemask.models.baseline_modules.{kind}"
+            assert config["trainer"]["callbacks"][0]["init_args"]["dirpath"] == f"/out/runs/{step}"
+        assert "base_channels" not in full["model"]["init_args"]
+        assert full["model"]["init_args"]["pretrained"] is True
+        assert fast["model"]["init_args"]["base_channels"] == 8
+        assert "pretrained" not in fast["model"]["init_args"]  # nothing is downloaded
+        assert (full["data"]["init_args"]["size"], fast["data"]["init_args"]["size"]) == (320, 128)

@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
-from pytorch_lightning import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,6 +21,7 @@ from facemask.models.mask_module import MaskModule
 from facemask.models.modules import FCNModule
 from tests.models.test_cascade import all_background, make_clip, oracles, without
 from tests.models.test_cascade_file import BACKBONE, checkpoint
+from tests.training import quiet_trainer as trainer
 
 CONFIG = Path(__file__).parents[2] / "configs" / "cascade.yaml"
 
@@ -35,17 +35,6 @@ pytestmark = [
 @pytest.fixture
 def primary(tmp_path: Path) -> str:
     return str(checkpoint(tmp_path / "face.ckpt", FCNModule(BACKBONE)))
-
-
-def trainer(folder: Path) -> Trainer:
-    return Trainer(
-        default_root_dir=folder,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-    )
 
 
 def batch(number: int, lengths: tuple[int, ...], original_images: bool = True) -> Any:  # noqa: ANN401

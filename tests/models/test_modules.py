@@ -16,19 +16,9 @@ from facemask.losses import CompositeLoss, CrossEntropyLoss, IoULoss, Segmentati
 from facemask.models import ConvLSTMFCN
 from facemask.models.mask_module import MaskModule
 from facemask.models.modules import ConvLSTMFCNModule, FCNModule
+from tests.training import quiet_trainer as trainer
 
 BACKBONE = "mobilenetv3_small_050"
-
-
-def trainer(folder: Path, **options: Any) -> Trainer:  # noqa: ANN401
-    return Trainer(
-        default_root_dir=folder,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **{"max_epochs": 1, "enable_checkpointing": False, **options},
-    )
 
 
 def data(root: Path, clip_length: int | None = 5) -> FaceMaskDataModule:
