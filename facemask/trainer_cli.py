@@ -140,8 +140,9 @@ class TrainerCLI(LightningCLI):
             checkpoint = read_checkpoint(Path(path))
             if self.subcommand == "fit":
                 _check_training_state(checkpoint, path)
-        cascade = str(config.model.class_path).endswith(".CascadeModule")  # it has its weights
-        if self.subcommand != "fit" and not path and not cascade:
+        kind = str(config.model.class_path).rpartition(".")[2]
+        ready = kind in ("CascadeModule", "LandmarkTrackerModule")  # has its weights, or none
+        if self.subcommand != "fit" and not path and not ready:
             raise InputError(
                 f"`facemask {self.subcommand}` needs trained weights: give --ckpt_path FILE."
             )

@@ -12,6 +12,11 @@ from facemask.cli import main
 CONFIGS = Path(__file__).parent.parent / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.y*ml"))
 BACKBONE = "test_resnet"
+# what makes each model small
+WIDTHS = {
+    "FCNVGG16Module": {"base_channels": 2, "fc_channels": 6},
+    "DeepLabModule": {"base_channels": 2, "fc_channels": 6},
+}
 SMALL = [
     "--data.size=32", "--data.num_workers=0", "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false",
@@ -33,9 +38,12 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def model_options(*files: Path) -> list[str]:
     """What makes the model of a training configuration small and independent of other runs."""
-    options = [f"--model.backbone={BACKBONE}"]
+    options = []
     for path in files:
-        model = yaml.safe_load(path.read_text()).get("model", {}).get("init_args", {})
+        content = yaml.safe_load(path.read_text())["model"]
+        widths = WIDTHS.get(content["class_path"].rpartition(".")[2], {"backbone": BACKBONE})
+        options += [f"--model.{name}={value}" for name, value in widths.items()]
+        model = content["init_args"]
         options += [f"--model.{name}={off}" for name, off in
                     (("init_from", "null"), ("pretrained", "false")) if name in model]  # fmt: skip
     return options
@@ -79,6 +87,10 @@ def test_one_step(name: str, mask_root: Path, request: pytest.FixtureRequest) ->
         main(["test", "-c", str(path), *options, *models, "--model.settings.size=32",
               "--record.flow=null"])  # fmt: skip
         assert list(Path().rglob("frames.csv"))
+    elif content["model"]["class_path"].endswith(".LandmarkTrackerModule"):
+        pytest.importorskip("dlib")
+        main(["test", "-c", str(path), *options, "--record.flow=null"])
+        assert list(Path().rglob("frames.csv"))
     else:
         main(["fit", "-c", str(path), *options, *model_options(path)])
         (best,) = Path().rglob("best.ckpt")
@@ -87,6 +99,7 @@ def test_one_step(name: str, mask_root: Path, request: pytest.FixtureRequest) ->
 
 def test_every_kind_of_file_is_found() -> None:
     assert {"fcn.yaml", "cascade.yaml", "demo/fcn.yaml", "demo/cascade.yaml"} <= set(FILES)
+    assert {"baselines/fcn_vgg16.yaml", "baselines/deeplab_v2.yaml"} <= set(FILES)
 
 
 def test_a_checkpoint_trained_on_cached_features_is_whole(mask_root: Path) -> None:

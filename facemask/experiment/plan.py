@@ -40,6 +40,7 @@ class Step(_Part):
         init_from: The step whose best checkpoint training starts from.
         weights_of: The step whose best checkpoint is tested; then nothing is trained.
         networks: For a cascade, the steps of its networks: primary, eyes and mouth.
+        weightless: Whether the model has no weights, as the face tracker: it is only tested.
     """
 
     config: str
@@ -49,6 +50,7 @@ class Step(_Part):
     init_from: str | None = None
     weights_of: str | None = None
     networks: dict[Literal["primary", "eyes", "mouth"], str] = {}
+    weightless: bool = False
 
     @property
     def needs(self) -> set[str]:
@@ -58,7 +60,7 @@ class Step(_Part):
     @property
     def trains(self) -> bool:
         """Whether something is trained, not only tested."""
-        return self.weights_of is None and not self.networks
+        return self.weights_of is None and not self.networks and not self.weightless
 
 
 class Row(_Part):

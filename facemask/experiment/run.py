@@ -97,7 +97,9 @@ def _commands(job: Job, name: str) -> list[list[str]]:
         if stage == "fit":
             weights = ["--resume=auto"]
         else:
-            weights = [] if job.plan.steps[name].networks else [f"--ckpt_path={job.best(name)}"]
+            step = job.plan.steps[name]
+            has_weights = not (step.networks or step.weightless)
+            weights = [f"--ckpt_path={job.best(name)}"] if has_weights else []
         commands.append([stage, "-c", str(path), *weights])
     return commands
 

@@ -4,15 +4,21 @@ from facemask.models.cascade import Cascade, CascadeOutput
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.convlstm import ConvLSTM
 from facemask.models.convlstm_fcn import ConvLSTMFCN
+from facemask.models.deeplab import DeepLab
+from facemask.models.dense_crf import DenseCRF
 from facemask.models.fcn import FCN
+from facemask.models.fcn_vgg16 import FCNVGG16
 from facemask.models.smoothing import TemporalSmoothing
 
 __all__ = [
     "FCN",
+    "FCNVGG16",
     "Cascade",
     "CascadeOutput",
     "CascadeSettings",
     "ConvLSTM",
     "ConvLSTMFCN",
+    "DeepLab",
+    "DenseCRF",
     "TemporalSmoothing",
 ]

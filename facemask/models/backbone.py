@@ -72,20 +72,29 @@ class Encoder(nn.Module):
         Raises:
             InputError: The images have another shape or hold integers.
         """
-        if images.ndim not in (4, 5) or images.shape[-3] != 3:
-            raise InputError(
-                f"the encoder got images of shape {tuple(images.shape)}: "
-                "give (B, 3, H, W) or (B, T, 3, H, W)"
-            )
-        if not images.is_floating_point():
-            raise InputError(
-                f"the encoder got images of dtype {images.dtype}: "
-                "divide them by 255 and normalise them with the encoder's mean and std"
-            )
+        check_images(images)
         leading = images.shape[:-3]
         images = images.reshape(-1, *images.shape[-3:])  # (N, 3, H, W)
         features: Tensor = self.body(images.contiguous(memory_format=torch.channels_last))[-1]
         return features.reshape(*leading, *features.shape[1:])  # (..., C, h, w), a view
+
+
+def check_images(images: Tensor) -> None:
+    """Check the images or clips that an encoder gets.
+
+    Raises:
+        InputError: They are neither (B, 3, H, W) nor (B, T, 3, H, W), or hold integers.
+    """
+    if images.ndim not in (4, 5) or images.shape[-3] != 3:
+        raise InputError(
+            f"the encoder got images of shape {tuple(images.shape)}: "
+            "give (B, 3, H, W) or (B, T, 3, H, W)"
+        )
+    if not images.is_floating_point():
+        raise InputError(
+            f"the encoder got images of dtype {images.dtype}: "
+            "divide them by 255 and normalise them with the encoder's mean and std"
+        )
 
 
 def _create(name: str, output_stride: int) -> nn.Module:
@@ -172,13 +181,25 @@ def load_checkpoint(body: nn.Module, path: str | Path) -> None:
             the encoder or has them in another shape.
     """
     path = Path(path)
-    weights = _read_weights(path)
+    weights = read_weights(path)
     names = {key: _find(key, weights) for key in body.state_dict()}
     found = {key: weights[name] for key, name in names.items() if name is not None}
     load_weights(body, found, path)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a local file with weights of a timm or torchvision model.
+
+    Args:
+        path: A `.safetensors` file or one that `torch.save` wrote, the state_dict bare or under the
+            key "state_dict".
+
+    Returns:
+        Tensors by name, without the prefixes of DDP and `torch.compile`.
+
+    Raises:
+        InputError: The file is missing, or holds no weights or more than weights.
+    """
     content = read_checkpoint(path)
     if isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]

@@ -1,9 +1,9 @@
 """The cascade: a primary network, and two that look closer at eyes and mouth (section 3.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,14 @@ from facemask.models.cascade_frames import Clip, check_clip, cut_box, resize_who
 from facemask.models.cascade_regions import ClipBoxes, find_boxes
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.cascade_stitch import Frame, Zoom, fill_holes, stitch
+from facemask.models.cascade_time import (
+    CascadeMemory,
+    ClipJob,
+    keep_boxes,
+    score_frames,
+    split_states,
+    stack_states,
+)
 from facemask.regions import REGIONS, Region
 from facemask.resample import RelativeBox
 
@@ -41,18 +49,21 @@ class CascadeOutput:
             are the primary's.
         probabilities: For each clip, each frame's float32 (5, H, W) of the classes, with sum 1
             and the labels as arg-max; None unless asked for.
+        memories: For each clip, what its next frames can go on with.
     """
 
     labels: list[list[Tensor]]
     boxes: dict[str, Tensor]
     found: dict[str, Tensor]
     probabilities: list[list[Tensor]] | None
+    memories: list[CascadeMemory] = field(default_factory=list)
 
 
 class _ClipResult(NamedTuple):
     labels: list[Tensor]
     probabilities: list[Tensor]
     boxes: ClipBoxes
+    memory: CascadeMemory
 
 
 class Cascade(nn.Module):
@@ -62,7 +73,7 @@ class Cascade(nn.Module):
     are; their networks see these boxes cut out of the original frames and enlarged. Their masks
     replace the primary's inside the boxes. `docs/cascade.md` has the rules.
 
-    Every network is an `FCN`, a `ConvLSTMFCN` or a module that is called alike: it takes
+    Every network is an `FCN`, a `ConvLSTMFCN` or another module that is called alike: it takes
     normalised images (B, T, 3, size, size), gives scores (B, T, C, size, size) or a tuple that
     begins with them, and has `num_classes`, `mean` and `std`. Without the eyes' or the mouth's
     network the primary's mask is kept there.
@@ -118,7 +129,15 @@ class Cascade(nn.Module):
         named = {"primary": self.primary, "eyes": self.eyes, "mouth": self.mouth}
         return {name: network for name, network in named.items() if network is not None}
 
-    def forward(self, clips: Sequence[Clip] | Tensor, probabilities: bool = False) -> CascadeOutput:
+    def forward(
+        self,
+        clips: Sequence[Clip] | Tensor,
+        probabilities: bool = False,
+        *,
+        window: int | None = None,
+        context: Sequence[int] | None = None,
+        memories: Sequence[CascadeMemory] | None = None,
+    ) -> CascadeOutput:
         """Label every pixel of every frame of B clips.
 
         Use `torch.inference_mode()` and `eval()`. A clip's result does not depend on the others.
@@ -127,22 +146,30 @@ class Cascade(nn.Module):
             clips: For each clip, its frames, uint8 RGB (3, H, W), each of its own size, or
                 (T, 3, H, W). Clips may differ in length.
             probabilities: Whether to compute the classes' probabilities.
+            window: Score each frame from this many, itself and those before it
+                (`ConvLSTMFCN.score_windows`); None scores clips as they are.
+            context: For each clip, how many of its first frames are only there for those after
+                them: they get no labels. None labels all.
+            memories: For each clip, what the call for the frames before it returned as
+                `CascadeOutput.memories`, `CascadeMemory()` for a first one; the networks go on
+                from there. None starts anew. Not together with `window`.
 
         Returns:
             Labels, boxes and, on request, probabilities.
 
         Raises:
-            InputError: A frame has another shape or dtype, a clip has no frames, or a network's
-                scores are not finite.
+            InputError: A frame has another shape or dtype, a clip has no frames, options do not
+                go together, or a network's scores are not finite.
         """
         checked = [check_clip(clip, b) for b, clip in enumerate(clips)]
+        jobs = _jobs(checked, window, context, memories)
         results: dict[int, _ClipResult] = {}
         for length in sorted({len(frames) for frames in checked}):
             alike = [b for b, frames in enumerate(checked) if len(frames) == length]
             step = max(1, self.settings.max_frames // length)
             for start in range(0, len(alike), step):
                 chunk = alike[start : start + step]
-                found = self._label([checked[b] for b in chunk], probabilities)
+                found = self._label([jobs[b] for b in chunk], probabilities, window)
                 results |= zip(chunk, found, strict=True)
         ordered = [results[b] for b in range(len(checked))]
         device = checked[0][0].device if checked else torch.device("cpu")
@@ -152,6 +179,7 @@ class Cascade(nn.Module):
             boxes=boxes,
             found={name: ~box.isnan().any(dim=1) for name, box in boxes.items()},
             probabilities=[result.probabilities for result in ordered] if probabilities else None,
+            memories=[result.memory for result in ordered],
         )
 
     def _zoom_names(self) -> list[str]:
@@ -162,89 +190,92 @@ class Cascade(nn.Module):
             if region in self.networks() and (each_eye or name == region)
         ]
 
-    def _label(self, clips: list[list[Tensor]], probabilities: bool) -> list[_ClipResult]:
+    def _label(
+        self, jobs: list[ClipJob], probabilities: bool, window: int | None
+    ) -> list[_ClipResult]:
         """Label a few clips of one length."""
         size = self.settings.size
         whole = torch.stack(
-            [torch.stack([resize_whole(f, size) for f in frames]) for frames in clips]
+            [torch.stack([resize_whole(f, size) for f in job.frames]) for job in jobs]
         )
-        scores = self._score("primary", whole)  # (b, T, 5, S, S)
+        state = stack_states([job.memory.states.get("primary") for job in jobs])
+        scores, state = score_frames(self.primary, "primary", whole, window, state)
         labels = first_argmax(scores)[1].squeeze(-3).byte().cpu().numpy()  # (b, T, S, S)
         regions = self.networks().keys() - {"primary"}
-        boxes = [
-            find_boxes(of_clip, [size_of(f) for f in frames], regions, self.settings)
-            for of_clip, frames in zip(labels, clips, strict=True)
-        ]
-        zooms: list[list[list[Zoom]]] = [[[] for _ in frames] for frames in clips]
+        results, zooms = [], []
+        for job, of_clip, after in zip(jobs, labels, split_states(state, len(jobs)), strict=True):
+            found = find_boxes(of_clip, [size_of(f) for f in job.frames], regions, self.settings)
+            boxes = keep_boxes(found.boxes, job.memory)
+            memory = CascadeMemory({} if after is None else {"primary": after}, boxes)
+            results.append(_ClipResult([], [], ClipBoxes(found.face, boxes), memory))
+            zooms.append([list[Zoom]() for _ in job.frames])
         for region in sorted(regions):
-            self._look_closer(region, clips, boxes, zooms)
-        return [
-            self._stitch(*of_clip, probabilities)
-            for of_clip in zip(scores, clips, boxes, zooms, strict=True)
-        ]
+            self._look_closer(region, jobs, results, zooms, window)
+        for job, of_scores, of_zooms, result in zip(jobs, scores, zooms, results, strict=True):
+            self._stitch(job, of_scores, of_zooms, probabilities, result)
+        return results
 
     def _look_closer(
         self,
         region: str,
-        clips: list[list[Tensor]],
-        boxes: list[ClipBoxes],
+        jobs: list[ClipJob],
+        results: list[_ClipResult],
         zooms: list[list[list[Zoom]]],
+        window: int | None,
     ) -> None:
         """Run a specialist on its boxes in these clips and add what it found to `zooms`."""
         names = [name for name in self._zoom_names() if _ZOOMS[name] == region]
         if len(names) > 1:
             names.remove(region)  # each eye instead of both
         todo = [
-            (b, of_clip.boxes[name])
-            for b, of_clip in enumerate(boxes)
+            (b, name, result.boxes.boxes[name])
+            for b, result in enumerate(results)
             for name in names
-            if name in of_clip.boxes
+            if name in result.boxes.boxes
         ]
-        step = max(1, self.settings.max_frames // len(clips[0]))  # as many as for the primary
+        step = max(1, self.settings.max_frames // len(jobs[0].frames))  # as many as the primary's
         for start in range(0, len(todo), step):
             part = todo[start : start + step]
-            cut = [[cut_box(f, box, self.settings.size) for f in clips[b]] for b, box in part]
-            scores = self._score(region, torch.stack([torch.stack(clip) for clip in cut]))
+            cut = [
+                [cut_box(f, box, self.settings.size) for f in jobs[b].frames] for b, _, box in part
+            ]
+            before = [
+                memory.states.get(name) if memory.boxes.get(name) == box else None
+                for memory, name, box in ((jobs[b].memory, name, box) for b, name, box in part)
+            ]
+            images = torch.stack([torch.stack(clip) for clip in cut])
+            network = self.networks()[region]
+            scores, state = score_frames(network, region, images, window, stack_states(before))
             scores = fill_holes(scores.flatten(0, 1)).view_as(scores)
-            for (b, box), of_clip in zip(part, scores, strict=True):
-                for t, (frame, of_frame) in enumerate(zip(clips[b], of_clip, strict=True)):
+            after = split_states(state, len(part))
+            for (b, name, box), of_clip, of_state in zip(part, scores, after, strict=True):
+                if of_state is not None:
+                    results[b].memory.states[name] = of_state
+                for t, (frame, of_frame) in enumerate(zip(jobs[b].frames, of_clip, strict=True)):
                     in_pixels = box.in_pixels(*size_of(frame))
                     zooms[b][t].append(Zoom(_ZOOMS[region], in_pixels, of_frame))
 
-    def _score(self, name: str, images: Tensor) -> Tensor:
-        """A network's scores, float32 (b, T, C, S, S), of uint8 images (b, T, 3, S, S)."""
-        network = self.networks()[name]
-        mean, std = cast("Tensor", network.mean), cast("Tensor", network.std)
-        output = network((images.float() / 255 - mean) / std)
-        scores: Tensor = (output[0] if isinstance(output, tuple) else output).float()
-        if not bool(scores.isfinite().all()):
-            raise InputError(
-                f"The {name} network's scores are not finite (infinity or not a number): its "
-                "weights are damaged or its training diverged; give others."
-            )
-        return scores
-
     def _stitch(
         self,
+        job: ClipJob,
         scores: Tensor,
-        frames: list[Tensor],
-        boxes: ClipBoxes,
         zooms: list[list[Zoom]],
         with_probabilities: bool,
-    ) -> _ClipResult:
-        result = _ClipResult([], [], boxes)
-        for of_frame, frame, of_zooms in zip(scores, frames, zooms, strict=True):
-            size = size_of(frame)
-            face = None if boxes.face is None else boxes.face.in_pixels(*size)
+        result: _ClipResult,
+    ) -> None:
+        """Add the labels of a clip's frames to its result."""
+        face_box = result.boxes.face
+        for t in range(job.context, len(job.frames)):
+            size = size_of(job.frames[t])
+            face = None if face_box is None else face_box.in_pixels(*size)
             labels, probabilities = stitch(
-                Frame(of_frame, size, face, of_zooms),
+                Frame(scores[t], size, face, zooms[t]),
                 self.settings.temperature,
                 with_probabilities,
             )
             result.labels.append(labels)
             if probabilities is not None:
                 result.probabilities.append(probabilities)
-        return result
 
     def save(self, path: str | Path, dtype: torch.dtype | None = None) -> None:
         """Write all networks, settings and class names into one safetensors file.
@@ -255,8 +286,8 @@ class Cascade(nn.Module):
                 they are.
 
         Raises:
-            InputError: A network is neither FCN nor ConvLSTM-FCN, a weight is too large for the
-                dtype, or the file cannot be written.
+            InputError: A network is none of this library's, a weight is too large for the dtype,
+                or the file cannot be written.
         """
         write_cascade(Path(path), self.networks(), self.settings, dtype)
 
@@ -285,7 +316,7 @@ class Cascade(nn.Module):
         mouth: str | Path | None = None,
         settings: CascadeSettings | None = None,
     ) -> "Cascade":
-        """Put checkpoints of `FCNModule` or `ConvLSTMFCNModule` together.
+        """Put checkpoints of `FCNModule`, `ConvLSTMFCNModule` or baselines together.
 
         Args:
             primary: Checkpoint of a model trained on the region "face".
@@ -305,6 +336,33 @@ class Cascade(nn.Module):
             None if mouth is None else read_network(Path(mouth), "mouth"),
             settings,
         ).eval()
+
+
+def _jobs(
+    clips: list[list[Tensor]],
+    window: int | None,
+    context: Sequence[int] | None,
+    memories: Sequence[CascadeMemory] | None,
+) -> list[ClipJob]:
+    """Clips with what belongs to each.
+
+    Raises:
+        InputError: There are more or fewer values than clips, or they do not go together.
+    """
+    for name, values in (("context", context), ("memories", memories)):
+        if values is not None and len(values) != len(clips):
+            raise InputError(f"{name} has {len(values)} entries for {len(clips)} clips.")
+    if window is not None and memories is not None:
+        raise InputError("window and memories are both given: a window begins without memory.")
+    before = [0] * len(clips) if context is None else list(context)
+    for b, (frames, count) in enumerate(zip(clips, before, strict=True)):
+        if not 0 <= count < len(frames):
+            raise InputError(
+                f"context is {count} for clip {b} of {len(frames)} frames: give 0 to "
+                f"{len(frames) - 1}."
+            )
+    known = [CascadeMemory()] * len(clips) if memories is None else list(memories)
+    return [ClipJob(*parts) for parts in zip(clips, before, known, strict=True)]
 
 
 def _check_classes(network: nn.Module, region: Region) -> None:

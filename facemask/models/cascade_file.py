@@ -17,13 +17,17 @@ from facemask.files import write_atomic
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
+from facemask.models.deeplab import DeepLab
 from facemask.models.fcn import FCN
+from facemask.models.fcn_vgg16 import FCNVGG16
+from facemask.models.vgg16 import VGG16Network
 from facemask.regions import REGIONS, Region
 
 FORMAT_VERSION: Final = 1
 _KEY: Final = "facemask_cascade"
 """Where the file's metadata has the JSON."""
 _REGIONS: Final[dict[str, Region]] = {"primary": "face", "eyes": "eyes", "mouth": "mouth"}
+_BUILDABLE: Final = "FCN, ConvLSTMFCN, FCNVGG16 and DeepLab"
 _DTYPES: Final = (None, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -132,19 +136,19 @@ def _stored(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
-    """What it takes to build an `FCN` or a `ConvLSTMFCN` like this one, for JSON.
+    """What it takes to build a network like this one, for JSON.
 
     Raises:
-        InputError: The network is neither.
+        InputError: The network is none of those that `build` knows.
 
     Examples:
         >>> describe(FCN("resnet18", num_classes=2))
         {'network': 'FCN', 'backbone': 'resnet18', 'output_stride': 16, 'num_classes': 2}
     """
-    if not isinstance(network, (FCN, ConvLSTMFCN)):
+    if not isinstance(network, (FCN, ConvLSTMFCN, FCNVGG16, DeepLab)):
         raise InputError(
-            f"A cascade with a {type(network).__name__} cannot be saved: only FCN and ConvLSTMFCN "
-            "can be built from a file."
+            f"A cascade with a {type(network).__name__} cannot be saved: only {_BUILDABLE} can be "
+            "built from a file."
         )
     description = {
         "network": type(network).__name__,
@@ -152,6 +156,11 @@ def describe(network: nn.Module) -> dict[str, Any]:
         "output_stride": network.encoder.stride,
         "num_classes": network.num_classes,
     }
+    if isinstance(network, VGG16Network):
+        description |= {
+            "base_channels": network.encoder.base_channels,
+            "fc_channels": network.fc_channels,
+        }
     if isinstance(network, ConvLSTMFCN):
         layer = network.convlstm
         description |= {
@@ -162,7 +171,7 @@ def describe(network: nn.Module) -> dict[str, Any]:
     return description
 
 
-def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN:
+def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN | VGG16Network:
     """Build the network that `describe`, or a checkpoint, describes, with random weights.
 
     Raises:
@@ -170,15 +179,16 @@ def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN:
         KeyError: One is missing.
         TypeError: One has another type.
     """
-    backbone, classes = description["backbone"], description["num_classes"]
-    stride = description["output_stride"]
-    if description["network"] == "FCN":
+    kind, classes = description["network"], description["num_classes"]
+    if kind in ("FCNVGG16", "DeepLab"):
+        network = FCNVGG16 if kind == "FCNVGG16" else DeepLab
+        base_channels, fc_channels = description["base_channels"], description["fc_channels"]
+        return network(classes, base_channels=base_channels, fc_channels=fc_channels)
+    backbone, stride = description["backbone"], description["output_stride"]
+    if kind == "FCN":
         return FCN(backbone, classes, output_stride=stride)
-    if description["network"] != "ConvLSTMFCN":
-        raise InputError(
-            f"This facemask {__version__} cannot build a {description['network']!r}: only FCN and "
-            "ConvLSTMFCN."
-        )
+    if kind != "ConvLSTMFCN":
+        raise InputError(f"This facemask {__version__} cannot build a {kind!r}: only {_BUILDABLE}.")
     size = description.get("peephole_size")
     return ConvLSTMFCN(
         backbone,
@@ -190,8 +200,8 @@ def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN:
     )
 
 
-def read_network(path: Path, region: Region) -> FCN | ConvLSTMFCN:
-    """Read the network of a checkpoint that `FCNModule` or `ConvLSTMFCNModule` wrote.
+def read_network(path: Path, region: Region) -> FCN | ConvLSTMFCN | VGG16Network:
+    """Read the network of a checkpoint that one of the LightningModules wrote.
 
     Args:
         path: The checkpoint; read without running code from it.

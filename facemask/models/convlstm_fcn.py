@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from facemask.errors import InputError
@@ -132,6 +133,37 @@ class ConvLSTMFCN(nn.Module):
         """
         features = self.encoder(clips)  # (B, [T,] F, h, w)
         return self.score_features(features, (clips.shape[-2], clips.shape[-1]), state)
+
+    def score_windows(self, clips: Tensor, length: int = 5) -> Tensor:
+        """Score each frame as the last one of a window of its own, starting without memory.
+
+        Clips that follow each other give their first frames little to remember (Table 4), so
+        that masks pulse with the clips' period; here every frame has `length - 1` predecessors,
+        or as many as there are. The encoder sees each frame once.
+
+        Args:
+            clips: As in `forward`, (B, T, 3, H, W).
+            length: Frames in a window, the paper's 5.
+
+        Returns:
+            Scores (B, T, C, H, W).
+
+        Raises:
+            InputError: The clips have another shape or hold integers, or `length` is below 1.
+        """
+        if length < 1 or clips.ndim != 5:
+            raise InputError(
+                f"score_windows got clips of shape {tuple(clips.shape)} and length {length}: give "
+                "(B, T, 3, H, W) and a length of at least 1."
+            )
+        features = self.encoder(clips)  # (B, T, F, h, w)
+        scores: Tensor = self.convlstm(features[:, :length])[0]  # all frames there are before these
+        if clips.shape[1] > length:
+            windows = features[:, 1:].unfold(1, length, 1)  # (B, N, F, h, w, length)
+            windows = windows.movedim(-1, 2)  # (B, N, length, F, h, w)
+            last = self.convlstm(windows.flatten(0, 1))[0][:, -1]
+            scores = torch.cat([scores, last.unflatten(0, windows.shape[:2])], dim=1)
+        return upsample_bilinear(scores, (clips.shape[-2], clips.shape[-1]))
 
     def score_features(
         self, features: Tensor, size: tuple[int, int], state: State | None = None

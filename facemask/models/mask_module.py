@@ -19,6 +19,7 @@ from facemask.metrics.means import WeightedMeans
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 from facemask.models.smoothing import TemporalSmoothing
+from facemask.models.vgg16 import VGG16Network
 from facemask.regions import REGIONS, Region, check_region
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
@@ -39,7 +40,7 @@ class MaskModule(LightningModule):
 
     def __init__(
         self,
-        network: FCN | ConvLSTMFCN,
+        network: FCN | ConvLSTMFCN | VGG16Network,
         loss: nn.Module | None,
         optimizer: OptimizerFactory,
         learning_rate: float,

@@ -24,7 +24,12 @@ from facemask.regions import REGIONS, Region, check_region
 __all__ = ["ConvLSTMFCNModule", "FCNModule"]
 
 
-def _class_count(num_classes: int | None, region: Region) -> int:
+def class_count(num_classes: int | None, region: Region) -> int:
+    """Number of classes of a network: the given one, or that of the region.
+
+    Raises:
+        InputError: The region is unknown, or eyes or mouth with another number.
+    """
     names = REGIONS[check_region(region)].class_names
     if region != "face" and num_classes not in (None, len(names)):
         raise InputError(
@@ -32,6 +37,15 @@ def _class_count(num_classes: int | None, region: Region) -> int:
             f"classes ({', '.join(names)}): leave num_classes out."
         )
     return len(names) if num_classes is None else num_classes
+
+
+def warn_if_unbounded(loss: nn.Module | None) -> None:
+    """Warn of a loss that has no lower bound on free scores, which a ConvLSTM would not give."""
+    if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
+        rank_zero_warn(
+            "The FCN's scores are free and SegmentationLoss(form='linear') is unbounded below "
+            "on them: give it activation='tanh', or form='hinge'."
+        )
 
 
 class FCNModule(MaskModule):
@@ -73,7 +87,7 @@ class FCNModule(MaskModule):
                 start and needs a C++ compiler; checkpoints are the same with and without.
         """
         super().__init__(
-            FCN(backbone, _class_count(num_classes, region), output_stride=output_stride),
+            FCN(backbone, class_count(num_classes, region), output_stride=output_stride),
             loss,
             optimizer,
             learning_rate,
@@ -84,11 +98,7 @@ class FCNModule(MaskModule):
         self.save_hyperparameters(ignore=["loss", "optimizer", "smoothing"])
         self.pretrained = pretrained
         self.compile_network = compile_network
-        if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
-            rank_zero_warn(
-                "The FCN's scores are free and SegmentationLoss(form='linear') is unbounded below "
-                "on them: give it activation='tanh', or form='hinge'."
-            )
+        warn_if_unbounded(loss)
 
     def load_initial_weights(self) -> None:
         """Load the pretrained encoder."""
@@ -171,7 +181,7 @@ class ConvLSTMFCNModule(MaskModule):
             )
         network = ConvLSTMFCN(
             backbone,
-            _class_count(num_classes, region),
+            class_count(num_classes, region),
             output_stride=output_stride,
             kernel_size=kernel_size,
             peephole=peephole,
