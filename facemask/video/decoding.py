@@ -1,0 +1,237 @@
+"""Video files, decoded with PyAV (FFmpeg)."""
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from facemask.errors import InputError
+from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.orientation import orientation_of
+from facemask.video.probing import fraction, open_video, promised_seconds
+from facemask.video.problems import Problems
+from facemask.video.sound import usable_sound
+
+_USUAL_FPS: Final = Fraction(25)  # of files that do not tell theirs
+_SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
+_LARGEST_STEP_BACK: Final = 1.0  # seconds; more is a clock that was set anew
+_MOST_FAILED_READS: Final = 1000  # in a row, before what is left of a file is given up
+_RANGES: Final = {1: "MPEG", 2: "JPEG"}  # FFmpeg's codes: limited, full
+_TOLERANCE: Final = 0.1  # seconds; headers round
+
+
+class VideoFile(FrameSource):
+    """A video file's frames: upright, 8-bit RGB, one size, with their own times.
+
+    Threads decode ahead by a few frames. What is damaged is passed over; `problem` then says so.
+    Frames whose size changes in the middle of the file are resized to the first one's.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: The file is empty, cut off before its index, not a video, holds sound only, or
+            no frame of it can be decoded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """See the class."""
+        self.path, self.name = path, path.stem
+        self._decoder = Decoder(path, Problems(path.name))
+        decoded = self._decoder.frames()
+        first = next(decoded, None)
+        if first is None:
+            self.close()
+            codec = self._decoder.stream.codec_context.name
+            raise InputError(
+                f"{path}: no frame of it can be decoded ({codec}): it is damaged or cut off."
+            )
+        self._decoded = itertools.chain([first], decoded)
+        self._reformatter = VideoReformatter()
+        self._coded_size = (first.width, first.height)
+        self._orientation = orientation_of(first)
+        self._read_header(first.pts or 0)
+
+    def _read_header(self, start: int) -> None:
+        """Set what the source tells of itself beside the pixels."""
+        container, stream = self._decoder.container, self._decoder.stream
+        self.width, self.height = self._orientation.size(*self._coded_size)
+        aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
+        self.pixel_aspect = 1 / aspect if self._orientation.transposed else aspect
+        self.fps = fraction(stream.average_rate) or fraction(stream.guessed_rate) or _USUAL_FPS
+        self.has_audio = bool(usable_sound(container))
+        self._time_base = fraction(stream.time_base) or 1 / _USUAL_FPS
+        self.start = float(start * self._time_base)
+        self._promised = promised_seconds(container, stream, self.fps)
+        self.frame_count = stream.frames or round((self._promised or 0) * self.fps) or None
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        clock = _Clock(self._time_base, self.fps)
+        problems = self._decoder.problems
+        for index, decoded in enumerate(self._decoded):
+            time = clock.seconds(decoded.pts)
+            yield VideoFrame(index, time, self._to_rgb(decoded))
+            problems.frames, problems.seconds = index + 1, time
+        if not self._decoder.closed:
+            missing = (self._promised or 0) - self._decoder.read_until
+            tolerance = _TOLERANCE + 2 / self.fps
+            self.problem = problems.sentence(missing if missing > tolerance else 0.0)
+
+    def _to_rgb(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+        width, height = self._coded_size
+        if (frame.width, frame.height) != (width, height):
+            self._decoder.problems.note_size((frame.width, frame.height), (width, height))
+        # the frame's own matrix and range; FFmpeg's defaults (BT.601, limited) where it has none
+        rgb = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            "rgb24",
+            dst_colorspace="ITU601",  # type: ignore[arg-type]  # means nothing for RGB, but PyAV 14
+            # converts by the frame's matrix only if it is not this one
+            src_color_range=_RANGES.get(frame.color_range),
+        )
+        return self._orientation.apply(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._decoder.close()
+
+
+class Decoder:
+    """Everything that can be decoded of a file's pictures, in the order they are shown.
+
+    Args:
+        path: The file.
+        problems: Where to note what is damaged.
+
+    Attributes:
+        container: The open file.
+        stream: Its pictures.
+        read_until: Seconds up to which packets have been read.
+        closed: Whether `close` has been called.
+    """
+
+    def __init__(self, path: Path, problems: Problems) -> None:
+        """See the class."""
+        self.path, self.problems = path, problems
+        self.container, self.stream = open_video(path)
+        self.read_until = 0.0
+        self._latest: int | None = None
+        self.closed = False
+
+    def close(self) -> None:
+        """Close the file; `frames` ends."""
+        self.closed = True
+        self.container.close()
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """All frames, once."""
+        sent = received = 0
+        for packet in self._packets(self.container, self.stream):
+            self._note_end(packet)
+            sent += not packet.is_discard
+            for frame in self._decode(self.stream, packet):
+                received += 1
+                yield frame
+                if self.closed:
+                    return
+        rest = self._decode(self.stream, None)
+        yield from rest
+        if received + len(rest) < sent and not self.closed:
+            # PyAV drops what the threads still hold behind a damaged packet
+            yield from self._decode_rest()
+
+    def _decode_rest(self) -> Iterator[av.VideoFrame]:
+        """What comes after the latest frame, without threads, from a key frame before it."""
+        latest = self._latest
+        if latest is None:
+            return
+        container, stream = open_video(self.path)
+        with container:
+            stream.thread_type = "NONE"
+            try:
+                container.seek(latest, stream=stream)
+            except FFmpegError:
+                return
+            for packet in itertools.chain(self._packets(container, stream), [None]):
+                for frame in self._decode(stream, packet):
+                    if frame.pts is not None and frame.pts > latest:
+                        yield frame
+                        if self.closed:
+                            return
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> "Iterator[Packet[VideoStream]]":
+        """The pictures' packets that can be read, without PyAV's empty ones for flushing."""
+        failed = 0
+        while failed < _MOST_FAILED_READS:
+            try:
+                for packet in container.demux(stream):
+                    failed = 0
+                    if packet.is_corrupt:
+                        self.problems.note_damage()
+                    if packet.size > 0:
+                        yield packet
+                return
+            except FFmpegError:
+                failed += 1
+                self.problems.note_damage()
+            except IndexError:  # PyAV, at the end, over streams that appeared in the middle
+                return
+
+    def _decode(
+        self, stream: VideoStream, packet: "Packet[VideoStream] | None"
+    ) -> list[av.VideoFrame]:
+        try:
+            frames = stream.decode(packet)
+        except FFmpegError:
+            self.problems.note_damage()
+            return []
+        for frame in frames:
+            if frame.is_corrupt:
+                self.problems.note_damage()
+            if frame.pts is not None:
+                self._latest = frame.pts
+        return frames
+
+    def _note_end(self, packet: "Packet[VideoStream]") -> None:
+        if packet.pts is not None:
+            end = (packet.pts + (packet.duration or 0)) * (fraction(packet.time_base) or 0)
+            self.read_until = max(self.read_until, float(end))
+
+
+class _Clock:
+    """Seconds from the first frame, growing from frame to frame whatever the file says."""
+
+    def __init__(self, time_base: Fraction, fps: Fraction) -> None:
+        """See the class."""
+        self._time_base = time_base
+        self._step = float(1 / fps)
+        self._zero = 0.0  # time of the file that is second 0
+        self._latest: float | None = None
+
+    def seconds(self, pts: int | None) -> float:
+        """Time of the next frame with this time stamp."""
+        if self._latest is None:
+            self._zero = float((pts or 0) * self._time_base)
+            self._latest = 0.0
+            return 0.0
+        next_one = self._latest + self._step
+        time = next_one if pts is None else float(pts * self._time_base) - self._zero
+        if time < self._latest - _LARGEST_STEP_BACK:
+            self._zero += time - next_one
+            time = next_one
+        self._latest = max(time, self._latest + _SHORTEST_STEP)
+        return self._latest

@@ -1,0 +1,91 @@
+"""What every source of frames offers, whether file, folder or camera."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Source = TypeVar("Source", bound="FrameSource")
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """One frame.
+
+    Attributes:
+        index: Number of the frame, from 0.
+        time: Seconds from the first frame; every frame's is larger than the one before.
+        image: uint8 (H, W, 3) RGB, upright.
+    """
+
+    index: int
+    time: float
+    image: npt.NDArray[np.uint8]
+
+
+class FrameSource(ABC):
+    """Frames in order, one in memory at a time. A context manager, iterable once.
+
+    Attributes:
+        name: For output files: the file's stem, the folder's name or `camera0`.
+        path: The file or folder; None for a camera.
+        fps: Average frame rate.
+        height: Height of every frame, upright, in pixels.
+        width: Width of every frame.
+        frame_count: About how many frames there are; None where that is unknown.
+        has_audio: Whether there is sound to keep.
+        pixel_aspect: Width of a pixel over its height, 1 for nearly all videos.
+        start: Seconds from the zero of the file's clock to the first frame; its sound uses the
+            same clock.
+        problem: After the last frame: one sentence when something was missing or damaged.
+    """
+
+    name: str
+    path: Path | None
+    fps: Fraction
+    height: int
+    width: int
+    frame_count: int | None
+    has_audio: bool = False
+    pixel_aspect: Fraction = Fraction(1)
+    start: float = 0.0
+    problem: str | None = None
+    _started: bool = False
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """The frames, once.
+
+        Raises:
+            RuntimeError: The frames have been asked for before.
+        """
+        if self._started:
+            raise RuntimeError(f"{self.name}: its frames can be read once; open it again.")
+        self._started = True
+        return self._frames()
+
+    @abstractmethod
+    def _frames(self) -> Iterator[VideoFrame]:
+        """The frames; ends early, and quietly, once the source is closed."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file or the camera. May be called twice."""
+
+    def __enter__(self: Source) -> Source:
+        """The source itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()

@@ -1,0 +1,84 @@
+"""What a command was told to work on: files, folders, patterns, lists and cameras."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from facemask.errors import InputError
+from facemask.video.folders import VIDEO_SUFFIXES, list_images, natural_key
+
+_LIST_SUFFIX: Final = ".txt"
+
+
+def expand_inputs(inputs: Sequence[str]) -> list[str | int]:
+    """Turn a command's inputs into single sources.
+
+    Args:
+        inputs: Each a file, a folder of frames, a pattern (`clips/*.mp4`, `data/**/vid.avi`), a
+            list file (`.txt`, one input a line, relative to the list's folder, `#` starts a
+            comment) or the number of a camera. A pattern takes videos (by suffix) and folders
+            with images; one that ends in a suffix of its own takes every file that matches.
+
+    Returns:
+        Paths and camera numbers in the order given, each once.
+
+    Raises:
+        InputError: A file is missing, or a pattern or list holds nothing.
+    """
+    found: dict[str | int, str | int] = {}
+    for text in inputs:
+        for source in _expand(text):
+            same = source if isinstance(source, int) else str(Path(source).resolve())
+            found.setdefault(same, source)
+    return list(found.values())
+
+
+def _expand(text: str) -> Iterator[str | int]:
+    path = Path(text)
+    if path.suffix.lower() == _LIST_SUFFIX and path.is_file():
+        yield from _read_list(path)
+    elif path.exists():
+        yield text
+    elif text.isdecimal():
+        yield int(text)
+    elif glob.has_magic(text):
+        yield from _match(text)
+    else:
+        raise InputError(f"{text}: no such file or folder.")
+
+
+def _match(pattern: str) -> list[str]:
+    suffix = Path(pattern).suffix
+    any_file = bool(suffix) and not glob.has_magic(suffix)
+    matches = []
+    for match in glob.glob(pattern, recursive=True):  # noqa: PTH207  # Path's takes no absolute ones
+        path = Path(match)
+        if path.is_dir():
+            keep = bool(list_images(path))
+        else:
+            keep = any_file or path.suffix.lower() in VIDEO_SUFFIXES
+        if keep:
+            matches.append(match)
+    if not matches:
+        raise InputError(f"{pattern}: no video or folder with images matches this pattern.")
+    return sorted(matches, key=lambda match: natural_key(Path(match)))
+
+
+def _read_list(path: Path) -> Iterator[str | int]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the list of inputs: {error}.") from error
+    entries = [(n, line.strip()) for n, line in enumerate(lines, start=1)]
+    entries = [(n, line) for n, line in entries if line and not line.startswith("#")]
+    if not entries:
+        raise InputError(f"{path}: the list names no input; expected one a line.")
+    for number, line in entries:
+        where = path.parent / Path(line).expanduser()
+        try:
+            if where.suffix.lower() == _LIST_SUFFIX and where.is_file():
+                raise InputError(f"{where}: a list inside a list; name its videos themselves.")
+            yield from _expand(line if line.isdecimal() and not where.exists() else str(where))
+        except InputError as error:
+            raise InputError(f"{path}, line {number}: {error}") from error

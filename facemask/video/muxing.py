@@ -1,0 +1,174 @@
+"""What all written videos share: the source's times, pixel aspect and sound."""
+
+import warnings
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar, Final, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from facemask.errors import InputError
+from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.output import FrameWriter
+from facemask.video.probing import url_of
+from facemask.video.sound import Sound
+
+Image: TypeAlias = npt.NDArray[np.uint8]
+
+_FORMATS: Final = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_LEAST_TICKS: Final = 30_000  # a second; 0.03 ms
+_MOST_TICKS: Final = 65_535  # what MPEG-4 part 2 can say
+_SOUND_AHEAD: Final = 0.5  # seconds
+_HD_HEIGHT: Final = 720
+_BT709, _BT601, _LIMITED = 1, 6, 1  # ITU-T H.273 (matrix, primaries, transfer) and FFmpeg's range
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An FFmpeg encoder, the pixel format it gets, and its options."""
+
+    name: str
+    pixels: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+class EncodedVideo(FrameWriter[Image]):
+    """Writes pictures of one size with their times and, where asked for, the source's sound."""
+
+    _formats: ClassVar[dict[str, str]] = _FORMATS
+    _layout: ClassVar[str] = "(H, W)"
+
+    def __init__(
+        self, path: Path, source: FrameSource, encoder: Encoder, *, audio: bool = False
+    ) -> None:
+        """See the class."""
+        if path.suffix.lower() not in self._formats:
+            raise InputError(f"{path}: the name must end in {' or '.join(self._formats)}.")
+        super().__init__(path)
+        self._source, self._encoder = source, encoder
+        self._rate = source.fps.limit_denominator(1001) or Fraction(25)
+        self._tick = 1 / ticks_a_second(self._rate)
+        self._with_sound = audio and source.has_audio
+        self._container: OutputContainer | None = None
+        self._sound: Sound | None = None
+        self._delay, self._latest = 0.0, -1
+        self._shape: tuple[int, ...] = ()
+        self._stream: VideoStream
+
+    @abstractmethod
+    def _convert(self, picture: Image) -> av.VideoFrame:
+        """A picture in the encoder's pixel format and size."""
+
+    def _size(self, picture: Image) -> tuple[int, int]:
+        """Height and width in the file."""
+        height, width = picture.shape[:2]
+        return (height + height % 2, width + width % 2)
+
+    def _start(self, picture: Image) -> None:
+        """Open the file for pictures like this one."""
+        self._shape = picture.shape
+        path = self._source.path if self._with_sound else None
+        try:
+            self._open_container(self._size(picture), path)
+        except FFmpegError as error:
+            if path is None or isinstance(error, OSError):
+                raise
+            warnings.warn(f"{path}: its sound is damaged and left out.", stacklevel=5)
+            self._discard()
+            self._open_container(self._size(picture), None)
+
+    def _open_container(self, size: tuple[int, int], sound: Path | None) -> None:
+        suffix = self.path.suffix.lower()
+        faststart = {} if suffix == ".mkv" else {"movflags": "+faststart"}  # browsers want it
+        self._container = av.open(
+            url_of(self._temporary), mode="w", format=self._formats[suffix], options=faststart
+        )
+        stream = self._container.add_stream(
+            self._encoder.name, self._rate, options=self._encoder.options
+        )
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = size
+        stream.pix_fmt = self._encoder.pixels
+        stream.time_base = stream.codec_context.time_base = self._tick
+        if self._source.pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = self._source.pixel_aspect
+        if self._encoder.pixels == "yuv420p":
+            _tag_colors(stream)
+        self._stream, self._sound, self._delay = stream, None, 0.0
+        if sound is not None:
+            self._sound = Sound(sound, self._container, self._source.start)
+            self._delay = self._sound.delay
+        self._container.start_encoding()
+
+    def _write(self, frame: VideoFrame, item: Image) -> None:
+        self._check(item)
+        if self._container is None:
+            self._start(item)
+        time = frame.time + self._delay
+        self._latest = max(round(time / self._tick), self._latest + 1)
+        converted = self._convert(item)
+        converted.pts, converted.time_base = self._latest, self._tick
+        self._mux(self._stream.encode(converted))
+        if self._sound is not None:
+            self._sound.write_until(time + _SOUND_AHEAD)
+
+    def _check(self, picture: Image) -> None:
+        axes = len(self._layout.split(","))
+        right_shape = picture.shape == self._shape if self._shape else picture.ndim == axes
+        if picture.dtype != np.uint8 or not right_shape or (axes == 3 and picture.shape[2] != 3):
+            raise InputError(
+                f"{self.path}: a picture is {picture.dtype} {picture.shape}, expected uint8 "
+                f"{self._shape or self._layout}."
+            )
+
+    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
+        assert self._container is not None
+        for packet in packets:
+            packet.duration = round(1 / self._rate / self._tick)  # counts for the last one only
+            self._container.mux(packet)
+
+    def _complete(self) -> None:
+        if self._container is None:
+            raise InputError(f"{self.path}: not written, because there was no frame.")
+        self._mux(self._stream.encode(None))
+        if self._sound is not None:
+            self._sound.finish()
+        self._discard()
+
+    def _discard(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
+        if self._container is not None:
+            self._container.close()
+
+
+def ticks_a_second(rate: Fraction) -> Fraction:
+    """Ticks of a clock on which frames of a constant rate fall exactly, if there is one.
+
+    Examples:
+        >>> ticks_a_second(Fraction(25)), ticks_a_second(Fraction(24000, 1001))
+        (Fraction(30000, 1), Fraction(48000, 1))
+        >>> ticks_a_second(Fraction(65537, 1001))  # too fine
+        Fraction(60000, 1)
+    """
+    ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
+    return Fraction(ticks if ticks <= _MOST_TICKS else 60_000)
+
+
+def is_hd(stream: VideoStream) -> bool:
+    """Whether players that do not look at the tags take a video's colours for BT.709."""
+    return stream.height >= _HD_HEIGHT
+
+
+def _tag_colors(stream: VideoStream) -> None:
+    context, code = stream.codec_context, _BT709 if is_hd(stream) else _BT601
+    context.colorspace = context.color_primaries = context.color_trc = code
+    context.color_range = _LIMITED

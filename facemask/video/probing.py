@@ -1,0 +1,135 @@
+"""Opening a video file, and what its header promises."""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, Protocol
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from facemask.errors import InputError
+
+_ATTACHED_PICTURE: Final = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: a song's cover
+_BOX_HEADER: Final = 8  # bytes of an MP4 box's header: length and type
+_MP4_STARTS: Final = (b"ftyp", b"wide", b"mdat", b"free", b"skip")
+_MP4_INDEXES: Final = (b"moov", b"moof")
+
+
+class Rational(Protocol):
+    """PyAV's rational numbers: Fractions, from release 19 on a class of their own."""
+
+    @property
+    def numerator(self) -> int: ...  # noqa: D102
+    @property
+    def denominator(self) -> int: ...  # noqa: D102
+
+
+def fraction(value: Rational | None) -> Fraction | None:
+    """A rational number; None where it is unset, for which newer releases say 0.
+
+    Examples:
+        >>> fraction(Fraction(30000, 1001)), fraction(Fraction(0)), fraction(None)
+        (Fraction(30000, 1001), None, None)
+    """
+    return Fraction(value.numerator, value.denominator) if value else None
+
+
+def url_of(path: Path) -> str:
+    """A path as FFmpeg takes it whatever characters it holds (`a:b.mp4` is no protocol)."""
+    return f"file:{path}"
+
+
+def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Open a file, with threads, at its first stream of pictures.
+
+    Raises:
+        InputError: It cannot be read, is empty, cut off before its index, no video, or has only
+            sound.
+    """
+    _check_file(path)
+    try:
+        container = av.open(url_of(path), mode="r")
+    except (FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{path}: {_why_not(path)}") from error
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if container.format.name == "tty" or not (streams or container.streams.audio):
+        reason = _why_not(path)  # FFmpeg takes a text for a film of a terminal
+    elif not streams:
+        reason = "holds sound but no pictures; give a video."
+    elif not streams[0].codec_context:  # typed as if it were always there
+        reason = "its video codec is unknown here; convert it to H.264 first."
+    else:
+        streams[0].thread_type = "AUTO"
+        return container, streams[0]
+    container.close()
+    raise InputError(f"{path}: {reason}")
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}.")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the file: {error.strerror}.") from error
+    if empty:
+        raise InputError(f"{path}: the file is empty (0 bytes).")
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    """Whether a stream is the picture that goes with a piece of music."""
+    # PyAV 14.0 does not tell
+    return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PICTURE)
+
+
+def _why_not(path: Path) -> str:
+    if lacks_index(path):
+        return (
+            "the file is cut off: its index (moov), which is written last, is missing, as when "
+            "recording or copying was interrupted; copy it again or mend it with the original."
+        )
+    return "not a video, or damaged at its very start; expected a video file that FFmpeg reads."
+
+
+def lacks_index(path: Path) -> bool:
+    """Whether a file is an MP4 or MOV without its whole index, so that nothing can be decoded."""
+    size, offset = path.stat().st_size, 0
+    kinds: list[bytes] = []
+    with path.open("rb") as file:
+        while offset + _BOX_HEADER <= size and len(kinds) < 1000:
+            file.seek(offset)
+            header = file.read(2 * _BOX_HEADER)
+            length = int.from_bytes(header[:4], "big")
+            kinds.append(header[4:8])
+            if length == 1:  # a 64-bit length follows
+                length = int.from_bytes(header[8:], "big")
+            if length == 0:  # up to the end of the file
+                length = size - offset
+            if length < _BOX_HEADER:
+                break
+            offset += length
+            if kinds[-1] in _MP4_INDEXES and offset <= size:
+                return False
+    return bool(kinds) and kinds[0] in _MP4_STARTS
+
+
+def promised_seconds(container: InputContainer, stream: VideoStream, fps: Fraction) -> float | None:
+    """How long a file's pictures last by its header; None where the format does not tell.
+
+    Of other formats FFmpeg guesses from the size of the file.
+    """
+    kind = container.format.name
+    if "avi" in kind:
+        return float(stream.frames / fps) or None
+    if "mov" in kind or "matroska" in kind:
+        if stream.duration:
+            return float(stream.duration * (fraction(stream.time_base) or 0)) or None
+        if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = map(float, tag.groups())
+            return 3600 * hours + 60 * minutes + seconds
+        return container.duration / av.time_base if container.duration else None
+    return None

@@ -1,0 +1,45 @@
+"""Opening whatever shows faces: a video file, a folder of frames, an image or a camera.
+
+The sources themselves are in `decoding`, `folders` and `cameras`, the list of a command's inputs in
+`inputs`.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+
+from facemask.errors import InputError
+from facemask.video.cameras import Camera
+from facemask.video.decoding import VideoFile
+from facemask.video.folders import FOLDER_FPS, IMAGE_SUFFIXES, ImageFolder
+from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.inputs import expand_inputs
+
+__all__ = ["FrameSource", "VideoFrame", "expand_inputs", "open_source"]
+
+
+def open_source(source: str | Path | int, folder_fps: Fraction | int = FOLDER_FPS) -> FrameSource:
+    """Open a video file, a folder of images, one image or a camera.
+
+    Args:
+        source: Path of the file or folder; a number, or a string of digits that names no file,
+            is a camera.
+        folder_fps: Frame rate of a folder of images, which says nothing about it.
+
+    Raises:
+        InputError: There is nothing of that name, or it holds no picture that can be decoded.
+
+    Examples:
+        >>> open_source("none.mp4")
+        Traceback (most recent call last):
+        facemask.errors.InputError: none.mp4: no such file or folder.
+    """
+    if isinstance(source, str) and source.isdecimal() and not Path(source).exists():
+        source = int(source)
+    if isinstance(source, int):
+        return Camera(source)
+    path = Path(source)
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
+        return ImageFolder(path, folder_fps)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder.")
+    return VideoFile(path)

@@ -1,0 +1,142 @@
+"""The sound of a source video, carried over into a result."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+
+from facemask.video.probing import fraction, url_of
+
+# sound that players take in MP4, by the decoder's name; FFmpeg itself would put in more
+_MP4_CODECS: Final = ("aac", "ac3", "alac", "eac3", "flac", "libopus", "mp3", "mp3float", "opus")
+_AAC_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
+_AAC_LAYOUTS: Final = ("mono", "stereo", "5.1")
+
+
+def usable_sound(container: InputContainer) -> list[AudioStream]:
+    """The sound tracks whose codec and rate FFmpeg knows."""
+    return [track for track in container.streams.audio if track.codec_context and track.rate > 0]
+
+
+class Sound:
+    """Copies the first sound track of a video into another file, as the pictures go along.
+
+    The packets are copied as they are where the format takes their codec, else encoded as AAC.
+    What is damaged is left out.
+
+    Args:
+        path: The source video.
+        container: The file to write; its header must not be written yet.
+        start: Seconds of the source's clock that are second 0 of the pictures.
+
+    Attributes:
+        delay: Seconds by which the pictures must be late, because the sound starts before them.
+    """
+
+    def __init__(self, path: Path, container: OutputContainer, start: float) -> None:
+        """See the class."""
+        self._output = container
+        self._source = av.open(url_of(path), mode="r")
+        self._track = usable_sound(self._source)[0]
+        tick = fraction(self._track.time_base) or Fraction(1, 1000)
+        began = float((self._track.start_time or 0) * tick)
+        self.delay = max(0.0, start - began)
+        self._shift = round((self.delay - start) / tick)  # of the source's ticks
+        self._tick = tick
+        self._encoded: AudioStream | None = None
+        self._copied: AudioStream | None = None
+        if self._is_taken():
+            # PyAV 14.0 copies only what it could encode
+            with suppress(ValueError, FFmpegError):
+                self._copied = container.add_stream_from_template(self._track)
+        if self._copied is None:
+            self._encoded = self._add_aac()
+        self._packets = self._read()
+        self._next = next(self._packets, None)
+        self._latest = float("-inf")  # time of the latest packet written
+
+    def _is_taken(self) -> bool:
+        name = self._track.codec_context.name
+        if "matroska" in self._output.format.name:
+            return name in self._output.supported_codecs
+        return name in _MP4_CODECS
+
+    def _add_aac(self) -> AudioStream:
+        rate, layout = self._track.rate, self._track.layout.name
+        return self._output.add_stream(
+            "aac",
+            rate=rate if rate in _AAC_RATES else 48000,
+            layout=layout if layout in _AAC_LAYOUTS else "stereo",
+        )
+
+    def _read(self) -> "Iterator[Packet[AudioStream]]":
+        try:
+            for packet in self._source.demux(self._track):
+                if packet.size > 0:
+                    yield packet
+        except (FFmpegError, IndexError):  # cut off, or PyAV stumbles over a stream that appeared
+            return  # in the middle: the sound ends here
+
+    def write_until(self, seconds: float) -> None:
+        """Write what starts up to a time of the written file; infinity writes all of it."""
+        while self._next is not None:
+            packet, pts = self._next, self._next.pts
+            if pts is not None and float((pts + self._shift) * self._tick) > seconds:
+                return
+            self._write(packet)
+            self._next = next(self._packets, None)
+
+    def finish(self) -> None:
+        """Write the rest."""
+        self.write_until(float("inf"))
+        if self._encoded is not None:
+            self._write(None)
+
+    def _write(self, packet: "Packet[AudioStream] | None") -> None:
+        """Write one of the source's packets, or what the encoder still holds."""
+        try:
+            if packet is not None and self._copied is not None:
+                self._copy(packet, self._copied)
+            else:
+                for encoded in self._encode(packet):
+                    self._mux(encoded)
+        except (FFmpegError, ValueError) as error:
+            if isinstance(error, OSError):  # a full disk; else the packet is damaged
+                raise
+
+    def _copy(self, packet: "Packet[AudioStream]", track: AudioStream) -> None:
+        if packet.pts is not None:
+            packet.pts += self._shift
+        if packet.dts is not None:
+            packet.dts += self._shift
+        packet.stream = track
+        self._mux(packet)
+
+    def _encode(self, packet: "Packet[AudioStream] | None") -> "Iterator[Packet[AudioStream]]":
+        assert self._encoded is not None
+        if packet is None:
+            yield from self._encoded.encode(None)
+            return
+        for frame in self._track.decode(packet):
+            if frame.pts is not None:
+                frame.pts += self._shift
+            yield from self._encoded.encode(frame)
+
+    def _mux(self, packet: "Packet[AudioStream]") -> None:
+        """Write a packet, unless its clock runs backwards, which files refuse."""
+        stamp, tick = packet.dts, fraction(packet.time_base)
+        if stamp is None or tick is None or float(stamp * tick) <= self._latest:
+            return
+        self._latest = float(stamp * tick)
+        self._output.mux(packet)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
