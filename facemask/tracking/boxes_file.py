@@ -1,0 +1,136 @@
+"""Faces that are known beforehand: a CSV file of boxes, or videos that are face crops already."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Final
+
+from facemask.errors import InputError
+from facemask.tracking.detection import Detection, Image, check_image
+from facemask.tracking.geometry import FaceBox
+
+EDGES: Final = ("left", "top", "right", "bottom")
+COLUMNS: Final = ("frame", "face", *EDGES)
+
+
+class CroppedFrames:
+    """Every frame is one face crop already."""
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The whole image, RGB uint8 (H, W, 3), as one face."""
+        return [Detection(box, 1.0) for box in self.faces(0, image).values()]
+
+    def faces(self, frame: int, image: Image) -> dict[int, FaceBox]:  # noqa: ARG002  # protocol
+        """The whole image as face 0."""
+        height, width = check_image(image).shape[:2]
+        return {0: FaceBox(0.0, 0.0, float(width), float(height))}
+
+
+class BoxesFile:
+    """The faces of one video from a CSV file.
+
+    The first line names the columns, in any order: `frame` (from 0), `left`, `top`, `right`,
+    `bottom` (pixel edges of the face crop, a decimal point allowed; they may leave the frame)
+    and, if a frame has several faces, `face` (a number from 0, the same for one person
+    throughout). Other columns are passed over. Frames without a line have no face.
+
+    Args:
+        path: The CSV file.
+
+    Raises:
+        InputError: The file is missing, lacks a column, or a line does not make sense.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """See the class."""
+        self._path = path
+        self._frames: dict[int, dict[int, FaceBox]] = {}
+        for number, row in _rows(path):
+            frame, face = (_whole(row.get(name, "0"), name, path, number) for name in COLUMNS[:2])
+            box = _box([row[name] for name in EDGES], path, number)
+            faces = self._frames.setdefault(frame, {})
+            if face in faces:
+                hint = "" if "face" in row else "; add a column face where frames have several"
+                raise InputError(f"{path}: line {number} is frame {frame}'s second box{hint}.")
+            faces[face] = box
+        if not self._frames:
+            raise InputError(f"{path}: no boxes found below the line of column names.")
+
+    def faces(self, frame: int, image: Image) -> dict[int, FaceBox]:
+        """The boxes of a frame by face.
+
+        Raises:
+            InputError: A box lies outside the frame.
+        """
+        height, width = check_image(image).shape[:2]
+        faces = self._frames.get(frame, {})
+        for box in faces.values():
+            try:
+                box.clipped(height, width)
+            except InputError as error:
+                raise InputError(f"{self._path}: frame {frame}: {error}") from error
+        return faces
+
+    def check_frames(self, count: int) -> None:
+        """Compare with the number of frames of the video.
+
+        Raises:
+            InputError: The file has boxes beyond the video's last frame.
+        """
+        last = max(self._frames)
+        if last >= count:
+            raise InputError(
+                f"{self._path}: it has a box in frame {last}, but the video has {count} frames, "
+                f"0 to {count - 1}: give the boxes of this video, frames counted from 0."
+            )
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Every line that is not empty, with its number."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot read boxes: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a CSV file of boxes: it is not text.") from error
+    reader = csv.reader(text.splitlines())
+    names = [name.strip().lower() for name in next(reader, [])]
+    missing = [name for name in ("frame", *EDGES) if name not in names]
+    if missing:
+        raise InputError(
+            f"{path}: the first line names the columns {', '.join(names) or '(none)'}: expected "
+            f"frame, left, top, right, bottom and optionally face; missing: {', '.join(missing)}."
+        )
+    rows = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(names):
+            raise InputError(
+                f"{path}: line {reader.line_num} has {len(cells)} columns, expected {len(names)}."
+            )
+        rows.append((reader.line_num, dict(zip(names, map(str.strip, cells), strict=True))))
+    return rows
+
+
+def _whole(text: str, name: str, path: Path, line: int) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"{path}: line {line}: {name} is {text!r}, expected 0, 1, 2, …")
+    return int(text)
+
+
+def _box(cells: list[str], path: Path, line: int) -> FaceBox:
+    try:
+        box = FaceBox(*(float(cell) for cell in cells))
+    except ValueError as error:
+        raise InputError(
+            f"{path}: line {line}: a box is {', '.join(cells)}: expected four numbers."
+        ) from error
+    if not all(map(math.isfinite, box)):
+        raise InputError(f"{path}: line {line}: a box is {', '.join(cells)}: expected pixels.")
+    if box.width <= 0 or box.height <= 0:
+        raise InputError(
+            f"{path}: line {line}: the box is empty: left {box.left:g} to right {box.right:g}, "
+            f"top {box.top:g} to bottom {box.bottom:g}."
+        )
+    return box

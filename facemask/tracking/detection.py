@@ -1,0 +1,125 @@
+"""What all face detectors share: their answer, their protocol and the mapping of their boxes."""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facemask.errors import InputError
+from facemask.tracking.geometry import FaceBox
+
+Image = npt.NDArray[np.uint8]
+
+
+class Detection(NamedTuple):
+    """One face of one image.
+
+    Attributes:
+        box: The face crop.
+        score: How sure the detector is, in [0, 1]; 0.5 is its own usual threshold. Detectors
+            also hand out less sure faces: they confirm a face that is known, and start none.
+    """
+
+    box: FaceBox
+    score: float
+
+
+class OwnBox(NamedTuple):
+    """A face as its detector says it, before the box is mapped to the face crop.
+
+    Attributes:
+        box: The detector's own box, pixel edges in the image.
+        kind: Which of the detector's mappings applies.
+        score: As in `Detection`.
+    """
+
+    box: FaceBox
+    kind: int
+    score: float
+
+
+class FaceDetector(Protocol):
+    """Finds faces in single images."""
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The faces of an RGB image uint8 (H, W, 3), best first."""
+        ...
+
+
+@runtime_checkable
+class GivenFaces(Protocol):
+    """Knows the faces without looking: nothing is left to detect or to track."""
+
+    def faces(self, frame: int, image: Image) -> dict[int, FaceBox]:
+        """The boxes in a frame (counted from 0) by face id."""
+        ...
+
+
+class BoxMapping(NamedTuple):
+    """From a detector's box to the face crop, in units of the detector's own box.
+
+    Attributes:
+        x: Centre of the crop from the box's centre, in units of the box's side, to the right.
+        y: The same, down.
+        scale: Side of the crop over the box's side (mean of width and height).
+    """
+
+    x: float
+    y: float
+    scale: float
+
+    def crop(self, own: FaceBox) -> FaceBox:
+        """The face crop of a detector's own box.
+
+        Examples:
+            >>> BoxMapping(0.0, 0.1, 1.5).crop(FaceBox(0.0, 0.0, 20.0, 20.0))
+            FaceBox(left=-5.0, top=-3.0, right=25.0, bottom=27.0)
+        """
+        x, y = own.center
+        side = own.side
+        return FaceBox.around(x + self.x * side, y + self.y * side, self.scale * side)
+
+
+def check_image(image: Image) -> Image:
+    """Return the image with its rows one after the other in memory.
+
+    Raises:
+        InputError: It is not RGB uint8 (H, W, 3), or is empty.
+    """
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
+        shape = getattr(image, "shape", type(image).__name__)
+        raise InputError(f"an image of shape {shape} was given: expected RGB, (height, width, 3).")
+    if image.dtype != np.uint8:
+        raise InputError(f"an image of type {image.dtype} was given: expected uint8, 0 to 255.")
+    if 0 in image.shape:
+        raise InputError(f"an empty image of shape {image.shape} was given.")
+    return np.ascontiguousarray(image)
+
+
+def resized(image: Image, scale: float) -> Image:
+    """The image enlarged or reduced by one factor: antialiased when reduced."""
+    if scale == 1:
+        return image
+    height, width = (max(1, round(scale * n)) for n in image.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=way), dtype=np.uint8)
+
+
+def best_first(faces: list[Detection]) -> list[Detection]:
+    """The detections by falling score."""
+    return sorted(faces, key=lambda face: -face.score)
+
+
+def check_smallest(smallest: float) -> float:
+    """Return the share of an image that its smallest face has, if it makes sense.
+
+    Raises:
+        InputError: It is not from 0.02 to 1.
+    """
+    if not 0.02 <= smallest <= 1:
+        raise InputError(
+            f"smallest is {smallest}: give the smallest face's share of the image's longer "
+            "side, from 0.02 to 1."
+        )
+    return smallest

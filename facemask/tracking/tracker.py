@@ -1,0 +1,249 @@
+"""Follows faces through a video: detects now and then, moves the boxes in between."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from facemask.errors import InputError
+from facemask.tracking.cuts import CutDetector
+from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, Image, check_image
+from facemask.tracking.flow import SmallFrame, face_motions
+from facemask.tracking.geometry import FaceBox, overlap
+from facemask.tracking.matching import CROWDED, Look, is_covered, is_strange, look_of, match
+from facemask.tracking.track import YOUNG, Track
+
+SMALLEST_SIDE: Final = 8
+"""Pixels below which a crop shows nothing."""
+MOST_BLIND: Final = 3
+"""Frames for which a face is shown that neither flow nor the detector sees."""
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How faces are followed.
+
+    Attributes:
+        every: The detector runs at least every so many frames; in between the boxes move with
+            the picture. It also runs at once where a face is new, lost or near another, after
+            a cut and while no face is known.
+        max_faces: Follow at most so many faces, the largest first; None follows all.
+        min_score: Score from 0 to 1 that a new face must have; a known face needs less.
+        min_size: Smallest crop that counts as a face: pixels, or below 1 a share of the
+            frame's shorter side.
+        max_gap: A face that comes back within so many frames keeps its id; for as long it is
+            shown, too, while the detector misses it but flow still follows it.
+        smoothing: Share of a correction that is left after a frame, from 0 (boxes jump to
+            where the detector sees the face) to below 1.
+    """
+
+    every: int = 5
+    max_faces: int | None = None
+    min_score: float = 0.5
+    min_size: float = 20.0
+    max_gap: int = 30
+    smoothing: float = 0.7
+
+    def __post_init__(self) -> None:
+        """Check all settings."""
+        if self.every < 1:
+            raise InputError(f"every is {self.every}: give a number of frames from 1 on.")
+        if self.max_faces is not None and self.max_faces < 1:
+            raise InputError(f"max_faces is {self.max_faces}: give 1 or more, or leave it out.")
+        if not 0 <= self.min_score <= 1:
+            raise InputError(f"min_score is {self.min_score}: give a score from 0 to 1.")
+        if not self.min_size >= 0:
+            raise InputError(
+                f"min_size is {self.min_size}: give pixels, or a share of the frame below 1."
+            )
+        if self.max_gap < 0:
+            raise InputError(f"max_gap is {self.max_gap}: give a number of frames from 0 on.")
+        if not 0 <= self.smoothing < 1:
+            raise InputError(f"smoothing is {self.smoothing}: give a share from 0 to below 1.")
+
+
+@dataclass(frozen=True)
+class TrackedFace:
+    """One face of one frame.
+
+    Attributes:
+        track_id: Its number, from 0; never given to another face.
+        box: The smoothed face crop.
+        score: The detector's last score for it.
+        restart: First frame of the face, after a cut or after a gap: whatever a network
+            remembers of it must start anew.
+    """
+
+    track_id: int
+    box: FaceBox
+    score: float
+    restart: bool
+
+
+class FaceTracker:
+    """Follows the faces of one video, frame by frame, in constant memory.
+
+    Args:
+        detector: Finds faces, or knows them already (`BoxesFile`, `CroppedFrames`): given
+            boxes are taken as they are.
+        settings: How faces are followed.
+    """
+
+    def __init__(
+        self, detector: FaceDetector | GivenFaces, settings: TrackerSettings | None = None
+    ) -> None:
+        """See the class."""
+        self._detector = detector
+        self._settings = settings or TrackerSettings()
+        self._cuts = CutDetector()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of another video."""
+        self._cuts.reset()
+        self._frame = -1
+        self._looked = -self._settings.every
+        self._tracks: list[Track] = []
+        self._given: set[int] = set()
+        self._next_id = 0
+        self._previous: SmallFrame | None = None
+
+    def step(self, image: Image) -> list[TrackedFace]:
+        """The faces of the next frame, by track id.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+
+        Raises:
+            InputError: The image is not of that kind.
+        """
+        image = check_image(image)
+        self._frame += 1
+        small, detector = SmallFrame.of(image), self._detector
+        cut = self._cuts.is_cut(small)
+        if isinstance(detector, GivenFaces):
+            return self._known(detector.faces(self._frame, image), cut)
+        if cut:
+            self._tracks = []
+        self._move(small)
+        if self._must_look():
+            self._looked = self._frame
+            least = self._smallest(image)
+            found = [face for face in detector.detect(image) if face.box.side >= least]
+            self._take_over(found, small)
+        self._retire(image)
+        self._previous = small
+        return self._shown()
+
+    def correct(self, track_id: int, box: FaceBox | None, age: int = 0) -> None:
+        """Take over what the network's mask says about a face.
+
+        Args:
+            track_id: The face. One that has ended is passed over.
+            box: The crop that follows from its mask (`face_box_of_mask`); None where the
+                network sees no face: it is shown on only if the detector finds it.
+            age: How many frames ago that was: 0 is the frame of the last `step`.
+        """
+        for track in self._tracks:
+            if track.track_id == track_id and track.visible:
+                if box is None:
+                    track.denied = True
+                else:
+                    track.correct(box, self._frame - age)
+
+    def _known(self, boxes: dict[int, FaceBox], cut: bool) -> list[TrackedFace]:
+        before, self._given = self._given, set(boxes)
+        return [
+            TrackedFace(face, boxes[face], 1.0, restart=cut or face not in before)
+            for face in sorted(boxes)
+        ]
+
+    def _visible(self) -> list[Track]:
+        return [track for track in self._tracks if track.visible]
+
+    def _move(self, small: SmallFrame) -> None:
+        visible = self._visible()
+        crowded = {track.track_id for track in visible if self._is_crowded(track)}
+        if self._previous is not None:
+            boxes = [track.place for track in visible]
+            motions = face_motions(self._previous, small, boxes) if boxes else []
+            for track, motion in zip(visible, motions, strict=True):
+                track.move(motion, crowded=track.track_id in crowded)
+        for track in self._tracks:
+            if not track.visible:
+                track.move(None, crowded=False)
+        self._tracks = [t for t in self._tracks if t.hidden <= self._settings.max_gap]
+
+    def _is_crowded(self, track: Track) -> bool:
+        return any(
+            other is not track and overlap(track.place, other.place) > CROWDED
+            for other in self._visible()
+        )
+
+    def _must_look(self) -> bool:
+        if self._frame - self._looked >= self._settings.every:
+            return True
+        visible = self._visible()
+        return not visible or any(
+            track.denied or track.blind or track.hits < YOUNG or self._is_crowded(track)
+            for track in visible
+        )
+
+    def _take_over(self, found: list[Detection], small: SmallFrame) -> None:
+        """Tell the tracks what the detector found, and begin new ones with the rest."""
+        looks = [look_of(small, face.box) for face in found]
+        pairs = match(self._tracks, found, looks)
+        for row, track in enumerate(self._tracks):
+            column = pairs.get(row)
+            if column is None:
+                track.misses += 1
+                track.strange = is_strange(track.look, look_of(small, track.place))
+                continue
+            face = found[column]
+            if not track.visible and (face.score < self._settings.min_score or self._full()):
+                continue
+            track.confirm(face.box, face.score)
+            if not is_covered(face, found):
+                track.look = looks[column]
+        new = sorted(set(range(len(found))) - set(pairs.values()), key=lambda n: -found[n].box.side)
+        for n in new:
+            self._begin(found[n], looks[n])
+
+    def _begin(self, face: Detection, look: Look) -> None:
+        if face.score < self._settings.min_score or self._full():
+            return
+        if any(overlap(face.box, track.place) > 0.5 for track in self._visible()):
+            return
+        settings = self._settings
+        self._tracks.append(
+            Track(self._next_id, face.box, face.score, settings.smoothing, self._frame, look)
+        )
+        self._next_id += 1
+
+    def _full(self) -> bool:
+        most = self._settings.max_faces
+        return most is not None and len(self._visible()) >= most
+
+    def _smallest(self, image: Image) -> float:
+        size = self._settings.min_size
+        return size * min(image.shape[:2]) if size < 1 else size
+
+    def _retire(self, image: Image) -> None:
+        """Hide the faces that are not to be seen any more."""
+        height, width = image.shape[:2]
+        longest = max(self._settings.max_gap, self._settings.every)
+        for track in self._visible():
+            x, y = track.box.center
+            gone = not (0 <= x <= width and 0 <= y <= height) or track.box.side < SMALLEST_SIDE
+            gone |= track.denied and track.unconfirmed > 0
+            gone |= track.blind > MOST_BLIND or track.unconfirmed > longest
+            gone |= track.hits < YOUNG and track.misses > 1
+            gone |= track.misses > 0 and track.strange
+            gone |= track.misses > 0 and self._is_crowded(track)
+            if gone:
+                track.hide()
+
+    def _shown(self) -> list[TrackedFace]:
+        faces = []
+        for track in self._visible():
+            anew = track.settle()
+            faces.append(TrackedFace(track.track_id, track.box, track.score, restart=anew))
+        return faces

@@ -1,0 +1,109 @@
+"""Made-up video: textured patches that move over a textured background."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facemask.tracking.detection import Detection
+from facemask.tracking.geometry import FaceBox
+
+Image = npt.NDArray[np.uint8]
+HEIGHT, WIDTH = 240, 320
+
+
+def texture(seed: int, height: int, width: int) -> Image:
+    """Smooth random colours with corners that flow can follow, RGB uint8."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (max(2, height // 10), max(2, width // 10), 3), dtype=np.uint8)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(smooth, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One "face".
+
+    Attributes:
+        place: Its box in a frame; None where it is away.
+        seed: Its looks.
+        seen: Frames in which the detector is allowed to see it; None: all.
+    """
+
+    place: Callable[[int], FaceBox | None]
+    seed: int
+    seen: Callable[[int], bool] = lambda _: True
+
+
+class Scene:
+    """Frames and what a detector sees in them; later patches lie over earlier ones."""
+
+    def __init__(self, patches: Sequence[Patch], background: int = 99) -> None:
+        self.patches = patches
+        self.background = texture(background, HEIGHT, WIDTH)
+        self.looks = [texture(patch.seed, 64, 64) for patch in patches]
+
+    def frame(self, number: int) -> Image:
+        image: Image = self.background.copy()
+        for patch, look in zip(self.patches, self.looks, strict=True):
+            box = patch.place(number)
+            if box is not None:
+                _paint(image, look, box)
+        return image
+
+    def frames(self, count: int) -> Iterator[Image]:
+        return (self.frame(number) for number in range(count))
+
+    def boxes(self, number: int) -> list[FaceBox]:
+        """Boxes of the patches that are there, seen and not covered by a later one."""
+        found = []
+        for i, patch in enumerate(self.patches):
+            box = patch.place(number)
+            if box is None or not patch.seen(number):
+                continue
+            later = (other.place(number) for other in self.patches[i + 1 :])
+            if not any(other is not None and _covers(other, box) for other in later):
+                found.append(box)
+        return found
+
+
+class SceneDetector:
+    """Sees a scene's patches; `noise` shifts each box by so much of its side."""
+
+    def __init__(self, scene: Scene, noise: float = 0.0, score: float = 0.9) -> None:
+        self.scene, self.noise, self.score = scene, noise, score
+        self.frame = -1
+        self.calls: list[int] = []
+        self._rng = np.random.default_rng(0)
+
+    def detect(self, image: Image) -> list[Detection]:
+        self.calls.append(self.frame)
+        return [Detection(self._shifted(box), self.score) for box in self.scene.boxes(self.frame)]
+
+    def _shifted(self, box: FaceBox) -> FaceBox:
+        dx, dy, grow = self._rng.normal(0, self.noise, 3) if self.noise else (0.0, 0.0, 0.0)
+        x, y = box.center
+        return FaceBox.around(x + dx * box.side, y + dy * box.side, box.side * np.exp(grow))
+
+
+def _covers(front: FaceBox, back: FaceBox) -> bool:
+    width = min(front.right, back.right) - max(front.left, back.left)
+    height = min(front.bottom, back.bottom) - max(front.top, back.top)
+    return max(width, 0) * max(height, 0) > 0.4 * back.width * back.height
+
+
+def _paint(image: Image, look: Image, box: FaceBox) -> None:
+    """Sub-pixel: the patch's edges are where the box's are."""
+    scale = box.side / look.shape[0]
+    move = np.array(
+        [
+            [scale, 0, box.left + 0.5 * scale - 0.5],
+            [0, scale, box.top + 0.5 * scale - 0.5],
+        ]
+    )
+    size = (image.shape[1], image.shape[0])
+    moved = cv2.warpAffine(look, move, size, flags=cv2.INTER_LINEAR)
+    inside = cv2.warpAffine(np.full(look.shape[:2], 255, np.uint8), move, size)
+    image[inside > 127] = moved[inside > 127]

