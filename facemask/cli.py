@@ -23,6 +23,18 @@ def _experiment() -> Callable[..., None]:
     return experiment
 
 
+def _extract() -> Callable[..., None]:
+    from facemask.extraction.command import extract
+
+    return extract
+
+
+def _landmarks() -> Callable[..., None]:
+    from facemask.tracking.landmark_command import landmarks
+
+    return landmarks
+
+
 def _synth() -> Callable[..., None]:
     from facemask.data.synthetic import synthesize
 
@@ -44,6 +56,8 @@ def _report() -> Callable[..., None]:
 # verbs beside Lightning's own; functions that import, so that each verb imports only its own
 VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
     "experiment": _experiment,
+    "extract": _extract,
+    "landmarks": _landmarks,
     "prepare": _prepare,
     "report": _report,
     "synth": _synth,
@@ -103,9 +117,10 @@ def _positional_lists(function: Callable[..., None]) -> list[str]:
 
 
 def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> list[str]:
-    """Let `--flag` stand for `--flag=true`: jsonargparse wants a value after a bool."""
-    parameters = inspect.signature(function).parameters.values()
-    flags = {f"--{p.name}" for p in parameters if isinstance(p.default, bool)}
+    """Let `--flag` stand for `--flag=true` (jsonargparse wants a value), and `-o` for `--out`."""
+    parameters = inspect.signature(function).parameters
+    flags = {f"--{p.name}" for p in parameters.values() if isinstance(p.default, bool)}
+    arguments = ["--out" if word == "-o" and "out" in parameters else word for word in arguments]
     following = [*arguments[1:], "--"]
     return [
         f"{word}=true" if word in flags and after.startswith("-") else word

@@ -1,0 +1,247 @@
+"""`facemask extract`: videos in, masks out."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from facemask.errors import InputError
+from facemask.extraction.extractor import FaceMaskExtractor, Precision
+from facemask.extraction.load import load_model
+from facemask.extraction.outputs import Outputs, check_kinds, output_paths
+from facemask.extraction.plot import plot_signals
+from facemask.extraction.shards import find_shard, share_of
+from facemask.extraction.temporal import Temporal
+from facemask.files import make_folder
+from facemask.report.plotting import check_matplotlib
+from facemask.tracking.detection import FaceDetector, GivenFaces
+from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
+from facemask.tracking.tracker import TrackerSettings
+from facemask.video.folders import FOLDER_FPS
+from facemask.video.reading import expand_inputs, open_source
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One video to do."""
+
+    source: str | int
+    name: str
+    paths: dict[str, Path]
+
+    @property
+    def plot(self) -> Path:
+        return self.paths["csv"].with_suffix(".signals.png")
+
+
+def extract(
+    inputs: list[str],
+    *,
+    model: str,
+    out: str = "masks",
+    save: str = "overlay,csv",
+    temporal: Temporal = "clip",
+    detector: Literal["auto", "dlib", "mediapipe", "yunet"] = "auto",
+    detector_model: str | None = None,
+    boxes: str | None = None,
+    cropped: bool = False,
+    every: int = 5,
+    max_faces: int | None = None,
+    min_score: float = 0.5,
+    device: str = "auto",
+    precision: Precision = "auto",
+    fps: float = float(FOLDER_FPS),
+    opacity: float = 0.5,
+    plot: bool = False,
+    resume: bool = False,
+) -> None:
+    """Find, follow and label every face of videos: one output frame for each frame.
+
+    Under `torchrun`, or in a SLURM array, each process does its share of the videos.
+
+    Args:
+        inputs: Video files, folders of frames, patterns ('clips/*.mp4'), list files (.txt) or
+            numbers of cameras (a camera ends with Ctrl-C).
+        model: A saved cascade (.safetensors) or a checkpoint of whole faces.
+        out: Folder to write to; made if missing. Short: -o.
+        save: Outputs, separated by commas: overlay, side-by-side and alpha (H.264 videos), labels
+            (FFV1 video of class ids), png (a folder), npz, csv (areas, openings, boxes).
+        temporal: How frames help each other: clip (clips of five, as in the paper), window (each
+            frame with its four predecessors), stream (memory carried on), smooth (single frames,
+            Gaussian smoothing) or off (single frames).
+        detector: What finds faces: auto takes MediaPipe if it is installed, else dlib.
+        detector_model: Model file of yunet.
+        boxes: CSV file of the face crops of a single video, instead of a detector.
+        cropped: The videos are face crops already.
+        every: Frames from one detection to the next; in between boxes are tracked.
+        max_faces: Most faces to follow, the largest first. Default: all.
+        min_score: Score, 0 to 1, from which a detection is a face.
+        device: auto, cpu, cuda, cuda:1 and so on.
+        precision: bf16 lets networks compute in bfloat16; auto does so on GPUs that can.
+        fps: Frames a second of folders.
+        opacity: Of the colours in overlays, 0 to 1.
+        plot: Draw the signals over time (NAME.signals.png).
+        resume: Leave out the videos whose outputs are all there.
+
+    Raises:
+        InputError: An option, the model, or an input is wrong. Of several videos the others are
+            done first.
+    """
+    kinds = check_kinds(save)
+    if plot:
+        check_matplotlib()
+        kinds = list(dict.fromkeys([*kinds, "csv"]))
+    if not 0 <= opacity <= 1:
+        raise InputError(f"opacity is {opacity}, expected 0 to 1.")
+    shard = find_shard()
+    folder = Path(out)
+    jobs = _jobs(expand_inputs(inputs), folder, kinds)
+    if boxes is not None and len(jobs) > 1:
+        raise InputError(f"--boxes is for one video, but {len(jobs)} were given: run each alone.")
+    settings = TrackerSettings(every=every, max_faces=max_faces, min_score=min_score)
+    finder = _finder(detector, detector_model, boxes, cropped)
+    if len(jobs) == 1:
+        open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
+    extractor = FaceMaskExtractor(
+        load_model(model), finder, temporal=temporal, tracking=settings,
+        device=_own_device(device), precision=precision,
+    )  # fmt: skip
+    make_folder(folder)
+    todo = [job for job in share_of(jobs, shard) if not (resume and _is_done(job, plot))]
+    console = Console(stderr=True)
+    if len(todo) < len(jobs):
+        of_shard = f" (process {shard[0]} of {shard[1]})" if shard[1] > 1 else ""
+        console.print(f"{len(todo)} of {len(jobs)} videos to do{of_shard}.", highlight=False)
+    failed: list[InputError] = []
+    with _progress(console) as progress:
+        for job in todo:
+            try:
+                _extract(extractor, job, progress, fps, opacity)
+                if plot:
+                    plot_signals(job.paths["csv"], job.plot)
+            except InputError as error:
+                if len(jobs) == 1:
+                    raise
+                console.print(f"{job.name}: {error}", highlight=False, style="red")
+                failed.append(error)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(todo)} videos failed, the first: {failed[0]}")
+
+
+def _jobs(sources: Sequence[str | int], folder: Path, kinds: Sequence[str]) -> list[_Job]:
+    """A job for each source; the second of two with one name gets `_2`."""
+    jobs: list[_Job] = []
+    used: dict[str, int] = {}
+    for source in sources:
+        stem = f"camera{source}" if isinstance(source, int) else _stem(Path(source))
+        used[stem] = used.get(stem, 0) + 1
+        name = stem if used[stem] == 1 else f"{stem}_{used[stem]}"
+        jobs.append(_Job(source, name, output_paths(folder, name, kinds)))
+    return jobs
+
+
+def _stem(path: Path) -> str:
+    """A source's name; the folder's for the many `vid.avi` of the 300VW layout."""
+    path = path.resolve()
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.stem == "vid" else path.stem
+
+
+def _is_done(job: _Job, plot: bool) -> bool:
+    return all(path.exists() for path in [*job.paths.values(), *([job.plot] if plot else [])])
+
+
+def _finder(
+    detector: str, model: str | None, boxes: str | None, cropped: bool
+) -> FaceDetector | GivenFaces:
+    """What says where faces are.
+
+    Raises:
+        InputError: More than one way is asked for, or the one asked for does not work here.
+    """
+    if boxes is not None and cropped:
+        raise InputError("--boxes and --cropped are both given: give one of them.")
+    if (boxes is not None or cropped) and (detector != "auto" or model is not None):
+        raise InputError("--boxes and --cropped take the place of --detector: leave that out.")
+    if boxes is not None:
+        return BoxesFile(Path(boxes))
+    if cropped:
+        return CroppedFrames()
+    return open_detector(detector, None if model is None else Path(model))
+
+
+def _own_device(device: str) -> str:
+    """Under torchrun, "auto" is this process's own GPU."""
+    gpus = torch.cuda.device_count()
+    if device == "auto" and gpus > 1 and "LOCAL_RANK" in os.environ:
+        return f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}"
+    return device
+
+
+def _extract(
+    extractor: FaceMaskExtractor, job: _Job, progress: Progress, fps: float, opacity: float
+) -> None:
+    """Do one video.
+
+    Raises:
+        InputError: It cannot be read, has no frames, or an output cannot be written.
+    """
+    with open_source(job.source, Fraction(fps).limit_denominator(1001)) as source:
+        task = progress.add_task(job.name, total=source.frame_count, speed="")
+        count, faces, start = 0, 0, time.monotonic()
+        with Outputs(job.paths, source, opacity) as outputs:
+            with _ended_by_keyboard(job.source):
+                for frame in extractor.video(source):
+                    outputs.write(frame)
+                    count += 1
+                    faces += bool(frame.faces)
+                    speed = f"{count / (time.monotonic() - start):.1f} frames/s"
+                    progress.update(task, completed=count, speed=speed)
+            if count == 0:
+                raise InputError(f"{job.source}: holds no frame that can be read.")
+            if isinstance(extractor.detector, BoxesFile):
+                extractor.detector.check_frames(count)
+        _report(progress, task, job, count, faces, time.monotonic() - start)
+        if source.problem:
+            progress.console.print(f"{job.name}: {source.problem}", style="yellow", highlight=False)
+
+
+def _report(
+    progress: Progress, task: TaskID, job: _Job, count: int, faces: int, seconds: float
+) -> None:
+    progress.remove_task(task)
+    written = ", ".join(path.name for path in job.paths.values())
+    progress.console.print(
+        f"{job.name}: {count} frames, {100 * faces / count:.0f} % with a face, "
+        f"{count / seconds:.1f} frames/s: {written}",
+        highlight=False,
+    )
+
+
+@contextmanager
+def _ended_by_keyboard(source: str | int) -> Iterator[None]:
+    """Ctrl-C is the usual end of a camera; of a file it ends the command."""
+    with suppress(*([KeyboardInterrupt] if isinstance(source, int) else [])):
+        yield
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    )

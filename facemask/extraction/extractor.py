@@ -1,0 +1,233 @@
+"""Masks of every face of a picture, a video or a live stream."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from facemask.errors import InputError
+from facemask.extraction.load import choose_device, load_model
+from facemask.extraction.results import ExtractedFace, ExtractedFrame
+from facemask.extraction.temporal import (
+    CHUNK,
+    FaceLabeller,
+    Temporal,
+    check_temporal,
+    smooth_frames,
+)
+from facemask.models.cascade import Cascade
+from facemask.models.smoothing import TemporalSmoothing
+from facemask.tracking.detection import FaceDetector, GivenFaces, check_image
+from facemask.tracking.detectors import open_detector
+from facemask.tracking.geometry import FaceBox, face_box_of_mask
+from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
+from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.reading import open_source
+
+_LEAST_FACE = 0.02
+"""Share of a crop below which what is labelled there is no face."""
+
+Precision = Literal["auto", "float32", "bf16"]
+
+
+class FaceMaskExtractor:
+    """Finds, follows and labels faces.
+
+    Args:
+        cascade: The networks.
+        detector: Finds faces, or knows where they are (`BoxesFile`, `CroppedFrames`).
+        temporal: How frames help each other: "clip" (clips of five, as in the paper), "window"
+            (each frame with its four predecessors), "stream" (the memory is carried on),
+            "smooth" (single frames, Gaussian smoothing) or "off" (single frames).
+        tracking: How faces are followed; None for the defaults.
+        device: "auto", or a torch device.
+        precision: "bf16" lets networks compute in bfloat16; "auto" does so on GPUs that can.
+
+    Raises:
+        InputError: An option has another value, or the device cannot be used.
+    """
+
+    def __init__(
+        self,
+        cascade: Cascade,
+        detector: FaceDetector | GivenFaces,
+        *,
+        temporal: Temporal = "clip",
+        tracking: TrackerSettings | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+    ) -> None:
+        """Put the networks on their device."""
+        self.temporal = check_temporal(temporal)
+        if precision not in ("auto", "float32", "bf16"):
+            raise InputError(f"precision is {precision!r}: give auto, float32 or bf16.")
+        self.device = choose_device(device)
+        on_gpu = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self._bf16 = precision == "bf16" or (precision == "auto" and on_gpu)
+        self.cascade = cascade.eval().to(self.device)
+        self.detector = detector
+        self.tracking = tracking
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        *,
+        detector: str | FaceDetector | GivenFaces = "auto",
+        temporal: Temporal = "clip",
+        tracking: TrackerSettings | None = None,
+        precision: Precision = "auto",
+    ) -> "FaceMaskExtractor":
+        """Read a model's file.
+
+        Args:
+            path: A saved cascade (.safetensors), or a checkpoint of a model of whole faces.
+            device: As in the class.
+            detector: A detector or the name of one: "auto", "dlib", "mediapipe", or "cropped"
+                for pictures that are face crops already.
+            temporal: As in the class.
+            tracking: As in the class.
+            precision: As in the class.
+
+        Raises:
+            InputError: The file holds no such model, the detector is not installed, or an
+                option is wrong.
+        """
+        found = open_detector(detector) if isinstance(detector, str) else detector
+        return cls(
+            load_model(path),
+            found,
+            temporal=temporal,
+            tracking=tracking,
+            device=device,
+            precision=precision,
+        )
+
+    def image(self, image: npt.NDArray[np.uint8]) -> ExtractedFrame:
+        """Label the faces of one picture; the largest has the track id 0.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+
+        Raises:
+            InputError: It is not of that kind.
+        """
+        image = check_image(image)
+        if isinstance(self.detector, GivenFaces):
+            scored = [(box, 1.0) for box in self.detector.faces(0, image).values()]
+        else:
+            settings = self.tracking or TrackerSettings()
+            scored = [(f.box, f.score) for f in self.detector.detect(image)]
+            scored = [(box, score) for box, score in scored if score >= settings.min_score]
+        scored.sort(key=lambda found: -found[0].side)
+        faces = [TrackedFace(n, box, score, True) for n, (box, score) in enumerate(scored)]
+        labeller = FaceLabeller(self.cascade, "off", self._bf16)
+        return labeller.label([VideoFrame(0, 0.0, image)], [faces])[0]
+
+    def video(
+        self, source: str | Path | int | FrameSource, tracker: FaceTracker | None = None
+    ) -> Iterator[ExtractedFrame]:
+        """Label a video's frames one after the other, in bounded memory.
+
+        Args:
+            source: A file, a folder of pictures, the number of a camera, or an opened source.
+            tracker: One that has seen what was before; None starts anew.
+
+        Yields:
+            Every frame of the source, with or without a face.
+
+        Raises:
+            InputError: The source cannot be read.
+        """
+        opened = source if isinstance(source, FrameSource) else open_source(source)
+        with opened:
+            frames = self._labelled(opened, tracker or self.tracker())
+            if self.temporal == "smooth":
+                frames = smooth_frames(frames, TemporalSmoothing())
+            yield from frames
+
+    def tracker(self) -> FaceTracker:
+        """A tracker of this extractor's detector and settings."""
+        return FaceTracker(self.detector, self.tracking)
+
+    def stream(self) -> "FaceMaskStream":
+        """Frames one by one as they come, each labelled at once.
+
+        Uses `temporal` if that is "window" or "off", which need no frame to come, else "stream".
+        """
+        live: Temporal = self.temporal if self.temporal in ("window", "off") else "stream"
+        return FaceMaskStream(self.tracker(), FaceLabeller(self.cascade, live, self._bf16))
+
+    def _labelled(
+        self, frames: Iterable[VideoFrame], tracker: FaceTracker
+    ) -> Iterator[ExtractedFrame]:
+        labeller = FaceLabeller(self.cascade, self.temporal, self._bf16)
+        numbered = iter(frames)
+        while chunk := list(itertools.islice(numbered, CHUNK[self.temporal])):
+            faces = [tracker.step(frame.image) for frame in chunk]
+            results = labeller.label(chunk, faces)
+            correct(tracker, results)
+            yield from results
+
+
+class FaceMaskStream:
+    """Labels a live stream; made by `FaceMaskExtractor.stream`."""
+
+    def __init__(self, tracker: FaceTracker, labeller: FaceLabeller) -> None:
+        """Begin with no face known."""
+        self._tracker = tracker
+        self._labeller = labeller
+        self._index = 0
+
+    def step(self, image: npt.NDArray[np.uint8], time: float | None = None) -> ExtractedFrame:
+        """Label the next frame.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+            time: Seconds, handed on to the result; None counts 25 frames a second.
+
+        Raises:
+            InputError: The image is not of that kind.
+        """
+        faces = self._tracker.step(image)
+        frame = VideoFrame(self._index, self._index / 25 if time is None else time, image)
+        self._index += 1
+        results = self._labeller.label([frame], [faces])
+        correct(self._tracker, results)
+        return results[0]
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of another stream."""
+        self._tracker.reset()
+        self._labeller.reset()
+        self._index = 0
+
+
+def correct(tracker: FaceTracker, frames: list[ExtractedFrame]) -> None:
+    """Tell the tracker where the masks of the latest frames show each face.
+
+    Args:
+        tracker: Has seen these frames, the last of them last.
+        frames: Labelled frames; each face's last one counts.
+    """
+    seen: set[int] = set()
+    for age, frame in enumerate(reversed(frames)):
+        for face in frame.faces:
+            if face.track_id not in seen:
+                seen.add(face.track_id)
+                tracker.correct(face.track_id, _mask_box(face), age)
+
+
+def _mask_box(face: ExtractedFace) -> FaceBox | None:
+    if np.count_nonzero(face.crop_labels) < _LEAST_FACE * face.crop_labels.size:
+        return None
+    box = face_box_of_mask(face.crop_labels)
+    if box is None:
+        return None
+    x, y = face.box.left, face.box.top
+    return FaceBox(box.left + x, box.top + y, box.right + x, box.bottom + y)

@@ -1,0 +1,105 @@
+"""What extraction says about a frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facemask.classes import BACKGROUND, NUM_CLASSES
+from facemask.data.crops import Box
+
+Labels = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ExtractedFace:
+    """One face of one frame.
+
+    Attributes:
+        track_id: Its number in the video, from 0; no other face gets it.
+        box: The pixels of the frame that were looked at, edges as integers.
+        score: The detector's, 0 to 1.
+        restart: First frame of the face, also after a cut or a gap.
+        frame_size: Height and width of the frame.
+        crop_labels: Class ids in the box, uint8 (h, w).
+        crop_probabilities: Of the classes in the box, float32 (5, h, w), sum 1.
+    """
+
+    track_id: int
+    box: Box
+    score: float
+    restart: bool
+    frame_size: tuple[int, int]
+    crop_labels: Labels
+    crop_probabilities: Probabilities
+
+    @property
+    def labels(self) -> Labels:
+        """Class ids of this face alone at the frame's size, uint8 (H, W); made anew each time."""
+        labels = np.full(self.frame_size, BACKGROUND, dtype=np.uint8)
+        labels[_inside(self.box)] = self.crop_labels
+        return labels
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """Of the classes at the frame's size, float32 (5, H, W); background is 1 outside the box.
+
+        Made anew each time; `crop_probabilities` is smaller.
+        """
+        probabilities = np.zeros((NUM_CLASSES, *self.frame_size), dtype=np.float32)
+        probabilities[BACKGROUND] = 1
+        rows, columns = _inside(self.box)
+        probabilities[:, rows, columns] = self.crop_probabilities
+        return probabilities
+
+    @property
+    def confidence(self) -> float:
+        """Mean probability of the labels that are not background, 0 to 1; 0 without any."""
+        face = self.crop_labels != BACKGROUND
+        if not face.any():
+            return 0.0
+        return float(self.crop_probabilities.max(axis=0)[face].mean())
+
+
+@dataclass(frozen=True, eq=False)
+class ExtractedFrame:
+    """One frame with its faces.
+
+    Attributes:
+        index: Number of the frame, from 0.
+        time: Seconds from the first frame.
+        image: uint8 (H, W, 3) RGB.
+        faces: By track id; empty without a face.
+    """
+
+    index: int
+    time: float
+    image: npt.NDArray[np.uint8]
+    faces: list[ExtractedFace]
+
+    @property
+    def labels(self) -> Labels:
+        """Class ids of all faces, uint8 (H, W); where two overlap, the larger, nearer one's."""
+        labels = np.full(self.image.shape[:2], BACKGROUND, dtype=np.uint8)
+        for face in self._by_size():
+            inside = labels[_inside(face.box)]
+            np.copyto(inside, face.crop_labels, where=face.crop_labels != BACKGROUND)
+        return labels
+
+    @property
+    def alpha(self) -> npt.NDArray[np.uint8]:
+        """How much each pixel is face, uint8 (H, W): 255 times 1 - p(background)."""
+        alpha = np.zeros(self.image.shape[:2], dtype=np.uint8)
+        for face in self._by_size():
+            inside = alpha[_inside(face.box)]
+            soft = np.rint(255 * (1 - face.crop_probabilities[BACKGROUND]))
+            np.maximum(inside, soft.clip(0, 255).astype(np.uint8), out=inside)
+        return alpha
+
+    def _by_size(self) -> list[ExtractedFace]:
+        return sorted(self.faces, key=lambda face: face.box.width * face.box.height)
+
+
+def _inside(box: Box) -> tuple[slice, slice]:
+    return slice(box.top, box.bottom), slice(box.left, box.right)
