@@ -19,9 +19,12 @@ from facemask.errors import InputError
 from facemask.files import make_folder, write_image
 from facemask.regions import REGIONS, Region, to_face_labels, to_region_labels
 from facemask.resample import RelativeBox
+from facemask.video.painting import overlay
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 
+OPACITY: Final = 0.45
+"""Of the classes' colours over a picture on a sheet."""
 _PAPER: Final = 30  # grey levels of the sheet and of what lies outside a picture
 _OUTSIDE: Final = 70
 _GAP: Final = 4
@@ -148,7 +151,7 @@ def _draw_clip(dataset: ClipDataset, key: tuple[int, int], region: Region, tile:
     masks = to_face_labels(sample["masks"].reshape(-1, size, size).numpy(), region)  # (T, S, S)
     columns = []
     for t, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        pictures = [_fit(overlay(image, mask), tile), _fit(image, tile)]
+        pictures = [_fit(overlay(image, mask, OPACITY, outline=False), tile), _fit(image, tile)]
         if t >= len(frames):
             _write(pictures[0], "padding", 6, tile - 8)
         if region != "face":
@@ -180,20 +183,6 @@ def _title(
     )
 
 
-def overlay(image: Image, mask: Image) -> Image:
-    """The mask's colours half transparent over the picture; what is ignored is hatched."""
-    colors = np.zeros((256, 3), dtype=np.uint8)
-    colors[: len(PALETTE)] = PALETTE
-    mixed: Image = image.copy()
-    marked = (mask > 0) & (mask < len(PALETTE))
-    mixed[marked] = (0.55 * image[marked] + 0.45 * colors[mask[marked]]).astype(np.uint8)
-    rows, columns = np.indices(mask.shape)
-    period = max(8, mask.shape[1] // 20)
-    hatched = (mask == IGNORE) & ((rows + columns) % period < period // 3)
-    mixed[hatched] = 160
-    return mixed
-
-
 def _draw_crop(frame: Frame, box: RelativeBox, region: Region, tile: int) -> Image:
     """A face crop with the region's mask and the clip's box, which may leave it."""
     image, mask = read_frame(frame)
@@ -205,7 +194,9 @@ def _draw_crop(frame: Frame, box: RelativeBox, region: Region, tile: int) -> Ima
     high = np.ceil(np.maximum((edges.right, edges.bottom), (width, height))).astype(int)
     side = int((high - low).max())
     canvas = np.full((side, side, 3), _OUTSIDE, dtype=np.uint8)
-    canvas[-low[1] : height - low[1], -low[0] : width - low[0]] = overlay(image, mask)
+    canvas[-low[1] : height - low[1], -low[0] : width - low[0]] = overlay(
+        image, mask, OPACITY, outline=False
+    )
     picture = _fit(canvas, tile)
     scale = tile / side
     corners = [

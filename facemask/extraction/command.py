@@ -49,7 +49,7 @@ def extract(
     model: str,
     out: str = "masks",
     save: str = "overlay,csv",
-    temporal: Temporal = "clip",
+    temporal: Temporal = "window",
     detector: Literal["auto", "dlib", "mediapipe", "yunet"] = "auto",
     detector_model: str | None = None,
     boxes: str | None = None,
@@ -75,8 +75,8 @@ def extract(
         out: Folder to write to; made if missing. Short: -o.
         save: Outputs, separated by commas: overlay, side-by-side and alpha (H.264 videos), labels
             (FFV1 video of class ids), png (a folder), npz, csv (areas, openings, boxes).
-        temporal: How frames help each other: clip (clips of five, as in the paper), window (each
-            frame with its four predecessors), stream (memory carried on), smooth (single frames,
+        temporal: How frames help each other: window (each frame with its four predecessors), clip
+            (clips of five, as in the paper), stream (memory carried on), smooth (single frames,
             Gaussian smoothing) or off (single frames).
         detector: What finds faces: auto takes MediaPipe if it is installed, else dlib.
         detector_model: Model file of yunet.

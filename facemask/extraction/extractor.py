@@ -40,8 +40,8 @@ class FaceMaskExtractor:
     Args:
         cascade: The networks.
         detector: Finds faces, or knows where they are (`BoxesFile`, `CroppedFrames`).
-        temporal: How frames help each other: "clip" (clips of five, as in the paper), "window"
-            (each frame with its four predecessors), "stream" (the memory is carried on),
+        temporal: How frames help each other: "window" (each frame with its four predecessors),
+            "clip" (clips of five, as in the paper), "stream" (the memory is carried on),
             "smooth" (single frames, Gaussian smoothing) or "off" (single frames).
         tracking: How faces are followed; None for the defaults.
         device: "auto", or a torch device.
@@ -56,7 +56,7 @@ class FaceMaskExtractor:
         cascade: Cascade,
         detector: FaceDetector | GivenFaces,
         *,
-        temporal: Temporal = "clip",
+        temporal: Temporal = "window",
         tracking: TrackerSettings | None = None,
         device: str = "auto",
         precision: Precision = "auto",
@@ -79,7 +79,7 @@ class FaceMaskExtractor:
         device: str = "auto",
         *,
         detector: str | FaceDetector | GivenFaces = "auto",
-        temporal: Temporal = "clip",
+        temporal: Temporal = "window",
         tracking: TrackerSettings | None = None,
         precision: Precision = "auto",
     ) -> "FaceMaskExtractor":

@@ -10,7 +10,8 @@ from PIL import Image
 from facemask.data.transforms import resize_image
 from facemask.regions import Region, to_face_labels
 from facemask.run_log.clips import LabelledClip
-from facemask.show import draw_head, draw_text, overlay, stack
+from facemask.show import OPACITY, draw_head, draw_text, stack
+from facemask.video.painting import overlay
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 
@@ -84,4 +85,6 @@ def _palette(images: Picture, painted: Picture, masks: Picture) -> Image.Image:
 def _painted(images: Picture, masks: Picture, region: Region) -> Picture:
     """Frames (T, S, S, 3) with their masks over them."""
     colored = to_face_labels(masks, region)
-    return np.stack([overlay(i, m) for i, m in zip(images, colored, strict=True)])
+    return np.stack(
+        [overlay(i, m, OPACITY, outline=False) for i, m in zip(images, colored, strict=True)]
+    )

@@ -6,7 +6,6 @@ import pytest
 
 from facemask.classes import PALETTE
 from facemask.errors import InputError
-from facemask.show import overlay as sheet_overlay
 from facemask.video.painting import composite, face_alpha, overlay, side_by_side
 
 Image = npt.NDArray[np.uint8]
@@ -27,11 +26,12 @@ def labels() -> Image:
     return labels
 
 
-def test_overlay_equals_the_contact_sheets(image: Image, labels: Image) -> None:
+def test_overlay_mixes_colours_and_hatches_what_is_ignored(image: Image, labels: Image) -> None:
     labels[:, 70:] = 255
-    expected = sheet_overlay(image, labels)  # floats, and cuts off where we round
     painted = overlay(image, labels, 0.45, outline=False)
-    assert np.abs(painted.astype(int) - expected).max() <= 1
+    expected = 0.55 * image + 0.45 * PALETTE[np.where(labels == 255, 0, labels)]
+    inside = (labels > 0) & (labels < 255)
+    assert np.abs(painted - expected)[inside].max() <= 0.5 + 1e-6
     assert (painted[labels == 0] == image[labels == 0]).all()
     assert (painted[:, 70:] == 160).all(axis=2).mean() > 0.2  # hatched
 
