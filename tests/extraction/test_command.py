@@ -213,8 +213,21 @@ def test_a_real_talking_head(model: str) -> None:
     main(["extract", str(video), "--model", model, "--detector", "dlib", "--save", "csv,overlay"])
     rows = table("masks/carphone_pristine.csv")
     assert len({row["frame"] for row in rows}) == 120
+    assert sum(row["face"] == "0" for row in rows) > 110  # one person, one number
     with open_source("masks/carphone_pristine.overlay.mp4") as overlay:
         assert sum(1 for _ in overlay) == 120
+
+
+def test_a_video_without_a_face(model: str, tmp_path: Path) -> None:
+    slope = np.linspace(20, 220, 160, dtype=np.uint8)
+    hills = [np.repeat(np.tile(np.roll(slope, t), (120, 1))[..., None], 3, 2) for t in range(8)]
+    video = write_video(tmp_path / "hills.mp4", hills)
+    main(["extract", str(video), "--model", model, "--detector", "dlib", "--save", "csv,overlay"])
+    rows = table("masks/hills.csv")
+    assert [row["frame"] for row in rows] == [str(t) for t in range(8)]
+    assert {row["face"] for row in rows} == {""}
+    with open_source("masks/hills.overlay.mp4") as overlay:
+        assert sum(1 for _ in overlay) == 8
 
 
 @pytest.mark.slow
