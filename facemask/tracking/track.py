@@ -145,13 +145,17 @@ class Track:
         seen = state_of(box)
         if not self.visible or _are_far(seen, self._estimate):
             self._begin_at(seen)
-        elif self.mask_age > MASKS_LAST or overlap(box, self.place) < LEAST_AGREEMENT:
-            self._estimate += max(1 / self.hits, LEAST_GAIN) * (seen - self._estimate)
+        else:
+            gain = max(1 / self.hits, LEAST_GAIN)
+            self._anchor += gain * (seen - self._anchor)
+            if self.mask_age > MASKS_LAST or overlap(box, self.place) < LEAST_AGREEMENT:
+                self._estimate += gain * (seen - self._estimate)
+            self._stay_near_anchor()
         self.score = score
         self._seen()
 
     def _begin_at(self, seen: State) -> None:
-        self._estimate, self._shown = seen.copy(), seen.copy()
+        self._estimate, self._anchor, self._shown = seen.copy(), seen.copy(), seen.copy()
         self.hits, self.velocity = 1, np.zeros(2)
         self.mask_age = HISTORY
         self._history.clear()
