@@ -3,9 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor, Precision
 from facemask.extraction.load import load_model
 from facemask.extraction.outputs import Outputs, check_kinds, output_paths
+from facemask.extraction.parts import PART_FRAMES, PartedOutputs
 from facemask.extraction.plot import plot_signals
 from facemask.extraction.shards import find_shard, share_of
 from facemask.extraction.temporal import Temporal
@@ -27,6 +28,7 @@ from facemask.tracking.detection import FaceDetector, GivenFaces
 from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.folders import FOLDER_FPS
+from facemask.video.frames import FrameSource
 from facemask.video.reading import expand_inputs, open_source
 
 
@@ -90,7 +92,8 @@ def extract(
         fps: Frames a second of folders.
         opacity: Of the colours in overlays, 0 to 1.
         plot: Draw the signals over time (NAME.signals.png).
-        resume: Leave out the videos whose outputs are all there.
+        resume: Leave out the videos whose outputs are all there, and go on with a long one from
+            its last complete part (2000 frames).
 
     Raises:
         InputError: An option, the model, or an input is wrong. Of several videos the others are
@@ -121,11 +124,18 @@ def extract(
     if len(todo) < len(jobs):
         of_shard = f" (process {shard[0]} of {shard[1]})" if shard[1] > 1 else ""
         console.print(f"{len(todo)} of {len(jobs)} videos to do{of_shard}.", highlight=False)
+    weights = Path(model).stat()
+    options: dict[str, object] = {
+        "model": [str(Path(model).resolve()), weights.st_size, weights.st_mtime_ns],
+        "temporal": temporal, "detector": [detector, detector_model, boxes, cropped],
+        "tracking": asdict(settings), "precision": precision, "opacity": opacity,
+        "resume": resume,
+    }  # fmt: skip
     failed: list[InputError] = []
     with _progress(console) as progress:
         for job in todo:
             try:
-                _extract(extractor, job, progress, fps, opacity)
+                _extract(extractor, job, progress, fps, opacity, options)
                 if plot:
                     plot_signals(job.paths["csv"], job.plot)
             except InputError as error:
@@ -189,7 +199,12 @@ def _own_device(device: str) -> str:
 
 
 def _extract(
-    extractor: FaceMaskExtractor, job: _Job, progress: Progress, fps: float, opacity: float
+    extractor: FaceMaskExtractor,
+    job: _Job,
+    progress: Progress,
+    fps: float,
+    opacity: float,
+    options: Mapping[str, object],
 ) -> None:
     """Do one video.
 
@@ -198,31 +213,53 @@ def _extract(
     """
     with open_source(job.source, Fraction(fps).limit_denominator(1001)) as source:
         task = progress.add_task(job.name, total=source.frame_count, speed="")
+        opened = _outputs(job, source, opacity, options)
+        before = opened.done if isinstance(opened, PartedOutputs) else 0
         count, faces, start = 0, 0, time.monotonic()
-        with Outputs(job.paths, source, opacity) as outputs:
+        with opened as outputs:
             with _ended_by_keyboard(job.source):
-                for frame in extractor.video(source):
+                for frame in extractor.video(source, before):
                     outputs.write(frame)
                     count += 1
                     faces += bool(frame.faces)
                     speed = f"{count / (time.monotonic() - start):.1f} frames/s"
-                    progress.update(task, completed=count, speed=speed)
-            if count == 0:
+                    progress.update(task, completed=before + count, speed=speed)
+            if before + count == 0:
                 raise InputError(f"{job.source}: holds no frame that can be read.")
             if isinstance(extractor.detector, BoxesFile):
-                extractor.detector.check_frames(count)
-        _report(progress, task, job, count, faces, time.monotonic() - start)
+                extractor.detector.check_frames(before + count)
+        _report(progress, task, job, before, count, faces, time.monotonic() - start)
         if source.problem:
             progress.console.print(f"{job.name}: {source.problem}", style="yellow", highlight=False)
 
 
+def _outputs(
+    job: _Job, source: FrameSource, opacity: float, options: Mapping[str, object]
+) -> Outputs | PartedOutputs:
+    """Long videos are written in parts, so that a killed job can go on."""
+    if source.path is None or source.frame_count is None or source.frame_count <= PART_FRAMES:
+        return Outputs(job.paths, source, opacity)
+    stat = source.path.stat()
+    facts = {**options, "video": [str(source.path), stat.st_size, stat.st_mtime_ns]}
+    resume = bool(options["resume"])
+    facts.pop("resume")
+    return PartedOutputs(job.paths, source, opacity, facts, resume)
+
+
 def _report(
-    progress: Progress, task: TaskID, job: _Job, count: int, faces: int, seconds: float
+    progress: Progress,
+    task: TaskID,
+    job: _Job,
+    before: int,
+    count: int,
+    faces: int,
+    seconds: float,
 ) -> None:
     progress.remove_task(task)
     written = ", ".join(path.name for path in job.paths.values())
+    earlier = f"{before} frames before and " if before else ""
     progress.console.print(
-        f"{job.name}: {count} frames, {100 * faces / count:.0f} % with a face, "
+        f"{job.name}: {earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
         f"{count / seconds:.1f} frames/s: {written}",
         highlight=False,
     )

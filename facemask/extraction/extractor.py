@@ -130,23 +130,24 @@ class FaceMaskExtractor:
         return labeller.label([VideoFrame(0, 0.0, image)], [faces])[0]
 
     def video(
-        self, source: str | Path | int | FrameSource, tracker: FaceTracker | None = None
+        self, source: str | Path | int | FrameSource, first: int = 0
     ) -> Iterator[ExtractedFrame]:
         """Label a video's frames one after the other, in bounded memory.
 
         Args:
             source: A file, a folder of pictures, the number of a camera, or an opened source.
-            tracker: One that has seen what was before; None starts anew.
+            first: Number of the first frame to label, from 0. In those before it faces are only
+                followed, so that they have their track ids.
 
         Yields:
-            Every frame of the source, with or without a face.
+            Every frame of the source from `first` on, with or without a face.
 
         Raises:
             InputError: The source cannot be read.
         """
         opened = source if isinstance(source, FrameSource) else open_source(source)
         with opened:
-            frames = self._labelled(opened, tracker or self.tracker())
+            frames = self._labelled(opened, first)
             if self.temporal == "smooth":
                 frames = smooth_frames(frames, TemporalSmoothing())
             yield from frames
@@ -163,11 +164,12 @@ class FaceMaskExtractor:
         live: Temporal = self.temporal if self.temporal in ("window", "off") else "stream"
         return FaceMaskStream(self.tracker(), FaceLabeller(self.cascade, live, self._bf16))
 
-    def _labelled(
-        self, frames: Iterable[VideoFrame], tracker: FaceTracker
-    ) -> Iterator[ExtractedFrame]:
+    def _labelled(self, frames: Iterable[VideoFrame], first: int) -> Iterator[ExtractedFrame]:
+        tracker = self.tracker()
         labeller = FaceLabeller(self.cascade, self.temporal, self._bf16)
         numbered = iter(frames)
+        for frame in itertools.islice(numbered, first):
+            tracker.step(frame.image)
         while chunk := list(itertools.islice(numbered, CHUNK[self.temporal])):
             faces = [tracker.step(frame.image) for frame in chunk]
             results = labeller.label(chunk, faces)

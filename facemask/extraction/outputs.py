@@ -69,19 +69,22 @@ class Outputs:
         paths: Where each kind goes.
         source: The opened video.
         opacity: Of the colours in overlays, 0 to 1.
+        audio: Whether overlays keep the sound.
 
     Raises:
         InputError: One cannot be written.
     """
 
-    def __init__(self, paths: Mapping[str, Path], source: FrameSource, opacity: float) -> None:
+    def __init__(
+        self, paths: Mapping[str, Path], source: FrameSource, opacity: float, audio: bool = True
+    ) -> None:
         """Open them."""
         self._opacity = opacity
         self._writers: dict[str, FrameWriter[Any]] = {}
         self._stack = ExitStack()
         with ExitStack() as stack:  # closes the ones before where one fails
             for kind, path in paths.items():
-                self._writers[kind] = stack.enter_context(_writer(kind, path, source))
+                self._writers[kind] = stack.enter_context(_writer(kind, path, source, audio))
             self._stack = stack.pop_all()
 
     def write(self, frame: ExtractedFrame) -> None:
@@ -113,9 +116,9 @@ class Outputs:
         self._stack.__exit__(*error)
 
 
-def _writer(kind: str, path: Path, source: FrameSource) -> FrameWriter[Any]:
+def _writer(kind: str, path: Path, source: FrameSource, audio: bool) -> FrameWriter[Any]:
     if kind in ("overlay", "side-by-side"):
-        return VideoWriter(path, source)
+        return VideoWriter(path, source, audio=audio)
     if kind == "labels":
         return LabelVideoWriter(path, source)
     if kind == "alpha":
