@@ -601,7 +601,7 @@ def test_pictures_have_the_palettes_colours() -> None:
     truth[0, :, 4:], guess[0, :4] = 2, 1  # a mouth's inner mouth, and lips
     images = np.full((1, 8, 8, 3), 100, dtype=np.uint8)
     shown = comparison(LabelledClip(("a",), images, truth, guess), "mouth")
-    blue, cyan = [55, 55, 169], [55, 169, 169]  # 0.55 * 100 + 0.45 * colour
+    blue, cyan = [55, 55, 170], [55, 170, 170]  # 0.55 * 100 + 0.45 * colour, rounded
     assert (shown == blue).all(axis=-1).sum() == 32
     assert (shown == cyan).all(axis=-1).sum() == 32
     left = np.flatnonzero((shown == blue).all(axis=-1).any(axis=0)).max()
