@@ -11,6 +11,12 @@ from jsonargparse import ArgumentParser
 from facemask.errors import InputError
 
 
+def _app() -> Callable[..., None]:
+    from facemask.app.command import app
+
+    return app
+
+
 def _prepare() -> Callable[..., None]:
     from facemask.data.prepare import prepare
 
@@ -55,6 +61,7 @@ def _report() -> Callable[..., None]:
 
 # verbs beside Lightning's own; functions that import, so that each verb imports only its own
 VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
+    "app": _app,
     "experiment": _experiment,
     "extract": _extract,
     "landmarks": _landmarks,
@@ -103,17 +110,21 @@ def verb_parser(verb: str) -> ArgumentParser:
     """The options of a verb beside Lightning's own, from its function's signature."""
     parser = ArgumentParser(prog=f"facemask {verb}", description=first_line(VERBS[verb]()))
     parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")
-    lists = _positional_lists(VERBS[verb]())
-    for name in lists:  # jsonargparse takes a positional list as one word, [a,b]
-        parser.add_argument(name, nargs="+", type=str, metavar=name.upper())
+    lists = _required_lists(VERBS[verb]())
+    for name, positional in lists.items():  # jsonargparse takes a list as one word, [a,b]
+        if positional:
+            parser.add_argument(name, nargs="+", type=str, metavar=name.upper())
+        else:
+            parser.add_argument(f"--{name}", nargs="+", type=str, required=True)
     parser.add_function_arguments(VERBS[verb](), as_positional=True, skip=set(lists))
     return parser
 
 
-def _positional_lists(function: Callable[..., None]) -> list[str]:
-    """Parameters of a verb that take one word or more."""
+def _required_lists(function: Callable[..., None]) -> dict[str, bool]:
+    """Parameters of a verb that take one word or more, and whether they are positional."""
     parameters = inspect.signature(function).parameters.values()
-    return [p.name for p in parameters if p.default is p.empty and p.annotation == list[str]]
+    lists = [p for p in parameters if p.default is p.empty and p.annotation == list[str]]
+    return {p.name: p.kind is not p.KEYWORD_ONLY for p in lists}
 
 
 def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> list[str]:

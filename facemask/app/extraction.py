@@ -1,0 +1,135 @@
+"""What happens when someone presses Extract, without the page around it."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from facemask.errors import InputError
+from facemask.extraction.extractor import FaceMaskExtractor
+from facemask.extraction.load import choose_device, load_model
+from facemask.extraction.outputs import Outputs, output_paths
+from facemask.extraction.plot import plot_signals
+from facemask.extraction.temporal import check_temporal
+from facemask.models.cascade import Cascade
+from facemask.tracking.detectors import open_detector
+from facemask.video.frames import FrameSource
+from facemask.video.reading import open_source
+
+KINDS: Final = ("overlay", "csv", "labels", "npz")
+_OPACITY: Final = 0.5
+
+OnFrame = Callable[[int, int | None], None]
+"""Told after each frame how many are done, and of about how many, where that is known."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the page asks for.
+
+    Attributes:
+        model: A name in the list of models.
+        temporal: One of the names in `Temporal`.
+        detector: "auto", "dlib" or "mediapipe".
+        cropped: Every frame is a face crop already; the detector is not asked.
+    """
+
+    model: str
+    temporal: str
+    detector: str
+    cropped: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """Files and numbers of one extraction.
+
+    Attributes:
+        files: By the names in `KINDS`, and "plot": a PNG of the signals over time.
+        frames: Frames of the video.
+        with_face: Those with at least one face.
+        seconds: Time taken.
+        problem: A sentence where the video was damaged.
+    """
+
+    files: dict[str, Path]
+    frames: int
+    with_face: int
+    seconds: float
+    problem: str | None
+
+
+class Extractions:
+    """Extracts one video after the other; the model used last stays in memory.
+
+    Args:
+        models: Model files by name.
+        folder: Each extraction's files go into a new folder below.
+        device: "auto", or a torch device.
+
+    Raises:
+        InputError: The device cannot be used, or the only model cannot be read.
+    """
+
+    def __init__(self, models: Mapping[str, Path], folder: Path, device: str = "auto") -> None:
+        """See the class."""
+        self.models = models
+        self._folder = folder
+        self._device = str(choose_device(device))
+        self._loaded: tuple[str, Cascade] | None = None
+        if len(models) == 1:  # better told now than on the page
+            self._model(next(iter(models)))
+
+    def run(self, video: Path, choices: Choices, on_frame: OnFrame) -> Result:
+        """Extract one video.
+
+        Args:
+            video: A video file.
+            choices: How.
+            on_frame: An exception that it raises ends the extraction and leaves no file.
+
+        Raises:
+            InputError: The video or the model cannot be read, or a choice cannot be had here.
+        """
+        with open_source(str(video)) as source:
+            extractor = FaceMaskExtractor(
+                self._model(choices.model),
+                open_detector("cropped" if choices.cropped else choices.detector),
+                temporal=check_temporal(choices.temporal),
+                device=self._device,
+            )
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            try:
+                return _write(extractor, source, output_paths(folder, video.stem, KINDS), on_frame)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+
+    def _model(self, name: str) -> Cascade:
+        if self._loaded is None or self._loaded[0] != name:
+            if name not in self.models:
+                raise InputError(f"the model is {name!r}: choose one of the list.")
+            self._loaded = None  # before the next one is read: memory holds one
+            self._loaded = (name, load_model(self.models[name]))
+        return self._loaded[1]
+
+
+def _write(
+    extractor: FaceMaskExtractor, source: FrameSource, paths: dict[str, Path], on_frame: OnFrame
+) -> Result:
+    frames, with_face, start = 0, 0, time.monotonic()
+    with Outputs(paths, source, _OPACITY) as outputs:
+        for frame in extractor.video(source):
+            outputs.write(frame)
+            frames += 1
+            with_face += bool(frame.faces)
+            on_frame(frames, source.frame_count)
+        if frames == 0:
+            raise InputError(f"{source.name}: holds no frame that can be read.")
+    seconds = time.monotonic() - start
+    plot = paths["csv"].with_suffix(".signals.png")
+    plot_signals(paths["csv"], plot)
+    return Result({**paths, "plot": plot}, frames, with_face, seconds, source.problem)
