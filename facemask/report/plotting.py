@@ -20,7 +20,7 @@ def check_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "facemask report draws with matplotlib, which is not installed: "
+            "Figures are drawn with matplotlib, which is not installed: "
             "pip install 'facemask[plot]'."
         ) from error
 
