@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from facemask.data import features as stored
 from facemask.data.clips import ClipBatch, ClipDataset
 from facemask.data.features import FeatureDataset, FeatureParts, cache_key, pack_part
+from facemask.data.still_motion import StillMotion
 from facemask.data.transforms import ClipTransform
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
@@ -44,8 +45,8 @@ class FeatureCache:
         encoder: The encoder, with its final weights, on the training's device.
         trainer: Says which device, precision and processes there are.
         variants: Number of augmented draws of each training clip: epoch e sees the clips as epoch
-            e mod `variants` of a training without a cache does. 0 leaves augmentation and the
-            noise of the boxes out.
+            e mod `variants` of a training without a cache does. 0 leaves augmentation, the
+            stills' motion and the noise of the boxes out.
     """
 
     folder: Path
@@ -134,10 +135,12 @@ class FeatureCache:
             }
         if _is_random(clips):
             about |= {"seed": clips.seed, "augmentation": _describe(clips.augmentation)}
+        if clips.still_motion is not None:
+            about["still_motion"] = _describe_motion(clips.still_motion)
         return about
 
     def _clip_bytes(self, clips: ClipDataset) -> int:
-        side = -(-clips.size // self.encoder.stride)
+        side = -(-clips.size // self.encoder.feature_stride)
         frame = 2 * self.encoder.channels * side**2 + clips.size**2
         return frame * (clips.clip_length or 1)
 
@@ -211,6 +214,9 @@ def _still(clips: ClipDataset) -> ClipDataset:
     """The same clips without augmentation and with unmoved boxes."""
     clips = copy.copy(clips)
     clips.augmentation = None
+    if clips.still_motion is not None:
+        clips.still_motion = None
+        clips.clips = [tuple(dict.fromkeys(clip)) for clip in clips.clips]  # one frame, padded
     if clips.boxes is not None:
         clips.boxes = replace(clips.boxes, shift=0.0, scale=0.0)
     return clips
@@ -219,7 +225,8 @@ def _still(clips: ClipDataset) -> ClipDataset:
 def _is_random(clips: ClipDataset) -> bool:
     """Whether a clip differs from epoch to epoch."""
     boxes = clips.boxes
-    return clips.augmentation is not None or bool(boxes and (boxes.shift or boxes.scale))
+    moved = bool(boxes and (boxes.shift or boxes.scale))
+    return clips.augmentation is not None or clips.still_motion is not None or moved
 
 
 def _describe(augmentation: ClipTransform | None) -> object:
@@ -241,3 +248,21 @@ def _describe(augmentation: ClipTransform | None) -> object:
             "that albumentations can serialise, or model.feature_variants 0."
         ) from error
     return {"class": name, "transforms": transforms}
+
+
+def _describe_motion(motion: StillMotion) -> object:
+    """Class and arguments of the stills' motion in plain values.
+
+    Raises:
+        InputError: A subclass has attributes that are no plain values.
+    """
+    name = f"{type(motion).__module__}.{type(motion).__qualname__}"
+    try:
+        json.dumps(vars(motion))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"model.feature_cache: {name} has attributes that are no plain values ({error}), so "
+            "cached features could be those of another motion: keep numbers and texts only, or use "
+            "model.feature_variants 0."
+        ) from error
+    return {"class": name, "arguments": dict(vars(motion))}

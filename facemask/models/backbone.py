@@ -1,7 +1,7 @@
 """The encoder: a timm classification network without its head, at a smaller stride."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from facemask.errors import InputError
 from facemask.models.checkpoints import load_weights, read_checkpoint
+from facemask.models.skips import SkipFusion, check_skips
 
 
 class Encoder(nn.Module):
@@ -22,15 +23,30 @@ class Encoder(nn.Module):
     stages give 160, 80, 40, 20 and 20 pixels; the paper has 79 for the second, because its
     max-pooling is unpadded. Later layers and the classification head are not built.
 
+    With `skips`, finer levels are fused with the last one (`facemask.models.skips`), and the
+    features have the finest skip's stride.
+
     Images go in already normalised with `mean` and `std`, which are those of the timm weights:
     buffers (3, 1, 1) for images in [0, 1], not part of the state_dict.
+
+    Attributes:
+        body: The timm network.
+        fusion: What fuses its levels; None without skips.
+        stride: Image pixels to a pixel of the last level, along each side.
+        feature_stride: Image pixels to a pixel of the features.
+        channels: Channels of the features.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, name: str = "resnet50", pretrained: bool | str | Path = False, output_stride: int = 16
+        self,
+        name: str = "resnet50",
+        pretrained: bool | str | Path = False,
+        output_stride: int = 16,
+        skips: Sequence[int] = (),
+        skip_channels: int = 64,
     ) -> None:
         """Build the network through timm.
 
@@ -38,23 +54,32 @@ class Encoder(nn.Module):
             name: A timm model name, such as `resnet50` or `mobilenetv3_small_100`.
             pretrained: False: random weights. True: timm's default weights of this model,
                 downloaded on first use. A path: a local checkpoint, see `load_checkpoint`.
-            output_stride: Image pixels to a feature pixel along each side.
+            output_stride: Image pixels to a pixel of the last level along each side.
+            skips: Strides of the finer levels to fuse with the last one, such as (8, 4).
+            skip_channels: Channels of the features with skips.
 
         Raises:
-            InputError: timm does not know the name or cannot build the model at this stride, or the
-                weights cannot be loaded.
+            InputError: timm does not know the name or cannot build the model at this stride or
+                with these skips, or the weights cannot be loaded.
         """
         super().__init__()
         self.name = name
         self.stride = output_stride
-        body = _create(name, output_stride)
+        self.skips = check_skips(skips, skip_channels, output_stride)
+        body = _create(name, output_stride, self.skips)
         if pretrained is True:
-            body = _create_pretrained(name, output_stride)
+            body = _create_pretrained(name, output_stride, self.skips)
         elif pretrained is not False:
             load_checkpoint(body, pretrained)
         dilate_destrided(body, name)
         self.body = body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.channels: int = cast("FeatureInfo", body.feature_info).channels()[-1]
+        channels = cast("FeatureInfo", body.feature_info).channels()
+        self.fusion: SkipFusion | None = None
+        if self.skips:
+            self.fusion = SkipFusion(channels, skip_channels)
+            self.fusion.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.channels: int = skip_channels if self.skips else channels[-1]
+        self.feature_stride = self.skips[0] if self.skips else output_stride
         for key in ("mean", "std"):
             value = cast("dict[str, tuple[float, ...]]", body.pretrained_cfg)[key]
             self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
@@ -66,8 +91,8 @@ class Encoder(nn.Module):
             images: Floating point, normalised, (B, 3, H, W) or (B, T, 3, H, W).
 
         Returns:
-            Features (B, channels, h, w) or (B, T, channels, h, w), h = ⌈H / stride⌉; each image's
-            are channels-last in memory.
+            Features (B, channels, h, w) or (B, T, channels, h, w), h = ⌈H / feature_stride⌉; each
+            image's are channels-last in memory.
 
         Raises:
             InputError: The images have another shape or hold integers.
@@ -75,7 +100,8 @@ class Encoder(nn.Module):
         check_images(images)
         leading = images.shape[:-3]
         images = images.reshape(-1, *images.shape[-3:])  # (N, 3, H, W)
-        features: Tensor = self.body(images.contiguous(memory_format=torch.channels_last))[-1]
+        levels = self.body(images.contiguous(memory_format=torch.channels_last))
+        features: Tensor = levels[-1] if self.fusion is None else self.fusion(levels)
         return features.reshape(*leading, *features.shape[1:])  # (..., C, h, w), a view
 
 
@@ -97,7 +123,7 @@ def check_images(images: Tensor) -> None:
         )
 
 
-def _create(name: str, output_stride: int) -> nn.Module:
+def _create(name: str, output_stride: int, skips: Sequence[int] = ()) -> nn.Module:
     if not timm.is_model(name.partition(".")[0]):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "see timm.list_models()"
@@ -118,16 +144,41 @@ def _create(name: str, output_stride: int) -> nn.Module:
             f"timm builds {name!r} at stride {stride} only, not at output stride {output_stride}: "
             "give that stride, or choose another model such as resnet50"
         )
-    return body
+    if not skips:
+        return body
+    levels = _levels(name, output_stride, skips)
+    return timm.create_model(
+        name, features_only=True, out_indices=levels, output_stride=output_stride
+    )
 
 
-def _create_pretrained(name: str, output_stride: int) -> nn.Module:
+def _levels(name: str, output_stride: int, skips: Sequence[int]) -> tuple[int, ...]:
+    """Indices in timm of the levels with these strides, each stride's deepest, and of the last.
+
+    Raises:
+        InputError: There is no level of such a stride.
+    """
+    body = timm.create_model(name, features_only=True, output_stride=output_stride)
+    strides = cast("FeatureInfo", body.feature_info).reduction()
+    missing = [stride for stride in skips if stride not in strides]
+    if missing:
+        raise InputError(
+            f"{name!r} has no features of stride {missing[0]} to skip from, only of "
+            f"{', '.join(map(str, sorted(set(strides))))}: give some of these below "
+            f"{output_stride}."
+        )
+    last = len(strides) - 1
+    return (*(last - strides[::-1].index(stride) for stride in skips), last)
+
+
+def _create_pretrained(name: str, output_stride: int, skips: Sequence[int]) -> nn.Module:
+    levels = _levels(name, output_stride, skips) if skips else (-1,)
     try:
         body: nn.Module = timm.create_model(
             name,
             pretrained=True,
             features_only=True,
-            out_indices=(-1,),
+            out_indices=levels,
             output_stride=output_stride,
         )
     except Exception as error:  # the model builds, so this is the network, the hub or its cache

@@ -277,19 +277,22 @@ class Cascade(nn.Module):
             if probabilities is not None:
                 result.probabilities.append(probabilities)
 
-    def save(self, path: str | Path, dtype: torch.dtype | None = None) -> None:
+    def save(
+        self, path: str | Path, dtype: torch.dtype | None = None, card: str | None = None
+    ) -> None:
         """Write all networks, settings and class names into one safetensors file.
 
         Args:
             path: The file, usually `.safetensors`; written whole or not at all.
             dtype: `torch.float16` or `torch.bfloat16` halves the file; None keeps the weights as
                 they are.
+            card: Model card in Markdown, kept in the file: `facemask weights info` shows it.
 
         Raises:
             InputError: A network is none of this library's, a weight is too large for the dtype,
                 or the file cannot be written.
         """
-        write_cascade(Path(path), self.networks(), self.settings, dtype)
+        write_cascade(Path(path), self.networks(), self.settings, dtype, card)
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str | None = None) -> "Cascade":

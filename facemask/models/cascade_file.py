@@ -8,24 +8,23 @@ from typing import Any, Final
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from facemask import __version__
 from facemask.errors import InputError
 from facemask.files import write_atomic
+from facemask.models.cascade_header import CARD_KEY, KEY, open_cascade, read_content
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.deeplab import DeepLab
 from facemask.models.fcn import FCN
 from facemask.models.fcn_vgg16 import FCNVGG16
+from facemask.models.skips import describe_skips
 from facemask.models.vgg16 import VGG16Network
 from facemask.regions import REGIONS, Region
 
 FORMAT_VERSION: Final = 1
-_KEY: Final = "facemask_cascade"
-"""Where the file's metadata has the JSON."""
 _REGIONS: Final[dict[str, Region]] = {"primary": "face", "eyes": "eyes", "mouth": "mouth"}
 _BUILDABLE: Final = "FCN, ConvLSTMFCN, FCNVGG16 and DeepLab"
 _DTYPES: Final = (None, torch.float32, torch.float16, torch.bfloat16)
@@ -36,12 +35,14 @@ def write_cascade(
     networks: Mapping[str, nn.Module],
     settings: CascadeSettings,
     dtype: torch.dtype | None,
+    card: str | None = None,
 ) -> None:
     """Write networks and settings into one safetensors file; see `Cascade.save`.
 
     Its metadata has JSON under the key `facemask_cascade`: `format_version`, `facemask_version`,
     `networks` (how to build each), `class_names` of each, and `settings`. Tensors are named as in
-    the networks' state_dicts after `primary.`, `eyes.` or `mouth.`.
+    the networks' state_dicts after `primary.`, `eyes.` or `mouth.`. A model card is beside the
+    JSON, under the key `facemask_card`.
     """
     if dtype not in _DTYPES:
         raise InputError(
@@ -59,7 +60,8 @@ def write_cascade(
         for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
-    write_atomic(path, safetensors.torch.save(tensors, {_KEY: json.dumps(content)}))
+    metadata = {KEY: json.dumps(content)} | ({} if card is None else {CARD_KEY: card})
+    write_atomic(path, safetensors.torch.save(tensors, metadata))
 
 
 def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
@@ -99,27 +101,10 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and description in a cascade's file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give one that Cascade.save wrote.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: is no safetensors file, or a damaged or truncated one; give one that "
-            "Cascade.save wrote."
-        ) from error
-    try:
-        content = json.loads(metadata.get(_KEY, "null"))
-    except json.JSONDecodeError:
-        content = None
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: holds tensors, but not those of a cascade; give a file that Cascade.save "
-            "wrote, or checkpoints to Cascade.from_checkpoints."
-        )
-    return tensors, content
+    with open_cascade(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
+        metadata = file.metadata() or {}
+    return tensors, read_content(metadata, path)
 
 
 def _stored(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
@@ -155,7 +140,7 @@ def describe(network: nn.Module) -> dict[str, Any]:
         "backbone": network.encoder.name,
         "output_stride": network.encoder.stride,
         "num_classes": network.num_classes,
-    }
+    } | describe_skips(network.encoder)
     if isinstance(network, VGG16Network):
         description |= {
             "base_channels": network.encoder.base_channels,
@@ -185,8 +170,9 @@ def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN | VGG16Network:
         base_channels, fc_channels = description["base_channels"], description["fc_channels"]
         return network(classes, base_channels=base_channels, fc_channels=fc_channels)
     backbone, stride = description["backbone"], description["output_stride"]
+    skips, width = description.get("skips", ()), description.get("skip_channels", 64)
     if kind == "FCN":
-        return FCN(backbone, classes, output_stride=stride)
+        return FCN(backbone, classes, output_stride=stride, skips=skips, skip_channels=width)
     if kind != "ConvLSTMFCN":
         raise InputError(f"This facemask {__version__} cannot build a {kind!r}: only {_BUILDABLE}.")
     size = description.get("peephole_size")
@@ -197,6 +183,8 @@ def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN | VGG16Network:
         kernel_size=description["kernel_size"],
         peephole=description["peephole"],
         peephole_size=None if size is None else (size[0], size[1]),
+        skips=skips,
+        skip_channels=width,
     )
 
 
@@ -211,7 +199,19 @@ def read_network(path: Path, region: Region) -> FCN | ConvLSTMFCN | VGG16Network
         InputError: The file is missing or damaged, was not written by facemask, or holds a model
             of another region or class set.
     """
-    checkpoint = read_checkpoint(path)
+    return network_of(read_checkpoint(path), path, region)
+
+
+def network_of(
+    checkpoint: Mapping[str, Any], path: Path, region: Region
+) -> FCN | ConvLSTMFCN | VGG16Network:
+    """The network of a checkpoint that has been read; see `read_network`.
+
+    Args:
+        checkpoint: What `read_checkpoint` returned.
+        path: The file it comes from, for the error message.
+        region: What it must have been trained on.
+    """
     description = checkpoint.get("facemask")
     weights = checkpoint.get("state_dict")
     if not isinstance(description, dict) or not isinstance(weights, Mapping):

@@ -1,6 +1,7 @@
 """ConvLSTM-FCN: the FCN with a memory over the frames of a clip (section 3.1, Fig. 1)."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -40,6 +41,8 @@ class ConvLSTMFCN(nn.Module):
         kernel_size: int = 1,
         peephole: bool = True,
         peephole_size: tuple[int, int] | None = None,
+        skips: Sequence[int] = (),
+        skip_channels: int = 64,
     ) -> None:
         """Build encoder and ConvLSTM.
 
@@ -48,10 +51,14 @@ class ConvLSTMFCN(nn.Module):
             num_classes: Number of classes C, background included.
             pretrained: Encoder weights: False for random ones, True for timm's download, or the
                 path of a local checkpoint of the timm model (.pth, .pt, .bin or .safetensors).
-            output_stride: Image pixels to a feature pixel along each side.
+            output_stride: Image pixels to a pixel of the encoder's last level along each side.
             kernel_size: Side of the ConvLSTM's kernels, odd; 1 as in the FCN's classifier.
             peephole: Whether the ConvLSTM has peepholes.
             peephole_size: Size of the feature maps for full-map peepholes; see `ConvLSTM`.
+            skips: Strides of finer feature levels to add on the way up, such as (8, 4), so that
+                the scores have the finest one's stride (`facemask.models.skips`). The paper has
+                none.
+            skip_channels: Channels of the features with skips.
 
         Raises:
             InputError: As `FCN` and `ConvLSTM`.
@@ -60,7 +67,7 @@ class ConvLSTMFCN(nn.Module):
         if num_classes < 1:
             raise InputError(f"ConvLSTMFCN got num_classes={num_classes}: give at least 1")
         self.num_classes = num_classes
-        self.encoder = Encoder(backbone, pretrained, output_stride)
+        self.encoder = Encoder(backbone, pretrained, output_stride, skips, skip_channels)
         self.convlstm = ConvLSTM(
             self.encoder.channels, num_classes, kernel_size, peephole, peephole_size
         )
@@ -98,6 +105,8 @@ class ConvLSTMFCN(nn.Module):
             kernel_size=kernel_size,
             peephole=peephole,
             peephole_size=peephole_size,
+            skips=fcn.encoder.skips,
+            skip_channels=fcn.encoder.channels,
         )
         model.train(fcn.training).to(fcn.classifier.weight)
         model.encoder = copy.deepcopy(fcn.encoder)

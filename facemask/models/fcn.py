@@ -1,5 +1,6 @@
 """Fully convolutional network for single frames (Table 1)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ class FCN(nn.Module):
     """Baseline FCN (Table 1): dilated encoder, 1 × 1 convolution, bilinear up-sampling.
 
     With the default ResNet-50 and 320 × 320 images: features 2048 × 20 × 20, scores C × 20 × 20,
-    up-sampled to C × 320 × 320.
+    up-sampled to C × 320 × 320. `skips` makes the scores finer (not in the paper).
 
     Attributes:
         encoder: Images to features.
@@ -32,6 +33,8 @@ class FCN(nn.Module):
         num_classes: int = 5,
         pretrained: bool | str | Path = False,
         output_stride: int = 16,
+        skips: Sequence[int] = (),
+        skip_channels: int = 64,
     ) -> None:
         """Build encoder and classifier.
 
@@ -40,17 +43,21 @@ class FCN(nn.Module):
             num_classes: Number of classes C, background included.
             pretrained: Encoder weights: False for random ones, True for timm's download, or the
                 path of a local checkpoint of the timm model (.pth, .pt, .bin or .safetensors).
-            output_stride: Image pixels to a feature pixel along each side.
+            output_stride: Image pixels to a pixel of the encoder's last level along each side.
+            skips: Strides of finer feature levels to add on the way up, such as (8, 4), so that
+                the scores have the finest one's stride (`facemask.models.skips`). The paper has
+                none.
+            skip_channels: Channels of the features with skips.
 
         Raises:
-            InputError: The backbone is unknown or does not support the stride, its weights cannot
-                be loaded, or `num_classes` is below 1.
+            InputError: The backbone is unknown or does not support the stride or the skips, its
+                weights cannot be loaded, or `num_classes` is below 1.
         """
         super().__init__()
         if num_classes < 1:
             raise InputError(f"FCN got num_classes={num_classes}: give at least 1")
         self.num_classes = num_classes
-        self.encoder = Encoder(backbone, pretrained, output_stride)
+        self.encoder = Encoder(backbone, pretrained, output_stride, skips, skip_channels)
         self.classifier = nn.Conv2d(self.encoder.channels, num_classes, kernel_size=1)
 
     @property

@@ -18,6 +18,7 @@ from facemask.metrics import MaskIoU, labels_at_size
 from facemask.metrics.means import WeightedMeans
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
+from facemask.models.skips import SKIP_KEYS, describe_skips
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.models.vgg16 import VGG16Network
 from facemask.regions import REGIONS, Region, check_region
@@ -258,13 +259,14 @@ class MaskModule(LightningModule):
 
     def describe_network(self) -> dict[str, Any]:
         """What a checkpoint must share with this module for its weights to fit."""
+        encoder = self.network.encoder
         return {
             "network": type(self.network).__name__,
-            "backbone": self.network.encoder.name,
-            "output_stride": self.network.encoder.stride,
+            "backbone": encoder.name,
+            "output_stride": encoder.stride,
             "num_classes": self.network.num_classes,
             "region": self.region,
-        }
+        } | describe_skips(encoder)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write the description of the network beside its weights."""
@@ -337,11 +339,12 @@ def check_description(found: object, expected: dict[str, Any], source: str) -> N
     if not isinstance(found, dict):
         raise InputError(f"{source} was not written by facemask: it does not say what it holds.")
     found = {"region": "face", **found}  # the first checkpoints, all of faces, do not say it
-    different = [key for key, value in expected.items() if found.get(key) != value]
+    keys = [*expected, *(key for key in SKIP_KEYS if key in found)]  # none without skips
+    different = [key for key in keys if found.get(key) != expected.get(key)]
     if different:
         different = [key for key in different if key in found] or different
         given = ", ".join(f"{key} {found.get(key)!r}" for key in different)
-        wanted = ", ".join(f"{key} {expected[key]!r}" for key in different)
+        wanted = ", ".join(f"{key} {expected.get(key)!r}" for key in different)
         raise InputError(
             f"{source} holds {given}, but the model has {wanted}: give the checkpoint's own "
             "configuration or another checkpoint."

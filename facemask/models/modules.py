@@ -1,5 +1,6 @@
 """LightningModules: how the FCN and the ConvLSTM-FCN are trained (section 4.2)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,6 +67,8 @@ class FCNModule(MaskModule):
         region: Region = "face",
         smoothing: TemporalSmoothing | None = None,
         compile_network: bool = False,
+        skips: Sequence[int] = (),
+        skip_channels: int = 64,
     ) -> None:
         """Build the network; encoder weights are loaded when training starts.
 
@@ -85,9 +88,18 @@ class FCNModule(MaskModule):
                 predicted; null leaves each frame as it is.
             compile_network: Run the network through `torch.compile`, which takes a minute at the
                 start and needs a C++ compiler; checkpoints are the same with and without.
+            skips: Strides of finer feature levels to add on the way up, such as [8, 4]; the
+                paper has none.
+            skip_channels: Channels of the features with skips.
         """
         super().__init__(
-            FCN(backbone, class_count(num_classes, region), output_stride=output_stride),
+            FCN(
+                backbone,
+                class_count(num_classes, region),
+                output_stride=output_stride,
+                skips=skips,
+                skip_channels=skip_channels,
+            ),
             loss,
             optimizer,
             learning_rate,
@@ -105,7 +117,7 @@ class FCNModule(MaskModule):
         if self.pretrained is not False:
             encoder = self.network.encoder
             pretrained = Encoder(encoder.name, self.pretrained, encoder.stride)
-            encoder.load_state_dict(pretrained.state_dict())
+            encoder.body.load_state_dict(pretrained.body.state_dict())
 
 
 class ConvLSTMFCNModule(MaskModule):
@@ -132,6 +144,8 @@ class ConvLSTMFCNModule(MaskModule):
         compile_network: bool = False,
         feature_cache: str | None = None,
         feature_variants: int = 1,
+        skips: Sequence[int] = (),
+        skip_channels: int = 64,
     ) -> None:
         """Build the network; `init_from` is read when training starts.
 
@@ -165,6 +179,8 @@ class ConvLSTMFCNModule(MaskModule):
                 Null computes them anew at every step.
             feature_variants: How many augmented draws of each training clip the cache holds; epoch
                 e sees draw e mod this number. 0 leaves augmentation out.
+            skips: Strides of finer feature levels to add on the way up, as in the FCN.
+            skip_channels: Channels of the features with skips.
 
         Raises:
             InputError: `gamma` or `feature_variants` is negative, or features are to be cached
@@ -185,6 +201,8 @@ class ConvLSTMFCNModule(MaskModule):
             output_stride=output_stride,
             kernel_size=kernel_size,
             peephole=peephole,
+            skips=skips,
+            skip_channels=skip_channels,
         )
         super().__init__(network, loss, optimizer, learning_rate, freeze_bn, region, smoothing)
         self.save_hyperparameters(ignore=["loss", "optimizer", "smoothing"])
