@@ -13,6 +13,8 @@ from facemask.data.masks import color_to_mask, landmarks_to_mask, mask_to_color
 if TYPE_CHECKING:
     from facemask.data.clips import ClipBatch, ClipDataset
     from facemask.data.datamodule import FaceMaskDataModule
+    from facemask.data.occlusion import Occluders
+    from facemask.data.still_motion import StillMotion
     from facemask.data.transforms import ClipAugmentation, ClipTransform
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "ClipDataset",
     "ClipTransform",
     "FaceMaskDataModule",
+    "Occluders",
+    "StillMotion",
     "color_to_mask",
     "landmarks_to_mask",
     "mask_to_color",
@@ -32,5 +36,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "transforms" if name in ("ClipAugmentation", "ClipTransform") else "datamodule"
+    modules = {
+        "ClipAugmentation": "transforms",
+        "ClipTransform": "transforms",
+        "Occluders": "occlusion",
+        "StillMotion": "still_motion",
+    }
+    module = modules.get(name, "datamodule")
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -16,8 +16,10 @@ from facemask.data.region_boxes import (
     cut_image,
     cut_labels,
 )
+from facemask.data.still_motion import StillMotion
 from facemask.data.transforms import ClipTransform, resize_image, resize_mask
 from facemask.data.vw300_mask import Frame, check_same_size, cut_clips, read_label
+from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.resample import RelativeBox
 
@@ -67,10 +69,15 @@ class ClipDataset(Dataset[dict[str, Any]]):
         boxes: What to cut out of the face crops; None takes them whole. Clips without the region
             are left out.
         original_images: Deliver the whole face crops at their original size too.
+        still_motion: Makes clips of `clip_length` real frames out of those of a single one, after
+            resizing and before the augmentation; None pads them. Of no effect on single frames.
 
     Attributes:
-        clips: The frames of each clip.
+        clips: The frames of each clip; of a still that is to move, `clip_length` times the same.
         left_out: Number of clips that do not show the region.
+
+    Raises:
+        InputError: Stills are to move, but something of original size, which stays, is wanted.
     """
 
     def __init__(
@@ -83,11 +90,17 @@ class ClipDataset(Dataset[dict[str, Any]]):
         keep_original_masks: bool = False,
         boxes: RegionBoxes | None = None,
         original_images: bool = False,
+        still_motion: StillMotion | None = None,
     ) -> None:
         """See the class."""
+        if still_motion is not None and (keep_original_masks or original_images):
+            raise InputError("still_motion is for training: it moves nothing of original size.")
         clips = cut_clips(frames, clip_length or 1)
         self.clips = [clip for clip in clips if boxes is None or boxes.shows(clip)]
         self.left_out = len(clips) - len(self.clips)
+        if still_motion is not None:
+            # repeated here, so that all who count frames or name them see what is delivered
+            self.clips = [c * (clip_length or 1) if len(c) == 1 else c for c in self.clips]
         self.clip_length = clip_length
         self.size = size
         self.augmentation = augmentation
@@ -95,6 +108,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         self.keep_original_masks = keep_original_masks
         self.boxes = boxes
         self.original_images = original_images
+        self.still_motion = still_motion if (clip_length or 1) > 1 else None
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -116,7 +130,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
         clip, seed = self.clips[index], (self.seed, epoch, index)
         box = WHOLE_IMAGE if self.boxes is None else self.boxes.box(clip, seed)
         images, masks, originals, sizes, crops = [], [], [], [], []
-        for frame in clip:
+        moves = self.still_motion is not None and len(clip) > 1 and clip[0] == clip[-1]
+        for frame in clip[:1] if moves else clip:
             image, mask = read_frame(frame)
             if self.original_images:
                 crops.append(torch.from_numpy(image).permute(2, 0, 1))
@@ -126,6 +141,11 @@ class ClipDataset(Dataset[dict[str, Any]]):
             sizes.append(size)
             if original is not None:
                 originals.append(torch.from_numpy(original))
+        if self.still_motion is not None and moves:
+            # a stream of its own, beside the boxes' and the augmentation's
+            state = np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1)[0]
+            images, masks = self.still_motion(images[0], masks[0], len(clip), seed=int(state))
+            sizes *= len(clip)
         if self.augmentation is not None:
             state = np.random.SeedSequence(seed).generate_state(1)[0]
             images, masks = self.augmentation(images, masks, seed=int(state))

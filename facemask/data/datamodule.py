@@ -2,7 +2,9 @@
 
 import math
 import signal
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,9 @@ from torch.utils.data import DataLoader
 from facemask.data.clips import ClipBatch, ClipDataset, collate_clips
 from facemask.data.features import FeatureDataset, collate_features
 from facemask.data.region_boxes import LabelExtent, RegionBoxes, read_extents
-from facemask.data.samplers import EpochSampler, WholeBatches
+from facemask.data.samplers import EpochSampler, Shares, WholeBatches
 from facemask.data.splits import Split
+from facemask.data.still_motion import StillMotion
 from facemask.data.transforms import ClipTransform
 from facemask.data.vw300_mask import Frame, list_crops, read_split
 from facemask.errors import InputError
@@ -69,10 +72,16 @@ class FaceMaskDataModule(LightningDataModule):
             its side, below 1; null is 0.1. The region always stays inside.
         original_images: Deliver the whole face crops at their original sizes too, which the
             cascade zooms into; not in training.
+        still_motion: In training, makes clips out of stills (clips of a single frame) by simulated
+            motion; null pads them. Of no effect where clip_length is null or 1.
+        more_training: Further data sets whose training sides, of the same split, are trained on
+            too: each one's folder, and how many times an epoch sees each of its clips on average
+            (0.25: a quarter of them, each epoch another one). Validation and test stay those of
+            `root`.
 
     Raises:
         InputError: A number is out of range, the region is unknown, or a box is given for the
-            whole face; in `setup`, the data set is missing or wrong, or never shows the region;
+            whole face; in `setup`, a data set is missing or wrong, or never shows the region;
             in training, there are fewer clips than processes, or a run is resumed in the middle
             of an epoch with other batches.
     """
@@ -93,6 +102,8 @@ class FaceMaskDataModule(LightningDataModule):
         box_shift: float | None = None,
         box_scale: float | None = None,
         original_images: bool = False,
+        still_motion: StillMotion | None = None,
+        more_training: dict[str, float] | None = None,
     ) -> None:
         """See the class."""
         super().__init__()
@@ -116,6 +127,15 @@ class FaceMaskDataModule(LightningDataModule):
         self.box_shift = NOISE if box_shift is None else box_shift
         self.box_scale = NOISE if box_scale is None else box_scale
         self.original_images = original_images
+        self.still_motion = still_motion
+        self.more_training = dict(more_training or {})
+        for folder, share in self.more_training.items():
+            if not 0 < share < math.inf:
+                raise InputError(
+                    f"data.more_training: the share of {folder} is {share}, expected a number "
+                    "above 0."
+                )
+        self._shares: Shares | None = None
         self._extents: dict[Path, LabelExtent] = {}
         self.datasets: dict[str, ClipDataset] = {}
         self.feature_sets: dict[str, FeatureDataset] = {}  # instead of images, for one training
@@ -146,6 +166,12 @@ class FaceMaskDataModule(LightningDataModule):
 
     def _dataset(self, side: Split) -> ClipDataset:
         frames, training = self._read(side), side == "train"
+        source = {frame.video: 0 for frame in frames}
+        if training:
+            for number, folder in enumerate(self.more_training, start=1):
+                more = self._read_more(folder, number)
+                source |= {frame.video: number for frame in more}
+                frames += more
         boxes = None if self.region == "face" else self._boxes(self.region, frames, training)
         dataset = ClipDataset(
             frames,
@@ -156,6 +182,7 @@ class FaceMaskDataModule(LightningDataModule):
             keep_original_masks=not training,
             boxes=boxes,
             original_images=self.original_images and not training,
+            still_motion=self.still_motion if training else None,
         )
         if boxes is not None:
             total = len(dataset) + dataset.left_out
@@ -168,6 +195,16 @@ class FaceMaskDataModule(LightningDataModule):
                 f"{dataset.left_out} of {total} {side} clips do not show {self.region} and are "
                 "left out."
             )
+        if training and self.more_training:
+            found = Counter(source[clip[0].video] for clip in dataset.clips)
+            for number, folder in enumerate(self.more_training, start=1):
+                if not found[number]:
+                    raise InputError(
+                        f"data.more_training: no label of the training side of {folder} shows "
+                        f"{self.region}: leave it out or choose another region."
+                    )
+            counts = [found[number] for number in range(1 + len(self.more_training))]
+            self._shares = Shares(counts, [1.0, *self.more_training.values()], self.seed)
         return dataset
 
     def _boxes(self, region: Region, frames: list[Frame], training: bool) -> RegionBoxes:
@@ -187,6 +224,15 @@ class FaceMaskDataModule(LightningDataModule):
         if not self.root:
             raise InputError("data.root is not set; pass --data.root FOLDER (from prepare).")
         return read_split(Path(self.root), self.split, side)
+
+    def _read_more(self, folder: str, number: int) -> list[Frame]:
+        """Training frames of a further data set, apart from all other sets' videos by name."""
+        try:
+            frames = read_split(Path(folder), self.split, "train")
+        except InputError as error:
+            raise InputError(f"data.more_training: {error}") from error
+        # a number, not the folder: caches of features stay valid where the data moves
+        return [replace(frame, video=f"{number}/{frame.video}") for frame in frames]
 
     def use_features(self, cache: "FeatureCache", sides: Sequence[str]) -> None:
         """Load cached encoder features instead of images, until the next `setup`.
@@ -210,14 +256,15 @@ class FaceMaskDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Shuffled, augmented training clips, this process's share."""
         replicas, rank = _processes()
-        clips = len(self.datasets["train"])
+        dataset = self.datasets["train"] if self._shares is None else range(len(self._shares))
+        clips = len(dataset)
         if clips < replicas:
             raise InputError(
                 f"{self.root}: the training side has {clips} clips for {replicas} processes: train "
                 "on at most as many devices as there are clips."
             )
         sampler = EpochSampler(
-            self.datasets["train"],  # only its length is used
+            dataset,  # type: ignore[arg-type]  # only its length is used
             num_replicas=replicas,
             rank=rank,
             shuffle=True,
@@ -226,6 +273,7 @@ class FaceMaskDataModule(LightningDataModule):
         )
         sampler.trainer, sampler.first_epoch = self.trainer, self._first_epoch
         sampler.skip = self._batches_done * self.batch_size
+        sampler.shares = self._shares
         return self._loader(
             self.feature_sets.get("train", self.datasets["train"]),
             batch_size=self.batch_size,

@@ -1,11 +1,64 @@
 """Which clips each process loads, and in what order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from pytorch_lightning import Trainer
 from torch.utils.data import BatchSampler, DistributedSampler
 
-__all__ = ["EpochSampler", "WholeBatches"]
+__all__ = ["EpochSampler", "Shares", "WholeBatches"]
+
+
+class Shares:
+    """Which clips an epoch sees where those of some sources come less or more than once.
+
+    Source after source is passed through in shuffled order, a fixed number of its clips an epoch,
+    and then anew: no clip is seen twice as long as another one of its source is unseen.
+
+    Args:
+        counts: Clips of each source; the clips are numbered through all of them.
+        shares: How many times an epoch sees each of them on average, above 0. It sees at least
+            one clip of each source.
+        seed: Decides the order of each pass.
+
+    Examples:
+        >>> shares = Shares([2, 4], [1.0, 0.5], seed=0)
+        >>> len(shares)
+        4
+        >>> sorted(shares.epoch(0) + shares.epoch(1))
+        [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (0, 5), (1, 0), (1, 1)]
+    """
+
+    def __init__(self, counts: Sequence[int], shares: Sequence[float], seed: int) -> None:
+        """See the class."""
+        self.counts = list(counts)
+        self.entries = [
+            max(1, round(share * count)) for share, count in zip(shares, counts, strict=True)
+        ]
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Clips an epoch, those that come twice counted twice."""
+        return sum(self.entries)
+
+    def epoch(self, epoch: int) -> list[tuple[int, int]]:
+        """(pass, clip) of all that an epoch sees, source by source.
+
+        The pass, which is the epoch itself for a share of 1, stands for the epoch in the key of a
+        sample: each pair comes once in a training, so each sight of a clip has its own seed.
+        """
+        pairs: list[tuple[int, int]] = []
+        first = 0
+        for source, (count, entries) in enumerate(zip(self.counts, self.entries, strict=True)):
+            begin = epoch * entries
+            for number in range(begin // count, -(-(begin + entries) // count)):
+                # a stream of its own, beside those of the samples
+                seeds = np.random.SeedSequence((self.seed, source, number), spawn_key=(3,))
+                order = np.random.default_rng(seeds).permutation(count)
+                here = slice(max(0, begin - number * count), begin + entries - number * count)
+                pairs += [(number, first + index) for index in order[here].tolist()]
+            first += count
+        return pairs
 
 
 class EpochSampler(DistributedSampler[tuple[int, int]]):
@@ -24,14 +77,18 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
     """The epoch that a resumed run begins with; Lightning may still count the one before."""
     skip: int = 0
     """How many clips of `first_epoch` this process has seen before the run was resumed."""
+    shares: Shares | None = None
+    """Where given, the sampler's data set is what it lists for an epoch, not the clips."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield this epoch's pairs, without those seen before."""
         if self.trainer is not None:
             self.set_epoch(max(self.trainer.current_epoch, self.first_epoch))
         skip = self.skip if self.epoch == self.first_epoch else 0
-        for index in list(super().__iter__())[skip:]:
-            yield self.epoch, index  # type: ignore[misc]  # the base class yields indices
+        seen = None if self.shares is None else self.shares.epoch(self.epoch)
+        order: list[int] = list(super().__iter__())  # type: ignore[arg-type]  # indices, not pairs
+        for index in order[skip:]:
+            yield (self.epoch, index) if seen is None else seen[index]
 
 
 class WholeBatches(BatchSampler):

@@ -1,7 +1,7 @@
 """Resizing, and augmentation whose random parameters the frames of a clip share."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast, get_args
 
 import albumentations as A
 import cv2
@@ -11,6 +11,16 @@ import torch
 import torch.nn.functional as F
 
 from facemask.classes import IGNORE
+from facemask.data.clip_transforms import (
+    ClipOcclusion,
+    Lighting,
+    ReflectAffine,
+    ReflectPerspective,
+)
+from facemask.data.occlusion import Occluders
+from facemask.errors import InputError
+
+Border = Literal["constant", "reflect"]
 
 
 def resize_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -98,6 +108,15 @@ class ClipAugmentation(ClipTransform):
         compression: Probability of JPEG artefacts.
         noise: Probability of sensor noise.
         occlusion: Probability of one to three flat or noisy rectangles over the face.
+        occluders: Draws hands, glasses and other things over the face after the geometric
+            parts, so that blur and compression act on them too; None draws none.
+        border: What the image shows outside of the moved crop: 0, or its mirror image. The mask
+            is 255 there either way.
+        perspective: Probability of a change of perspective.
+        lighting: Probability of light or shadow that changes across the frame.
+
+    Raises:
+        InputError: A new part's probability is not within 0 to 1, or the border is neither.
     """
 
     def __init__(
@@ -114,19 +133,45 @@ class ClipAugmentation(ClipTransform):
         compression: float = 0.2,
         noise: float = 0.1,
         occlusion: float = 0.2,
+        occluders: Occluders | None = None,
+        border: Border = "constant",
+        perspective: float = 0.0,
+        lighting: float = 0.0,
     ) -> None:
         """See the class."""
+        for name, value in (("perspective", perspective), ("lighting", lighting)):
+            if not 0 <= value <= 1:
+                raise InputError(
+                    f"augmentation: {name} is {value}: give a probability from 0 to 1."
+                )
+        if border not in get_args(Border):
+            raise InputError(f"augmentation: border is {border!r}: give constant or reflect.")
         hole = (0.1, 0.35)
+        affine, warp = (
+            (ReflectAffine, ReflectPerspective)
+            if border == "reflect"
+            else (A.Affine, A.Perspective)
+        )
+        # Parts that are off by default are left out, not given probability 0: they would take
+        # random numbers from the parts after them and change what a seed means.
+        added: list[A.BasicTransform] = []
+        if perspective:
+            added.append(warp(scale=(0.02, 0.08), fill_mask=IGNORE, p=perspective))
+        if occluders is not None:
+            added.append(ClipOcclusion(occluders))
+        if lighting:
+            added.append(Lighting(p=lighting))
         super().__init__(
             [
                 A.HorizontalFlip(p=flip),
-                A.Affine(
+                affine(
                     rotate=(-rotate, rotate),
                     scale=scale,
                     translate_percent=(-shift, shift),
                     fill_mask=IGNORE,
                     p=1.0 if rotate or shift or scale != (1.0, 1.0) else 0.0,
                 ),
+                *added,
                 A.ColorJitter(
                     brightness=(0.6, 1.4), contrast=(0.6, 1.4), saturation=(0.5, 1.5), p=color
                 ),

@@ -1,3 +1,5 @@
+from typing import Any
+
 import albumentations as A
 import numpy as np
 import torch
@@ -77,7 +79,7 @@ def test_flip_is_a_mirror() -> None:
 
 def test_occlusion_leaves_the_mask_complete() -> None:
     images, masks = clip()
-    off = dict.fromkeys(
+    off: dict[str, Any] = dict.fromkeys(
         ["flip", "rotate", "shift", "color", "gamma", "gray", "blur", "low_resolution",
          "compression", "noise"], 0.0)  # fmt: skip
     augment = ClipAugmentation(**off, scale=(1.0, 1.0), occlusion=1.0)
