@@ -3,12 +3,15 @@
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TextIO
 
 from jsonargparse import ArgumentParser
 
 from facemask.errors import InputError
+from facemask.weights.find import LicenceNotice
 
 
 def _app() -> Callable[..., None]:
@@ -59,6 +62,12 @@ def _report() -> Callable[..., None]:
     return report
 
 
+def _weights() -> Callable[..., None]:
+    from facemask.weights.command import weights
+
+    return weights
+
+
 # verbs beside Lightning's own; functions that import, so that each verb imports only its own
 VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
     "app": _app,
@@ -69,6 +78,7 @@ VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
     "report": _report,
     "synth": _synth,
     "show": _show,
+    "weights": _weights,
 }
 
 
@@ -108,23 +118,35 @@ def _input_error(error: BaseException | None) -> InputError | None:
 
 def verb_parser(verb: str) -> ArgumentParser:
     """The options of a verb beside Lightning's own, from its function's signature."""
-    parser = ArgumentParser(prog=f"facemask {verb}", description=first_line(VERBS[verb]()))
+    function = VERBS[verb]()
+    parser = ArgumentParser(prog=f"facemask {verb}", description=first_line(function))
     parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")
-    lists = _required_lists(VERBS[verb]())
-    for name, positional in lists.items():  # jsonargparse takes a list as one word, [a,b]
-        if positional:
-            parser.add_argument(name, nargs="+", type=str, metavar=name.upper())
-        else:
-            parser.add_argument(f"--{name}", nargs="+", type=str, required=True)
-    parser.add_function_arguments(VERBS[verb](), as_positional=True, skip=set(lists))
+    lists = _word_lists(function)
+    *_, last = inspect.signature(function).parameters
+    for parameter in lists:
+        if parameter.name != last:
+            _add_words(parser, parameter)
+    parser.add_function_arguments(function, as_positional=True, skip={p.name for p in lists})
+    for parameter in lists:
+        if parameter.name == last:  # its words come after all others
+            _add_words(parser, parameter)
     return parser
 
 
-def _required_lists(function: Callable[..., None]) -> dict[str, bool]:
-    """Parameters of a verb that take one word or more, and whether they are positional."""
+def _word_lists(function: Callable[..., None]) -> list[inspect.Parameter]:
+    """Parameters of a verb that take several words; jsonargparse takes a list as one, [a,b]."""
     parameters = inspect.signature(function).parameters.values()
-    lists = [p for p in parameters if p.default is p.empty and p.annotation == list[str]]
-    return {p.name: p.kind is not p.KEYWORD_ONLY for p in lists}
+    return [p for p in parameters if p.annotation in (list[str], Sequence[str])]
+
+
+def _add_words(parser: ArgumentParser, parameter: inspect.Parameter) -> None:
+    name, required = parameter.name, parameter.default is parameter.empty
+    default: dict[str, Any] = {} if required else {"default": list(parameter.default)}
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        parser.add_argument(f"--{name}", nargs="+", type=str, required=required, **default)
+    else:
+        nargs = "+" if required else "*"
+        parser.add_argument(name, nargs=nargs, type=str, metavar=name.upper(), **default)
 
 
 def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> list[str]:
@@ -147,4 +169,28 @@ def first_line(function: Callable[..., None]) -> str:
 def _run_verb(verb: str, arguments: Sequence[str]) -> None:
     options = verb_parser(verb).parse_args(_with_values(VERBS[verb](), arguments))
     options.pop("config", None)
-    VERBS[verb]()(**options.as_dict())
+    with _plain_notices():
+        VERBS[verb]()(**options.as_dict())
+
+
+@contextmanager
+def _plain_notices() -> Iterator[None]:
+    """Show the licence of weights as a line, not as a warning with a place in the code."""
+    show = warnings.showwarning
+
+    def show_plainly(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, LicenceNotice):
+            sys.stderr.write(f"{message}\n")
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_plainly
+        yield

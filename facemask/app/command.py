@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ from facemask.report.plotting import check_matplotlib
 
 def app(
     *,
-    models: list[str],
+    models: Sequence[str] = ("default",),
     host: str = "127.0.0.1",
     port: int = 7860,
     browser: bool = False,
@@ -35,7 +35,8 @@ def app(
     sent to other machines.
 
     Args:
-        models: Saved cascades (.safetensors) and checkpoints of whole faces, or folders of them.
+        models: Weights that come with facemask (default, synthetic), saved cascades (.safetensors),
+            checkpoints of whole faces, folders of these, and Hugging Face repository ids.
         host: Address to answer at; 0.0.0.0 lets everyone in the network use the page.
         port: Port to answer at.
         browser: Open the page in the web browser.

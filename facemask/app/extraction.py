@@ -12,7 +12,7 @@ from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor
 from facemask.extraction.load import choose_device, load_model
 from facemask.extraction.outputs import Outputs, output_paths
-from facemask.extraction.plot import plot_signals
+from facemask.extraction.plot import picture_of, plot_signals
 from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade import Cascade
 from facemask.tracking.detectors import open_detector
@@ -130,6 +130,7 @@ def _write(
         if frames == 0:
             raise InputError(f"{source.name}: holds no frame that can be read.")
     seconds = time.monotonic() - start
-    plot = paths["csv"].with_suffix(".signals.png")
-    plot_signals(paths["csv"], plot)
-    return Result({**paths, "plot": plot}, frames, with_face, seconds, source.problem)
+    plot_signals(paths["csv"])
+    return Result(
+        {**paths, "plot": picture_of(paths["csv"])}, frames, with_face, seconds, source.problem
+    )

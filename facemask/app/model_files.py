@@ -6,31 +6,36 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from facemask.errors import InputError
+from facemask.weights.catalog import shipped
+from facemask.weights.find import find_weights
 
 
 def find_models(given: Sequence[str]) -> dict[str, Path]:
     """Model files by the names that a list shows.
 
     Args:
-        given: Files, and folders that are searched with all below: for saved cascades
-            (.safetensors; others, such as cached features, are left out) and checkpoints (.ckpt).
+        given: Names of shipped weights and Hugging Face repository ids; files, and folders that
+            are searched with all below: for saved cascades (.safetensors; others, such as cached
+            features, are left out) and checkpoints (.ckpt).
 
     Returns:
-        Every file once, in the order given, sorted within a folder. Its name is the shortest end
-        of its path that no other file shares.
+        What was given by name or id, then every file once, in the order given, sorted within a
+        folder. A file's name is the shortest end of its path that no other file shares.
 
     Raises:
         InputError: One does not exist, or a folder holds no model.
     """
-    files = list(dict.fromkeys(file.resolve() for word in given for file in _files_of(Path(word))))
-    return {_short_name(file, files): file for file in files}
+    names = [word for word in given if word in shipped() or not Path(word).exists()]
+    paths = [Path(word) for word in given if word not in names]
+    files = list(dict.fromkeys(file.resolve() for path in paths for file in _files_of(path)))
+    # not resolved: what is cached of a repository has its suffix in the name of a link alone
+    found = {name: find_weights(name) for name in names}
+    return found | {_short_name(file, files): file for file in files}
 
 
 def _files_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder; give model files or folders of them.")
     found = sorted(_models_below(path))
     if not found:
         raise InputError(

@@ -19,7 +19,7 @@ from facemask.extraction.extractor import FaceMaskExtractor, Precision
 from facemask.extraction.load import load_model
 from facemask.extraction.outputs import Outputs, check_kinds, output_paths
 from facemask.extraction.parts import PART_FRAMES, PartedOutputs
-from facemask.extraction.plot import plot_signals
+from facemask.extraction.plot import picture_of, plot_signals
 from facemask.extraction.shards import find_shard, share_of
 from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder
@@ -30,6 +30,7 @@ from facemask.tracking.tracker import TrackerSettings
 from facemask.video.folders import FOLDER_FPS
 from facemask.video.frames import FrameSource
 from facemask.video.reading import expand_inputs, open_source
+from facemask.weights.find import find_weights
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ class _Job:
 
     @property
     def plot(self) -> Path:
-        return self.paths["csv"].with_suffix(".signals.png")
+        return picture_of(self.paths["csv"])
 
 
 def extract(
     inputs: list[str],
     *,
-    model: str,
+    model: str = "default",
     out: str = "masks",
     save: str = "overlay,csv",
     temporal: Temporal = "window",
@@ -73,7 +74,8 @@ def extract(
     Args:
         inputs: Video files, folders of frames, patterns ('clips/*.mp4'), list files (.txt) or
             numbers of cameras (a camera ends with Ctrl-C).
-        model: A saved cascade (.safetensors) or a checkpoint of whole faces.
+        model: Weights that come with facemask (default, synthetic), a saved cascade (.safetensors),
+            a checkpoint of whole faces, or a Hugging Face repository id (owner/name).
         out: Folder to write to; made if missing. Short: -o.
         save: Outputs, separated by commas: overlay, side-by-side and alpha (H.264 videos), labels
             (FFV1 video of class ids), png (a folder), npz, csv (areas, openings, boxes).
@@ -114,8 +116,9 @@ def extract(
     finder = _finder(detector, detector_model, boxes, cropped)
     if len(jobs) == 1:
         open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
+    weights = find_weights(model)
     extractor = FaceMaskExtractor(
-        load_model(model), finder, temporal=temporal, tracking=settings,
+        load_model(weights), finder, temporal=temporal, tracking=settings,
         device=_own_device(device), precision=precision,
     )  # fmt: skip
     make_folder(folder)
@@ -124,20 +127,19 @@ def extract(
     if len(todo) < len(jobs):
         of_shard = f" (process {shard[0]} of {shard[1]})" if shard[1] > 1 else ""
         console.print(f"{len(todo)} of {len(jobs)} videos to do{of_shard}.", highlight=False)
-    weights = Path(model).stat()
+    stat = weights.stat()
     options: dict[str, object] = {
-        "model": [str(Path(model).resolve()), weights.st_size, weights.st_mtime_ns],
+        "model": [str(weights.resolve()), stat.st_size, stat.st_mtime_ns],
         "temporal": temporal, "detector": [detector, detector_model, boxes, cropped],
         "tracking": asdict(settings), "precision": precision, "opacity": opacity,
-        "resume": resume,
     }  # fmt: skip
     failed: list[InputError] = []
     with _progress(console) as progress:
         for job in todo:
             try:
-                _extract(extractor, job, progress, fps, opacity, options)
+                _extract(extractor, job, progress, fps, opacity, options, resume)
                 if plot:
-                    plot_signals(job.paths["csv"], job.plot)
+                    plot_signals(job.paths["csv"])
             except InputError as error:
                 if len(jobs) == 1:
                     raise
@@ -205,6 +207,7 @@ def _extract(
     fps: float,
     opacity: float,
     options: Mapping[str, object],
+    resume: bool,
 ) -> None:
     """Do one video.
 
@@ -213,7 +216,7 @@ def _extract(
     """
     with open_source(job.source, Fraction(fps).limit_denominator(1001)) as source:
         task = progress.add_task(job.name, total=source.frame_count, speed="")
-        opened = _outputs(job, source, opacity, options)
+        opened = _outputs(job, source, opacity, options, resume)
         before = opened.done if isinstance(opened, PartedOutputs) else 0
         count, faces, start = 0, 0, time.monotonic()
         with opened as outputs:
@@ -234,15 +237,17 @@ def _extract(
 
 
 def _outputs(
-    job: _Job, source: FrameSource, opacity: float, options: Mapping[str, object]
+    job: _Job,
+    source: FrameSource,
+    opacity: float,
+    options: Mapping[str, object],
+    resume: bool,
 ) -> Outputs | PartedOutputs:
     """Long videos are written in parts, so that a killed job can go on."""
     if source.path is None or source.frame_count is None or source.frame_count <= PART_FRAMES:
         return Outputs(job.paths, source, opacity)
     stat = source.path.stat()
     facts = {**options, "video": [str(source.path), stat.st_size, stat.st_mtime_ns]}
-    resume = bool(options["resume"])
-    facts.pop("resume")
     return PartedOutputs(job.paths, source, opacity, facts, resume)
 
 

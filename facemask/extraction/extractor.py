@@ -75,7 +75,7 @@ class FaceMaskExtractor:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | Path = "default",
         device: str = "auto",
         *,
         detector: str | FaceDetector | GivenFaces = "auto",
@@ -86,7 +86,9 @@ class FaceMaskExtractor:
         """Read a model's file.
 
         Args:
-            path: A saved cascade (.safetensors), or a checkpoint of a model of whole faces.
+            path: The name of weights that come with the package ("default", "synthetic"), a saved
+                cascade (.safetensors), a checkpoint of a model of whole faces, or a Hugging Face
+                repository id ("owner/name"); see `facemask.weights.find_weights`.
             device: As in the class.
             detector: A detector or the name of one: "auto", "dlib", "mediapipe", or "cropped"
                 for pictures that are face crops already.

@@ -6,9 +6,11 @@ import torch
 
 from facemask.errors import InputError
 from facemask.models.cascade import Cascade
+from facemask.models.cascade_file import network_of
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.checkpoints import read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
+from facemask.weights.find import find_weights
 
 
 def load_model(path: str | Path) -> Cascade:
@@ -16,7 +18,8 @@ def load_model(path: str | Path) -> Cascade:
 
     Args:
         path: What `Cascade.save` wrote (.safetensors), or a checkpoint of `facemask fit`, whose
-            input size is kept.
+            input size is kept; or, as a string, the name of shipped weights ("default") or a
+            Hugging Face repository id (`facemask.weights.find_weights`).
 
     Returns:
         A cascade in eval mode on the CPU.
@@ -24,21 +27,14 @@ def load_model(path: str | Path) -> Cascade:
     Raises:
         InputError: The file is missing, is neither, or holds a model of eyes or mouth alone.
     """
-    path = Path(path)
+    path = find_weights(path)
     if path.suffix == ".safetensors":
         return Cascade.load(path)
     checkpoint = read_checkpoint(path)
-    found = checkpoint.get("facemask")
-    if isinstance(found, dict) and found.get("region", "face") != "face":
-        raise InputError(
-            f"{path}: holds a model of the region {found['region']!r}, which needs to be shown "
-            "where that is: give the checkpoint of a model of whole faces, or a saved cascade."
-        )
-    cascade = Cascade.from_checkpoints(path)
+    network = network_of(checkpoint, path, "face")
     size = checkpoint.get("datamodule_hyper_parameters", {}).get("size", CascadeSettings().size)
-    bounded = isinstance(cascade.primary, ConvLSTMFCN)
-    settings = CascadeSettings(size=size, temperature=0.1 if bounded else 1.0)
-    return Cascade(cascade.primary, settings=settings).eval()
+    temperature = 0.1 if isinstance(network, ConvLSTMFCN) else 1.0  # bounded scores, or free ones
+    return Cascade(network, settings=CascadeSettings(size=size, temperature=temperature)).eval()
 
 
 def choose_device(device: str) -> torch.device:

@@ -23,12 +23,18 @@ _MOST_FACES: Final = 7
 Series = dict[str, list[float]]
 
 
-def plot_signals(table: Path, picture: Path) -> None:
+def picture_of(table: Path) -> Path:
+    """Where the picture of a table's signals goes."""
+    return table.with_suffix(".signals.png")
+
+
+def plot_signals(table: Path) -> None:
     """Draw eye and mouth opening, confidence and size of every face over time.
 
+    Of many faces the first seven are drawn.
+
     Args:
-        table: CSV file of `facemask extract`.
-        picture: PNG file to write; of many faces the first seven are drawn.
+        table: CSV file of `facemask extract`; the PNG file beside it is `picture_of(table)`.
 
     Raises:
         InputError: matplotlib is not installed, the table is none of these, or the picture cannot
@@ -48,7 +54,7 @@ def plot_signals(table: Path, picture: Path) -> None:
     axes[-1].set_xlim(0, max(end, 1e-3))
     if len(faces) > 1:
         axes[0].legend(loc="upper right", ncols=_MOST_FACES)
-    write_atomic(picture, to_png(figure))
+    write_atomic(picture_of(table), to_png(figure))
 
 
 def _draw(ax: "Axes", faces: dict[int, Series], columns: tuple[str, ...]) -> None:

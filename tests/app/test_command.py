@@ -46,8 +46,8 @@ def test_wrong_input(
     (tmp_path / "text.ckpt").write_text("x")
     given = ["--models", str(model)]
     cases = {
-        "the following arguments are required: models": [],
-        "none: no such file or folder": ["--models", str(model), "none"],
+        "expected at least one argument": ["--models"],
+        "none: no such file;": ["--models", str(model), "none"],
         "port is 0, expected": [*given, "--port", "0"],
         f"cannot answer at 127.0.0.1, port {taken} (": [*given, "--port", str(taken)],
         "cannot answer at 192.0.2.1, port": [*given, "--host", "192.0.2.1"],  # nobody's address

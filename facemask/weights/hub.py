@@ -1,0 +1,114 @@
+"""Saved cascades in Hugging Face repositories."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from facemask.errors import InputError
+
+DEFAULT_FILE: Final = "cascade.safetensors"
+_WORD: Final = r"\w[\w.-]*"  # begins with no dot, so ./here and ../there are paths
+_ID: Final = re.compile(
+    rf"({_WORD}/{_WORD})(?:/((?:{_WORD}/)*{_WORD}\.safetensors))?(?:@(\S+))?", re.ASCII
+)
+_MODEL_SUFFIXES: Final = (".safetensors", ".ckpt", ".pt", ".pth")
+
+
+@dataclass(frozen=True)
+class RepositoryFile:
+    """A file in a Hugging Face repository.
+
+    Attributes:
+        given: What it was read from, for error messages.
+        repository: "owner/name".
+        file: Its path in the repository.
+        revision: A branch, tag or commit; None is the main branch.
+    """
+
+    given: str
+    repository: str
+    file: str = DEFAULT_FILE
+    revision: str | None = None
+
+
+def parse_id(text: str) -> RepositoryFile | None:
+    """Read "owner/name", "owner/name@revision" or "owner/name/file.safetensors@revision".
+
+    Args:
+        text: What a user gave as a model.
+
+    Returns:
+        The file; None where the text looks like a path, such as "runs/best.ckpt".
+
+    Examples:
+        >>> parse_id("owner/name@v1")
+        RepositoryFile(given='owner/name@v1', repository='owner/name', \
+file='cascade.safetensors', revision='v1')
+        >>> parse_id("runs/best.ckpt")
+    """
+    match = _ID.fullmatch(text)
+    if match is None or match[1].endswith(_MODEL_SUFFIXES):
+        return None
+    return RepositoryFile(text, match[1], match[2] or DEFAULT_FILE, match[3])
+
+
+def download(wanted: RepositoryFile) -> Path:
+    """A repository's file on this machine; without network where it is cached.
+
+    Args:
+        wanted: The file.
+
+    Returns:
+        Its path in the cache of huggingface_hub.
+
+    Raises:
+        InputError: It is not cached, and there is no connection, no such repository, revision or
+            file, or no access to it.
+    """
+    from huggingface_hub import hf_hub_download  # takes a while, and few ask for it
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    place = (wanted.repository, wanted.file)
+    try:
+        try:
+            path = hf_hub_download(*place, revision=wanted.revision, local_files_only=True)
+        except LocalEntryNotFoundError:
+            path = hf_hub_download(*place, revision=wanted.revision)
+    except Exception as error:  # what the HTTP library raises depends on the hub's version
+        raise InputError(f"{wanted.given}: no such file here, and {_say(error, wanted)}") from error
+    return Path(path)
+
+
+def _say(error: Exception, wanted: RepositoryFile) -> str:
+    """What is wrong and what to do, the end of a sentence."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    repository = f"the Hugging Face repository {wanted.repository}"
+    # the first that fits: a gated repository's error is one of a missing repository too
+    said: dict[type[Exception], str] = {
+        LocalEntryNotFoundError: f"{repository} cannot be reached and this file of it is not "
+        "cached: connect (without HF_HUB_OFFLINE) and run this once, or give a file.",
+        GatedRepoError: f"{repository} is gated: accept its terms on its page and log in with "
+        "`hf auth login`.",
+        RepositoryNotFoundError: f"{repository} does not exist or is private: check its name, or "
+        "log in with `hf auth login`.",
+        RevisionNotFoundError: f"{repository} has no revision {wanted.revision!r}: check what "
+        "follows the @.",
+        EntryNotFoundError: f"{repository} has no file {wanted.file!r}: give another as "
+        "owner/name/file.safetensors.",
+        HFValidationError: f"{wanted.repository!r} cannot name a Hugging Face repository: give a "
+        "file, or an id 'owner/name'.",
+    }
+    for kind, sentence in said.items():
+        if isinstance(error, kind):
+            return sentence
+    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return f"{repository} could not be downloaded from ({reason}): try again, or give a file."
