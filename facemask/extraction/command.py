@@ -90,7 +90,8 @@ def extract(
         max_faces: Most faces to follow, the largest first. Default: all.
         min_score: Score, 0 to 1, from which a detection is a face.
         device: auto, cpu, cuda, cuda:1 and so on.
-        precision: bf16 lets networks compute in bfloat16; auto does so on GPUs that can.
+        precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
+            it.
         fps: Frames a second of folders.
         opacity: Of the colours in overlays, 0 to 1.
         plot: Draw the signals over time (NAME.signals.png).

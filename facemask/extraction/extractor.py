@@ -7,10 +7,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from facemask.errors import InputError
-from facemask.extraction.load import choose_device, load_model
+from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.extraction.temporal import (
     CHUNK,
@@ -45,7 +44,8 @@ class FaceMaskExtractor:
             "smooth" (single frames, Gaussian smoothing) or "off" (single frames).
         tracking: How faces are followed; None for the defaults.
         device: "auto", or a torch device.
-        precision: "bf16" lets networks compute in bfloat16; "auto" does so on GPUs that can.
+        precision: "bf16" lets networks compute in bfloat16; "auto" does so on devices that are fast
+            at it.
 
     Raises:
         InputError: An option has another value, or the device cannot be used.
@@ -66,9 +66,9 @@ class FaceMaskExtractor:
         if precision not in ("auto", "float32", "bf16"):
             raise InputError(f"precision is {precision!r}: give auto, float32 or bf16.")
         self.device = choose_device(device)
-        on_gpu = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        self._bf16 = precision == "bf16" or (precision == "auto" and on_gpu)
-        self.cascade = cascade.eval().to(self.device)
+        fast = precision == "auto" and has_fast_bf16(self.device)
+        self._bf16 = precision == "bf16" or fast
+        self.cascade = for_inference(cascade.eval().to(self.device))
         self.detector = detector
         self.tracking = tracking
 

@@ -27,7 +27,7 @@ CLIP_LENGTH: Final = 5
 # Frames labelled together. A window's first frames need four more before them, whose share of the
 # work falls with the number.
 CHUNK: Final[dict[Temporal, int]] = {
-    "clip": CLIP_LENGTH, "window": 10, "stream": CLIP_LENGTH, "smooth": CLIP_LENGTH,
+    "clip": CLIP_LENGTH, "window": 20, "stream": CLIP_LENGTH, "smooth": CLIP_LENGTH,
     "off": CLIP_LENGTH,
 }  # fmt: skip
 

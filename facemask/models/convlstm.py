@@ -153,19 +153,57 @@ class ConvLSTM(nn.Module):
         single = x.ndim == 4
         if single:
             x = x.unsqueeze(1)  # (B, 1, in, H, W)
-        B, T, _, H, W = x.shape
+        B, _, _, H, W = x.shape
         if state is None:
             h = c = x.new_zeros(B, self.out_channels, H, W)
         else:
             self._check_state(state, (B, self.out_channels, H, W))
             h, c = (s.to(x) for s in state)
-        gates = conv2d_same(x.flatten(0, 1), self.weight_input, self.bias)  # (B·T, 4·out, H, W)
         outputs = []
-        for gates_x in gates.reshape(B, T, *gates.shape[1:]).unbind(1):  # (B, 4·out, H, W)
+        for gates_x in self._convolve_input(x).unbind(1):  # (B, 4·out, H, W)
             h, c = self._step(gates_x, h, c)
             outputs.append(h)
         y = h if single else torch.stack(outputs, 1)  # (B, T, out, H, W)
         return y, (h, c)
+
+    def last_of_windows(self, x: Tensor, length: int) -> Tensor:
+        """The output for each frame as the last one of a window, which starts from a zero state.
+
+        The same as `forward` on each window by itself, but the input is convolved once for all.
+
+        Args:
+            x: As in `forward`, (B, T, in, H, W).
+            length: Frames in a window; there are fewer before the first frames.
+
+        Returns:
+            (B, T, out, H, W).
+
+        Raises:
+            InputError: `x` has another shape.
+        """
+        self._check_input(x)
+        gates = self._convolve_input(x)  # (B, T, 4·out, H, W)
+        h = c = x.new_zeros(*x.shape[:2], self.out_channels, *x.shape[-2:])
+        for back in range(min(length, x.shape[1]) - 1, -1, -1):
+            # the window of frame t begins at t - length + 1, or at 0: those of the first `back`
+            # frames have not begun
+            gates_x, old_h, old_c = (
+                gates[:, : gates.shape[1] - back],
+                h[:, back:],
+                c[:, back:],
+            )
+            new_h, new_c = self._step(
+                gates_x.flatten(0, 1), old_h.flatten(0, 1), old_c.flatten(0, 1)
+            )
+            shape = gates_x.shape[:2]
+            h = torch.cat([h[:, :back], new_h.unflatten(0, shape)], dim=1)
+            c = torch.cat([c[:, :back], new_c.unflatten(0, shape)], dim=1)
+        return h
+
+    def _convolve_input(self, x: Tensor) -> Tensor:
+        """What the gates get from the input, (B, T, 4·out, H, W)."""
+        gates = conv2d_same(x.flatten(0, 1), self.weight_input, self.bias)
+        return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
     def _step(self, gates_x: Tensor, h: Tensor, c: Tensor) -> State:
         gates = (gates_x + conv2d_same(h, self.weight_recurrent)).to(c.dtype)

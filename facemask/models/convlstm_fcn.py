@@ -4,7 +4,6 @@ import copy
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from facemask.errors import InputError
@@ -166,12 +165,7 @@ class ConvLSTMFCN(nn.Module):
                 "(B, T, 3, H, W) and a length of at least 1."
             )
         features = self.encoder(clips)  # (B, T, F, h, w)
-        scores: Tensor = self.convlstm(features[:, :length])[0]  # all frames there are before these
-        if clips.shape[1] > length:
-            windows = features[:, 1:].unfold(1, length, 1)  # (B, N, F, h, w, length)
-            windows = windows.movedim(-1, 2)  # (B, N, length, F, h, w)
-            last = self.convlstm(windows.flatten(0, 1))[0][:, -1]
-            scores = torch.cat([scores, last.unflatten(0, windows.shape[:2])], dim=1)
+        scores = self.convlstm.last_of_windows(features, length)
         return upsample_bilinear(scores, (clips.shape[-2], clips.shape[-1]))
 
     def score_features(

@@ -17,7 +17,7 @@ from facemask.tracking.detectors import CroppedFrames
 from facemask.tracking.geometry import FaceBox
 from tests.extraction.faces import Frames, Image, random_cascade, random_images
 
-IMAGES = random_images(13)
+IMAGES = random_images(23)  # more than are labelled together
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,9 @@ def cascade() -> Cascade:
 
 
 def extracted(cascade: Cascade, temporal: Temporal, images: list[Image]) -> list[ExtractedFrame]:
-    extractor = FaceMaskExtractor(cascade, CroppedFrames(), temporal=temporal, device="cpu")
+    extractor = FaceMaskExtractor(
+        cascade, CroppedFrames(), temporal=temporal, device="cpu", precision="float32"
+    )
     return list(extractor.video(Frames(images)))
 
 
@@ -72,7 +74,9 @@ def test_the_ways_differ(cascade: Cascade) -> None:
 
 def test_a_stream_gives_what_a_video_gives(cascade: Cascade) -> None:
     for temporal in ("window", "stream", "off"):
-        extractor = FaceMaskExtractor(cascade, CroppedFrames(), temporal=temporal, device="cpu")
+        extractor = FaceMaskExtractor(
+            cascade, CroppedFrames(), temporal=temporal, device="cpu", precision="float32"
+        )
         stream = extractor.stream()
         of_video = extracted(cascade, temporal, IMAGES)
         for attempt in range(2):  # reset() forgets all
@@ -94,7 +98,9 @@ def test_the_memory_starts_anew_when_the_face_returns(cascade: Cascade) -> None:
             return {} if frame == 3 else CroppedFrames().faces(frame, image)
 
     for temporal in ("clip", "window", "stream"):
-        extractor = FaceMaskExtractor(cascade, Gone(), temporal=temporal, device="cpu")
+        extractor = FaceMaskExtractor(
+            cascade, Gone(), temporal=temporal, device="cpu", precision="float32"
+        )
         frames = list(extractor.video(Frames(IMAGES[:6])))
         assert [len(frame.faces) for frame in frames] == [1, 1, 1, 0, 1, 1]
         assert [f.faces[0].restart for f in frames if f.faces] == [True, False, False, True, False]

@@ -1,0 +1,89 @@
+"""BatchNorm folded into convolutions."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facemask.extraction.load import for_inference
+from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
+from facemask.models.folding import fold_batchnorm
+
+
+def with_statistics(network: nn.Module) -> nn.Module:
+    """Statistics and weights as training leaves them: none is 0 or 1."""
+    torch.manual_seed(3)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.normal_(module.running_mean, 0, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+    return network.eval()
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "mobilenetv3_small_050", "regnetx_002"])
+@pytest.mark.parametrize("skips", [(), (8, 4)])
+def test_same_scores_without_a_norm(backbone: str, skips: tuple[int, ...]) -> None:
+    network = with_statistics(ConvLSTMFCN(backbone, 3, kernel_size=3, skips=skips))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    folded = fold_batchnorm(network, torch.zeros(1, 3, 64, 64))
+    assert norms(network) > 5
+    assert norms(folded) == 0
+    assert not folded.training
+    clip = torch.randn(1, 3, 3, 60, 72)  # another size than the one it was folded with
+    with torch.no_grad():
+        expected, found = network(clip)[0], folded(clip)[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    for name, value in network.state_dict().items():  # the network itself is as it was
+        assert value.equal(before[name])
+
+
+class Shared(nn.Module):
+    """One convolution before two norms, a norm after a sum, and a norm that nothing precedes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.BatchNorm2d(3)
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+        self.one, self.two, self.last = (nn.BatchNorm2d(3) for _ in range(3))
+        self.end = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.convolution(self.first(x))
+        result: Tensor = self.end(self.last(self.one(y) + self.two(y)))
+        return result
+
+
+def test_only_what_can_be_folded_is() -> None:
+    network = with_statistics(Shared())
+    folded = fold_batchnorm(network, torch.zeros(1, 3, 8, 8))
+    assert norms(network) == 5
+    assert norms(folded) == 4
+    x = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(folded(x), network(x), rtol=0, atol=1e-5)
+
+
+def test_without_a_norm_it_is_the_same_network() -> None:
+    network = nn.Conv2d(3, 2, 1)
+    assert fold_batchnorm(network, torch.zeros(1, 3, 8, 8)) is network
+
+
+def test_a_cascade_keeps_its_masks() -> None:
+    networks = [with_statistics(FCN("test_resnet", classes)) for classes in (5, 2, 3)]
+    cascade = Cascade(*networks, CascadeSettings(size=64)).eval()
+    folded = for_inference(cascade)
+    assert norms(folded) == 0
+    assert folded.settings == cascade.settings
+    clip = [torch.randint(0, 256, (3, 70, 66), dtype=torch.uint8) for _ in range(2)]
+    with torch.inference_mode():
+        expected, found = cascade([clip], True), folded([clip], True)
+    assert expected.probabilities is not None
+    assert found.probabilities is not None
+    for one, other in zip(expected.probabilities[0], found.probabilities[0], strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=1e-4)
