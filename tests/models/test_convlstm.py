@@ -276,3 +276,18 @@ def test_conv2d_same_adds_its_taps_in_float32_under_autocast() -> None:
     assert y.dtype == torch.bfloat16
     error, reference_error = (z.double().sub(exact).square().mean().sqrt() for z in (y, reference))
     assert error < 1.8 * reference_error
+
+
+@pytest.mark.parametrize(("frames", "length"), [(7, 3), (2, 5), (5, 5), (4, 1), (1, 3)])
+def test_last_of_windows_equals_each_window_by_itself(frames: int, length: int) -> None:
+    torch.manual_seed(1)
+    layer = ConvLSTM(4, 3, kernel_size=3)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(2, frames, 4, 5, 6)
+    with torch.no_grad():
+        found = layer.last_of_windows(x, length)
+        expected = [layer(x[:, max(0, t - length + 1) : t + 1])[0][:, -1] for t in range(frames)]
+    torch.testing.assert_close(found, torch.stack(expected, 1), rtol=0, atol=1e-5)
+    with pytest.raises(InputError, match=r"give \(B, T, 4, H, W\)"):
+        layer.last_of_windows(x[:, :0], length)

@@ -1,0 +1,53 @@
+"""Try the installed package on a video, without network: `make wheel` runs this.
+
+python examples/try_wheel.py clip.mp4
+"""
+
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import facemask
+
+CUT_OFF = """
+import socket, sys
+def refuse(*_):
+    raise OSError("no network here")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+from facemask.cli import main
+main(sys.argv[1:])
+"""
+"""Runs the command line in a process that cannot connect to anything."""
+
+
+def run(folder: str, *arguments: str) -> None:
+    """Run facemask in an empty folder, without network or any cache."""
+    environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
+    environment |= {"HF_HOME": folder, "TORCH_HOME": folder}
+    subprocess.run(
+        [sys.executable, "-c", CUT_OFF, *arguments], cwd=folder, env=environment, check=True
+    )
+
+
+def main() -> None:
+    """Extract the video with the default weights and look at the table."""
+    video = str(Path(sys.argv[1]).resolve())
+    installed = Path(facemask.__file__)
+    if "site-packages" not in installed.parts:
+        raise SystemExit(f"{installed}: is not an installed package.")
+    with tempfile.TemporaryDirectory() as folder:
+        run(folder, "weights", "verify")
+        run(folder, "extract", video, "-o", "masks", "--save", "overlay,csv,labels")
+        with (Path(folder) / "masks" / f"{Path(video).stem}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        faces = [row for row in rows if row["face"]]
+        if len(faces) < 0.95 * len(rows):
+            raise SystemExit(f"a face in {len(faces)} of {len(rows)} frames only.")
+        print(f"The installed wheel found a face in {len(faces)} of {len(rows)} frames, offline.")
+
+
+if __name__ == "__main__":
+    main()
