@@ -184,6 +184,7 @@ def main() -> None:
     runs = train("synthetic", "synthetic", options.parallel)
     test_on_stills(runs)
     ship("synthetic", Cascade.from_checkpoints(_best(runs, "face"), settings=settings))
+    train("skips", "stills", options.parallel)
     runs = train("real", "stills", options.parallel)
     networks = [_best(runs, region) for region in ("face", "eyes", "mouth")]
     ship("default", Cascade.from_checkpoints(*networks, settings=settings))

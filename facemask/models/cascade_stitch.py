@@ -198,9 +198,17 @@ def _combine(probabilities: Tensor, region: Region, claim: _Claim, in_face: Tens
 
 
 def _agree(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Raise the label's probability just above the largest one where the rules chose another."""
+    """Raise, in place, a label's probability just above the largest where the rules chose another.
+
+    Args:
+        probabilities: (5, H, W), sum 1.
+        labels: (H, W).
+    """
     best, index = first_argmax(probabilities)
-    chosen = labels[None].long()  # (1, H, W)
-    raised = probabilities.scatter(0, chosen, 1.001 * best)
-    probabilities = torch.where(index == chosen, probabilities, raised)
-    return probabilities / probabilities.sum(dim=0, keepdim=True)
+    rows, columns = (index[0] != labels).nonzero(as_tuple=True)  # a few pixels, or none
+    if len(rows):
+        here = probabilities[:, rows, columns]  # (5, n)
+        chosen = labels[None, rows, columns].long()
+        here = here.scatter(0, chosen, 1.001 * best[:, rows, columns])
+        probabilities[:, rows, columns] = here / here.sum(dim=0, keepdim=True)
+    return probabilities
