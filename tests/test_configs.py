@@ -8,6 +8,9 @@ import torch
 import yaml
 
 from facemask.cli import main
+from facemask.experiment.job import Job
+from facemask.experiment.plan import read_plan
+from facemask.trainer_cli import check_arguments
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.y*ml"))
@@ -27,6 +30,7 @@ ONE_STEP = [
     "--trainer.max_epochs=1", "--trainer.accumulate_grad_batches=2", "--data.batch_size=2",
     "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2",
     "--trainer.limit_test_batches=2", "--trainer.num_sanity_val_steps=0",
+    "--trainer.check_val_every_n_epoch=1",
 ]  # fmt: skip
 
 
@@ -67,13 +71,26 @@ def region_checkpoints(
     return checkpoints
 
 
+def check_plan(path: Path) -> None:
+    """What `facemask experiment` reads: every training is one that the command line takes."""
+    plan = read_plan(path)
+    job = Job(plan, path.parent, Path("data"), Path("out"), fast=False, seed=0)
+    trained = [name for name, step in plan.steps.items() if step.trains]
+    assert trained
+    for name in trained:
+        merged = Path(f"{name}.yaml")
+        merged.write_text(yaml.safe_dump(job.config(name, "fit"), sort_keys=False))
+        check_arguments(["fit", "-c", str(merged)])
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_one_step(name: str, mask_root: Path, request: pytest.FixtureRequest) -> None:
     path = CONFIGS / name
     content = yaml.safe_load(path.read_text())
-    options = [*SMALL, *ONE_STEP, f"--data.root={mask_root}"]
-    if name.startswith("experiments/"):
-        pytest.skip("no training configuration: `facemask experiment` reads it")
+    options = [*SMALL, *ONE_STEP, f"--data.root={mask_root}", "--data.split=split_1"]
+    if "steps" in content:
+        check_plan(path)
+        return
     if name.startswith("logging/"):
         if name == "logging/tensorboard.yaml":
             pytest.importorskip("tensorboard")
@@ -100,6 +117,7 @@ def test_one_step(name: str, mask_root: Path, request: pytest.FixtureRequest) ->
 def test_every_kind_of_file_is_found() -> None:
     assert {"fcn.yaml", "cascade.yaml", "demo/fcn.yaml", "demo/cascade.yaml"} <= set(FILES)
     assert {"baselines/fcn_vgg16.yaml", "baselines/deeplab_v2.yaml"} <= set(FILES)
+    assert {"default_weights/fcn.yaml", "default_weights/real.yaml"} <= set(FILES)
 
 
 def test_a_checkpoint_trained_on_cached_features_is_whole(mask_root: Path) -> None:
