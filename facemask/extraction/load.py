@@ -58,7 +58,7 @@ def for_inference(cascade: Cascade) -> Cascade:
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether a device computes in bfloat16 by itself; CPUs that emulate it are slower with it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # before torch 2.11
         return False
     capabilities = torch.cpu.get_capabilities()

@@ -187,17 +187,10 @@ class ConvLSTM(nn.Module):
         for back in range(min(length, x.shape[1]) - 1, -1, -1):
             # the window of frame t begins at t - length + 1, or at 0: those of the first `back`
             # frames have not begun
-            gates_x, old_h, old_c = (
-                gates[:, : gates.shape[1] - back],
-                h[:, back:],
-                c[:, back:],
-            )
-            new_h, new_c = self._step(
-                gates_x.flatten(0, 1), old_h.flatten(0, 1), old_c.flatten(0, 1)
-            )
-            shape = gates_x.shape[:2]
-            h = torch.cat([h[:, :back], new_h.unflatten(0, shape)], dim=1)
-            c = torch.cat([c[:, :back], new_c.unflatten(0, shape)], dim=1)
+            now = (gates[:, : gates.shape[1] - back], h[:, back:], c[:, back:])
+            new_h, new_c = self._step(*(part.flatten(0, 1) for part in now))
+            h = torch.cat([h[:, :back], new_h.view_as(now[1])], dim=1)
+            c = torch.cat([c[:, :back], new_c.view_as(now[2])], dim=1)
         return h
 
     def _convolve_input(self, x: Tensor) -> Tensor:

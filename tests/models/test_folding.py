@@ -75,8 +75,8 @@ def test_without_a_norm_it_is_the_same_network() -> None:
 
 
 def test_a_cascade_keeps_its_masks() -> None:
-    networks = [with_statistics(FCN("test_resnet", classes)) for classes in (5, 2, 3)]
-    cascade = Cascade(*networks, CascadeSettings(size=64)).eval()
+    primary, eyes, mouth = (with_statistics(FCN("test_resnet", n)) for n in (5, 2, 3))
+    cascade = Cascade(primary, eyes, mouth, CascadeSettings(size=64)).eval()
     folded = for_inference(cascade)
     assert norms(folded) == 0
     assert folded.settings == cascade.settings

@@ -12,6 +12,7 @@ from facemask.classes import CLASS_NAMES
 from facemask.cli import main
 from facemask.data.masks import landmarks_to_mask
 from facemask.extraction import FaceMaskExtractor
+from facemask.extraction.extractor import Precision
 from facemask.metrics import MaskIoU
 from facemask.tracking.landmark_tracker import LandmarkTracker
 from facemask.tracking.landmarks import LandmarkPredictor
@@ -56,12 +57,13 @@ def test_masks_agree_with_a_landmark_tracker(name: str, least: float) -> None:
 
 def test_bfloat16_keeps_the_labels() -> None:
     labels = {}
-    for precision in ("float32", "bf16"):
+    precisions: tuple[Precision, ...] = ("float32", "bf16")
+    for precision in precisions:
         extractor = FaceMaskExtractor.load(
             "default",
             "cpu",
             tracking=TrackerSettings(max_faces=1),
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision,
         )
         found = [
             frame.labels for frame, _ in zip(extractor.video(carphone()), range(8), strict=False)
