@@ -272,6 +272,7 @@ class Cascade(nn.Module):
                 Frame(scores[t], size, face, zooms[t]),
                 self.settings.temperature,
                 with_probabilities,
+                self.settings.primary_weight,
             )
             result.labels.append(labels)
             if probabilities is not None:

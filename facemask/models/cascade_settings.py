@@ -22,6 +22,9 @@ class CascadeSettings:
             ConvLSTM-FCN's scores lie in (-1, 1), where 1 would leave all classes nearly alike; an
             FCN's are free: give 1. It hardly matters to labels: only where the eyes and the mouth
             network claim a pixel that is neither to the primary.
+        primary_weight: Weight of the primary's probabilities inside the boxes, from 0 to 1, against
+            those of the eyes' and the mouth's network. 0 is the paper's cascade, where these
+            networks decide alone; two networks together err less than the better one.
         max_frames: Frames that go through a network at once, but never less than a clip; bounds
             the memory whatever the number of clips. More may be faster on a GPU.
 
@@ -39,6 +42,7 @@ class CascadeSettings:
     refine_each_eye: bool = False
     each_eye_margin: float = 2.0
     temperature: float = 0.1
+    primary_weight: float = 0.0
     max_frames: int = 10
 
     def __post_init__(self) -> None:
@@ -53,6 +57,10 @@ class CascadeSettings:
             value = getattr(self, name)
             if not _is_number(value) or value < 1:
                 raise InputError(f"The cascade's {name} is {value!r}: give a number, 1 or more.")
+        if not _is_number(self.primary_weight) or not 0 <= self.primary_weight <= 1:
+            raise InputError(
+                f"The cascade's primary_weight is {self.primary_weight!r}: give 0 to 1."
+            )
         if not _is_number(self.temperature) or self.temperature <= 0:
             raise InputError(
                 f"The cascade's temperature is {self.temperature!r}: give a number above 0, such "

@@ -47,6 +47,28 @@ class Frame(NamedTuple):
     zooms: Sequence[Zoom]
 
 
+class _Primary(NamedTuple):
+    """What the primary says about a frame.
+
+    Attributes:
+        labels: Class ids, uint8 (H, W).
+        probabilities: Of the five classes, (5, H, W); None where they have no weight.
+        weight: Theirs against those of a region's own network.
+    """
+
+    labels: Tensor
+    probabilities: Tensor | None
+    weight: float
+
+    def mixed(self, own: Tensor, region: Region, rows: slice, columns: slice) -> Tensor:
+        """Probabilities (C, rows, columns) of a region's own network, mixed with the primary's."""
+        if self.probabilities is None or not self.weight:
+            return own
+        here = self.probabilities[list(REGIONS[region].classes[1:]), rows, columns]
+        here = torch.cat([1 - here.sum(dim=0, keepdim=True), here])
+        return torch.lerp(own, here, self.weight)
+
+
 class _Claim(NamedTuple):
     """Pixels that a region's own network calls the region's.
 
@@ -93,7 +115,7 @@ def fill_holes(scores: Tensor) -> Tensor:
 
 
 def stitch(
-    frame: Frame, temperature: float, with_probabilities: bool
+    frame: Frame, temperature: float, with_probabilities: bool, primary_weight: float = 0.0
 ) -> tuple[Tensor, Tensor | None]:
     """Put one frame's mask together.
 
@@ -101,6 +123,7 @@ def stitch(
         frame: What the networks found.
         temperature: What scores are divided by before the softmax.
         with_probabilities: Whether to compute the second result.
+        primary_weight: Weight of the primary's probabilities inside the boxes.
 
     Returns:
         Class ids uint8 (H, W); probabilities float32 (5, H, W) whose arg-max they are, or None.
@@ -110,14 +133,18 @@ def stitch(
     labels = primary
     claims: dict[Region, _Claim] = {}
     in_face = torch.zeros_like(primary, dtype=torch.bool)
-    if frame.face is not None and frame.zooms:
+    zoomed = frame.face is not None and len(frame.zooms) > 0
+    probabilities = None
+    if with_probabilities or (zoomed and primary_weight):
+        probabilities = (scores / temperature).softmax(dim=0)
+    if frame.face is not None and zoomed:
         in_face = _inside(frame.face, in_face)
-        eyes = claims["eyes"] = _claim("eyes", primary, frame.zooms, in_face, temperature)
-        mouth = claims["mouth"] = _claim("mouth", primary, frame.zooms, in_face, temperature)
+        of_primary = _Primary(primary, probabilities, primary_weight)
+        eyes = claims["eyes"] = _claim("eyes", of_primary, frame.zooms, in_face, temperature)
+        mouth = claims["mouth"] = _claim("mouth", of_primary, frame.zooms, in_face, temperature)
         labels = _resolve(primary, _without_parts(scores, in_face), eyes, mouth)
-    if not with_probabilities:
+    if not with_probabilities or probabilities is None:
         return labels, None
-    probabilities = (scores / temperature).softmax(dim=0)
     for region, claim in claims.items():
         probabilities = _combine(probabilities, region, claim, in_face)
     return labels, _agree(probabilities, labels)
@@ -136,9 +163,14 @@ def _without_parts(scores: Tensor, in_face: Tensor) -> Tensor:
 
 
 def _claim(
-    region: Region, primary: Tensor, zooms: Sequence[Zoom], in_face: Tensor, temperature: float
+    region: Region,
+    of_primary: _Primary,
+    zooms: Sequence[Zoom],
+    in_face: Tensor,
+    temperature: float,
 ) -> _Claim:
     """What a region's specialist says about a frame, or the primary where it was not asked."""
+    primary = of_primary.labels
     classes = REGIONS[region].classes
     own = primary == classes[1]
     for class_id in classes[2:]:
@@ -154,9 +186,11 @@ def _claim(
             zoom.scores, zoom.box, (primary.shape[0], primary.shape[1])
         )
         new = (pasted / temperature).softmax(dim=0)
+        new = of_primary.mixed(new, region, rows, columns)
         # where two boxes overlap, the one that is surer to see the region
         surer = in_face[rows, columns] & (new[0] < probabilities[0, rows, columns])
-        new_ids = first_argmax(pasted)[1][0].to(ids.dtype)
+        decided = new if of_primary.weight else pasted  # the softmax may round ties together
+        new_ids = first_argmax(decided)[1][0].to(ids.dtype)
         ids[rows, columns] = torch.where(surer, new_ids, ids[rows, columns])
         probabilities[:, rows, columns] = torch.where(surer, new, probabilities[:, rows, columns])
     labels = torch.zeros_like(ids)

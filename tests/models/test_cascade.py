@@ -474,6 +474,7 @@ def test_scores_that_are_not_finite_name_their_network(name: str) -> None:
     [
         ({"size": 0}, "size is 0: give a whole number"),
         ({"max_frames": 2.5}, "max_frames is 2.5"),
+        ({"primary_weight": 1.2}, "primary_weight is 1.2: give 0 to 1"),
         ({"temperature": 0.0}, "temperature is 0.0: give a number above 0"),
         ({"mouth_margin": 0.5}, "mouth_margin is 0.5: give a number, 1 or more"),
         ({"eyes_margin": float("nan")}, "eyes_margin is nan"),

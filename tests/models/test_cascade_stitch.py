@@ -148,3 +148,27 @@ def test_never_background_where_the_primary_saw_a_face(
     # what neither network nor rule touches
     plain = before < 2
     assert torch.equal(labels[~inside & plain], before[~inside & plain])
+
+
+def test_the_primary_has_a_say_in_the_boxes_where_it_has_a_weight() -> None:
+    def scores_of(probabilities: list[list[float]]) -> Tensor:
+        return torch.tensor(probabilities).log().T[:, None]  # (C, 1, W), softmax gives them back
+
+    # background, skin, eyes, lips, inner mouth of four pixels; then background, eyes
+    primary = scores_of(
+        [[0.02, 0.06, 0.9, 0.01, 0.01], [0.02, 0.86, 0.1, 0.01, 0.01],
+         [0.02, 0.9, 0.06, 0.01, 0.01], [0.02, 0.06, 0.9, 0.01, 0.01]]
+    )  # fmt: skip
+    eyes = Zoom(
+        "eyes", PixelBox(0, 0, 4, 1), scores_of([[0.7, 0.3], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1]])
+    )
+    frame = Frame(primary, (1, 4), PixelBox(0, 0, 4, 1), [eyes])
+    # eyes' share: 0.6 · 0.3 + 0.4 · 0.9 = 0.54, 0.6 · 0.7 + 0.4 · 0.1 = 0.46, 0.504, 0.42
+    for weight, expected in ((0.0, [1, 2, 2, 1]), (0.4, [2, 1, 2, 1]), (1.0, [2, 1, 1, 2])):
+        labels, probabilities = stitch(frame, 1.0, True, primary_weight=weight)
+        assert labels.tolist() == [expected]
+        assert probabilities is not None
+        both = zip((0.3, 0.7, 0.8, 0.1), (0.9, 0.1, 0.06, 0.9), strict=True)
+        shares = [(1 - weight) * own + weight * first for own, first in both]
+        torch.testing.assert_close(probabilities[2, 0], torch.tensor(shares), rtol=0, atol=1e-3)
+        assert stitch(frame, 1.0, False, primary_weight=weight)[0].equal(labels)
