@@ -296,6 +296,7 @@ class FaceMaskDataModule(LightningDataModule):
             "batches": batches,
             "batch_size": self.batch_size,
             "processes": replicas,
+            "size": self.size,  # `facemask extract` shows the network faces of this size
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

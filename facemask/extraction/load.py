@@ -33,7 +33,7 @@ def load_model(path: str | Path) -> Cascade:
         return Cascade.load(path)
     checkpoint = read_checkpoint(path)
     network = network_of(checkpoint, path, "face")
-    size = checkpoint.get("datamodule_hyper_parameters", {}).get("size", CascadeSettings().size)
+    size = checkpoint.get("FaceMaskDataModule", {}).get("size", CascadeSettings().size)
     temperature = 0.1 if isinstance(network, ConvLSTMFCN) else 1.0  # bounded scores, or free ones
     return Cascade(network, settings=CascadeSettings(size=size, temperature=temperature)).eval()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from facemask.data import FaceMaskDataModule
 from facemask.errors import InputError
+from facemask.extraction import load_model
 from facemask.models import FCN, Cascade, ConvLSTMFCN
 from facemask.models.backbone import Encoder
 from facemask.models.cascade_file import build, describe
@@ -154,6 +155,7 @@ def test_trained_and_continued(mask_root: Path, tmp_path: Path) -> None:
     module = FCNModule(BACKBONE, **options)
     run.fit(module, data)
     run.save_checkpoint(tmp_path / "fcn.ckpt")
+    assert load_model(tmp_path / "fcn.ckpt").settings.size == 32  # as in training
     following = ConvLSTMFCNModule(BACKBONE, init_from=str(tmp_path / "fcn.ckpt"), **options)
     following.load_initial_weights()
     for name, value in following.network.encoder.state_dict().items():
