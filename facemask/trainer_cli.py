@@ -367,6 +367,7 @@ def _quieten_lightning() -> None:
         r".*Experiment logs directory .* exists and is not empty.*",  # see _keep_metrics
         r".*is smaller than the logging interval.*",  # losses are logged by epoch too
         r".*recommended to use `self.log\('(train|val|test)/.*sync_dist=True.*",  # they are synced
+        r".*LightningCLI's args parameter is intended.*",  # `facemask experiment` means it
         r".*dataloader is not resumable.*",  # it is: see FaceMaskDataModule.state_dict
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     ):
