@@ -399,3 +399,18 @@ def test_cascade_of_three_checkpoints(
     assert "leave --ckpt_path out" in error_of(
         ["test", *cascade, *models, "--ckpt_path=runs/fcn/best.ckpt"], capsys
     )
+
+
+def test_a_wrong_choice_of_a_verb_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in (
+        (["extract", "x.mp4", "--precision", "fp8"],
+         "precision is 'fp8', expected one of 'auto', 'float32', 'bf16'; --help lists"),
+        (["weights", "bogus"], "action is 'bogus', expected one of 'list', 'info', 'verify'"),
+        (["extract"], "the following arguments are required: inputs"),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"facemask: error: {said}")

@@ -1,5 +1,7 @@
 """Saved cascades in Hugging Face repositories."""
 
+import logging
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +69,9 @@ def download(wanted: RepositoryFile) -> Path:
             file, or no access to it.
     """
     from huggingface_hub import hf_hub_download  # takes a while, and few ask for it
+
+    # a line for each of its attempts to connect would bury the sentence that tells what to do
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     place = (wanted.repository, wanted.file)
@@ -92,10 +97,11 @@ def _say(error: Exception, wanted: RepositoryFile) -> str:
     )
 
     repository = f"the Hugging Face repository {wanted.repository}"
+    unset = "without HF_HUB_OFFLINE " if "HF_HUB_OFFLINE" in os.environ else ""
     # the first that fits: a gated repository's error is one of a missing repository too
     said: dict[type[Exception], str] = {
-        LocalEntryNotFoundError: f"{repository} cannot be reached and this file of it is not "
-        "cached: connect (without HF_HUB_OFFLINE) and run this once, or give a file.",
+        LocalEntryNotFoundError: f"{repository} cannot be reached, nor is its {wanted.file} in the "
+        f"cache: connect {unset}and run this once, or give a file.",
         GatedRepoError: f"{repository} is gated: accept its terms on its page and log in with "
         "`hf auth login`.",
         RepositoryNotFoundError: f"{repository} does not exist or is private: check its name, or "
