@@ -68,7 +68,7 @@ def main() -> None:
         steady = {name: TemporalConsistency() for name in names}
         agreement = {name: MaskIoU() for name in models}
         of_models: dict[str, Labels] = {}
-        images = truth = None
+        images: npt.NDArray[np.uint8] | None = None
         for name, extractor in models.items():
             found = list(extracted(video, extractor, options.frames))
             images = np.stack([image for image, _ in found])
@@ -82,14 +82,13 @@ def main() -> None:
             ]
         )
         pictures = torch.from_numpy(images.transpose(0, 3, 1, 2))
-        values = []
         for name in names:
             labels = truth if name == LANDMARKS else of_models[name]
             steady[name].update(pictures, torch.from_numpy(labels))
             if name in agreement:
                 agreement[name].update(torch.from_numpy(labels), torch.from_numpy(truth))
         found_values = {name: steady[name].compute() for name in names}
-        values += [100 * float(found_values[name]["tc_dis_medium"]) for name in names]
+        values = [100 * float(found_values[name]["tc_dis_medium"]) for name in names]
         for name in names:
             of_classes = [
                 float(found_values[name][f"boundary_jitter_{c}"]) for c in CLASS_NAMES[1:]

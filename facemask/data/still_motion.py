@@ -106,8 +106,8 @@ class StillMotion:
         images, masks = [image] * frames, [mask] * frames
         if rng.random() >= self.still:
             matrices = self._matrices(height, width, frames, rng)
-            images = [_move_image(image, matrix) for matrix in matrices]
-            masks = [_move_mask(mask, matrix) for matrix in matrices]
+            images = [_move(image, m, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101) for m in matrices]
+            masks = [_move(mask, m, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) for m in matrices]
         largest, std = self.flicker * rng.random(), self.noise * rng.random()
         images = [_expose(i, 1 + largest * rng.uniform(-1, 1), std, rng) for i in images]
         return images, [mask.copy() for mask in masks]
@@ -167,33 +167,13 @@ def _matrix(
     return np.asarray(back @ moved @ wholes @ turned @ halves @ origin)
 
 
-def _move_image(image: Image, matrix: npt.NDArray[np.float64]) -> Image:
-    height, width = image.shape[:2]
-    return np.asarray(
-        cv2.warpPerspective(
-            image,
-            matrix,
-            (width, height),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT_101,
-        ),
-        dtype=np.uint8,
+def _move(picture: Image, matrix: npt.NDArray[np.float64], flags: int, border: int) -> Image:
+    """An image or a mask as a frame sees it; 255 where a constant border comes into view."""
+    height, width = picture.shape[:2]
+    moved = cv2.warpPerspective(
+        picture, matrix, (width, height), flags=flags, borderMode=border, borderValue=IGNORE
     )
-
-
-def _move_mask(mask: Image, matrix: npt.NDArray[np.float64]) -> Image:
-    height, width = mask.shape
-    return np.asarray(
-        cv2.warpPerspective(
-            mask,
-            matrix,
-            (width, height),
-            flags=cv2.INTER_NEAREST,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=IGNORE,
-        ),
-        dtype=np.uint8,
-    )
+    return np.asarray(moved, dtype=np.uint8)
 
 
 def _expose(image: Image, gain: float, std: float, rng: np.random.Generator) -> Image:
