@@ -21,6 +21,8 @@ from facemask.data.occlusion import Occluders
 from facemask.errors import InputError
 
 Border = Literal["constant", "reflect"]
+HUE = (-0.05, 0.05)
+"""Turns of the colour circle: other white balance. Albumentations' default makes faces green."""
 
 
 def resize_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -114,6 +116,8 @@ class ClipAugmentation(ClipTransform):
             is 255 there either way.
         perspective: Probability of a change of perspective.
         lighting: Probability of light or shadow that changes across the frame.
+        low_light: Probability of too little light: 0.2 to 0.6 of the brightness, with weak
+            contrast and colours.
 
     Raises:
         InputError: A new part's probability is not within 0 to 1, or the border is neither.
@@ -137,9 +141,11 @@ class ClipAugmentation(ClipTransform):
         border: Border = "constant",
         perspective: float = 0.0,
         lighting: float = 0.0,
+        low_light: float = 0.0,
     ) -> None:
         """See the class."""
-        for name, value in (("perspective", perspective), ("lighting", lighting)):
+        new = {"perspective": perspective, "lighting": lighting, "low_light": low_light}
+        for name, value in new.items():
             if not 0 <= value <= 1:
                 raise InputError(
                     f"augmentation: {name} is {value}: give a probability from 0 to 1."
@@ -161,6 +167,16 @@ class ClipAugmentation(ClipTransform):
             added.append(ClipOcclusion(occluders))
         if lighting:
             added.append(Lighting(p=lighting))
+        if low_light:
+            added.append(
+                A.ColorJitter(
+                    brightness=(0.2, 0.6),
+                    contrast=(0.6, 1),
+                    saturation=(0, 1),
+                    hue=HUE,
+                    p=low_light,
+                )
+            )
         super().__init__(
             [
                 A.HorizontalFlip(p=flip),
@@ -173,7 +189,11 @@ class ClipAugmentation(ClipTransform):
                 ),
                 *added,
                 A.ColorJitter(
-                    brightness=(0.6, 1.4), contrast=(0.6, 1.4), saturation=(0.5, 1.5), p=color
+                    brightness=(0.6, 1.4),
+                    contrast=(0.6, 1.4),
+                    saturation=(0.5, 1.5),
+                    hue=HUE,
+                    p=color,
                 ),
                 A.RandomGamma(gamma_limit=(50, 180), p=gamma),
                 A.ToGray(p=gray),

@@ -224,3 +224,29 @@ def test_occluders_in_the_augmentation() -> None:
     assert described(augment) == described(ClipAugmentation(**OFF, occluders=only("glasses")))
     assert described(augment) != described(ClipAugmentation(**OFF, occluders=only("hand")))
     assert described(augment) != described(ClipAugmentation(**OFF, occluders=None))
+
+
+def test_low_light_leaves_a_fifth_to_three_fifths_of_the_light_for_all_frames_alike() -> None:
+    grey = [np.full((40, 50, 3), 200, np.uint8)] * 3
+    masks = [np.ones((40, 50), np.uint8)] * 3
+    augment = ClipAugmentation(**OFF, low_light=1)
+    left = set()
+    for seed in range(20):
+        dark, same = augment(grey, masks, seed=seed)
+        assert all(np.array_equal(frame, dark[0]) for frame in dark)
+        assert all(np.array_equal(mask, masks[0]) for mask in same)
+        left.add(round(float(dark[0].mean()) / 200, 2))
+    assert min(left) >= 0.19
+    assert max(left) <= 0.61
+    assert max(left) - min(left) > 0.2
+    with pytest.raises(InputError, match=r"low_light is 1\.5: give a probability"):
+        ClipAugmentation(low_light=1.5)
+
+
+def test_colour_jitter_keeps_faces_from_turning_green() -> None:
+    skin = [np.full((8, 8, 3), (200, 140, 110), np.uint8)]
+    augment = ClipAugmentation(**OFF | {"color": 1.0})
+    for seed in range(30):
+        red, green, blue = augment(skin, [np.ones((8, 8), np.uint8)], seed=seed)[0][0][0, 0]
+        assert red >= green, seed
+        assert red >= blue, seed
