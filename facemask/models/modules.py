@@ -49,6 +49,25 @@ def warn_if_unbounded(loss: nn.Module | None) -> None:
         )
 
 
+def fcn_weights(path: str, expected: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights of the network in an `FCNModule`'s checkpoint, by their names in the `FCN`.
+
+    Args:
+        path: The checkpoint.
+        expected: Description of the network that they are for.
+
+    Raises:
+        InputError: The checkpoint is missing or holds another architecture or class count.
+    """
+    checkpoint = read_checkpoint(Path(path))
+    check_description(checkpoint.get("facemask"), expected, path)
+    return {
+        key.removeprefix("network."): value
+        for key, value in checkpoint["state_dict"].items()
+        if key.startswith("network.")
+    }
+
+
 class FCNModule(MaskModule):
     """Trains the FCN on single frames, or on the frames of clips independently."""
 
@@ -69,8 +88,9 @@ class FCNModule(MaskModule):
         compile_network: bool = False,
         skips: Sequence[int] = (),
         skip_channels: int = 64,
+        init_from: str | None = None,
     ) -> None:
-        """Build the network; encoder weights are loaded when training starts.
+        """Build the network; weights to start from are loaded when training starts.
 
         Args:
             backbone: A timm model name.
@@ -91,7 +111,17 @@ class FCNModule(MaskModule):
             skips: Strides of finer feature levels to add on the way up, such as [8, 4]; the
                 paper has none.
             skip_channels: Channels of the features with skips.
+            init_from: Checkpoint of an `FCNModule` with the same network, all of whose weights
+                training starts from: another stage of training, or fine-tuning on other data.
+
+        Raises:
+            InputError: Both `pretrained` and `init_from` are given.
         """
+        if init_from is not None and pretrained is not False:
+            raise InputError(
+                f"model.pretrained is {pretrained} and model.init_from {init_from}: a checkpoint "
+                "holds the encoder too; set pretrained to false, or leave init_from out."
+            )
         super().__init__(
             FCN(
                 backbone,
@@ -109,12 +139,20 @@ class FCNModule(MaskModule):
         )
         self.save_hyperparameters(ignore=["loss", "optimizer", "smoothing"])
         self.pretrained = pretrained
+        self.init_from = init_from
         self.compile_network = compile_network
         warn_if_unbounded(loss)
 
     def load_initial_weights(self) -> None:
-        """Load the pretrained encoder."""
-        if self.pretrained is not False:
+        """Load the pretrained encoder, or a whole network.
+
+        Raises:
+            InputError: The checkpoint is missing or holds another architecture or class count.
+        """
+        if self.init_from is not None:
+            weights = fcn_weights(self.init_from, self.describe_network())
+            load_weights(self.network, weights, Path(self.init_from))
+        elif self.pretrained is not False:
             encoder = self.network.encoder
             pretrained = Encoder(encoder.name, self.pretrained, encoder.stride)
             encoder.body.load_state_dict(pretrained.body.state_dict())
@@ -232,19 +270,14 @@ class ConvLSTMFCNModule(MaskModule):
         if self.init_from is None:
             return
         path = Path(self.init_from)
-        checkpoint = read_checkpoint(path)
         expected = super().describe_network() | {"network": FCN.__name__}
-        check_description(checkpoint.get("facemask"), expected, str(path))
+        weights = fcn_weights(self.init_from, expected)
         encoder = self.network.encoder
         classifier = nn.Conv2d(encoder.channels, self.network.num_classes, kernel_size=1)
         for name, module in (("encoder", encoder), ("classifier", classifier)):
-            prefix = f"network.{name}."
-            weights = {
-                key.removeprefix(prefix): value
-                for key, value in checkpoint["state_dict"].items()
-                if key.startswith(prefix)
-            }
-            load_weights(module, weights, path)
+            prefix = f"{name}."
+            part = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            load_weights(module, part, path)
         if self.classifier_scale is not None:
             self.network.convlstm.start_from_convolution(classifier, self.classifier_scale)
 

@@ -164,6 +164,24 @@ def test_init_from_checks_what_it_reads(
         trainer(tmp_path).fit(ConvLSTMFCNModule(**settings), data(mask_root))
 
 
+def test_a_second_stage_of_an_fcn_starts_from_all_of_the_first(
+    fcn_checkpoint: Path, mask_root: Path, tmp_path: Path
+) -> None:
+    # steps of Adam are as long as the learning rate
+    module = FCNModule(BACKBONE, init_from=str(fcn_checkpoint), learning_rate=1e-12, freeze_bn=True)
+    run = trainer(tmp_path, limit_train_batches=1, limit_val_batches=0)
+    run.fit(module, data(mask_root, None))
+    saved = torch.load(fcn_checkpoint, weights_only=True)["state_dict"]
+    weights = module.network.state_dict()
+    assert weights.keys() == {name.removeprefix("network.") for name in saved}
+    for name, tensor in weights.items():
+        torch.testing.assert_close(tensor, saved[f"network.{name}"], rtol=0, atol=1e-9)
+    with pytest.raises(InputError, match="holds backbone"):
+        trainer(tmp_path).fit(FCNModule("resnet18", init_from=str(fcn_checkpoint)), data(mask_root))
+    with pytest.raises(InputError, match=r"pretrained is x.pth and model.init_from y.ckpt"):
+        FCNModule(BACKBONE, init_from="y.ckpt", pretrained="x.pth")
+
+
 def test_checkpoint_of_another_convlstm(mask_root: Path, tmp_path: Path) -> None:
     run = trainer(tmp_path, limit_train_batches=1, limit_val_batches=0)
     run.fit(ConvLSTMFCNModule(BACKBONE, peephole=False), data(mask_root))
@@ -181,7 +199,7 @@ def test_init_from_bad_files(mask_root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such checkpoint"):
         fit(tmp_path / "none.ckpt")
     (tmp_path / "text.ckpt").write_text("not a checkpoint")
-    with pytest.raises(InputError, match=r"text\.ckpt: (is )?no checkpoint"):
+    with pytest.raises(InputError, match=r"text\.ckpt: is no checkpoint, or a damaged one"):
         fit(tmp_path / "text.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     with pytest.raises(InputError, match="was not written by facemask"):
