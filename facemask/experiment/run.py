@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -122,7 +123,8 @@ def _done(folder: Path, stage: str) -> Path:
 
 
 def _start_worker(places: "SimpleQueue[int]", parallel: int) -> None:
-    """Give a worker process its GPU, or its share of the CPUs."""
+    """Give a worker process its GPU, or its share of the CPUs; it ends when its parent does."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     place = places.get()
     import torch
 
@@ -131,6 +133,14 @@ def _start_worker(places: "SimpleQueue[int]", parallel: int) -> None:
         ids = visible.split(",") if visible else [str(i) for i in range(gpus)]
         os.environ["CUDA_VISIBLE_DEVICES"] = ids[place % len(ids)]
     torch.set_num_threads(max(1, available_cpus() // parallel))
+
+
+def _end_with_parent() -> None:
+    """Without this, trainings of a killed experiment go on and write what the next one writes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | None, float]:

@@ -1,6 +1,10 @@
 """`facemask experiment` from the command line, small."""
 
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,6 +129,49 @@ def test_a_logging_file_goes_over_each_training(mask_root: Path, tmp_path: Path)
     added = [callback["class_path"].split(".")[-1] for callback in fit["callbacks"]]
     assert added == ["ModelCheckpoint", "RunInfo", "TrainingScalars", "ValidationPanels"]
     assert test["logger"]["class_path"] == "CSVLogger"
+
+
+def test_a_killed_experiment_leaves_no_training_behind(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, os, pathlib, sys, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from facemask.experiment.run import _start_worker\n"
+        "def work():\n"
+        "    path = pathlib.Path(sys.argv[1])\n"
+        "    path.with_suffix('.tmp').write_text(str(os.getpid()))\n"
+        "    path.with_suffix('.tmp').rename(path)\n"
+        "    time.sleep(300)\n"
+        "if __name__ == '__main__':\n"
+        "    spawn = multiprocessing.get_context('spawn')\n"
+        "    places = spawn.SimpleQueue()\n"
+        "    places.put(0)\n"
+        "    with ProcessPoolExecutor(1, spawn, _start_worker, (places, 1)) as pool:\n"
+        "        pool.submit(work).result()\n"
+    )
+    worker = tmp_path / "worker.txt"
+    with subprocess.Popen([sys.executable, str(script), str(worker)]) as experiment:
+        wait_for(worker.is_file)
+        experiment.kill()
+    pid = int(worker.read_text())
+
+    def ended() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        stat = Path(f"/proc/{pid}/stat")  # nobody reads the exit status of an orphan here
+        return stat.is_file() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    wait_for(ended)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_wrong_options(mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
