@@ -28,21 +28,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; check the path.")
     content: object
+    damaged = InputError(
+        f"{path}: is no checkpoint, or a damaged one; give a file that torch.save or "
+        "safetensors wrote."
+    )
     try:
         if path.suffix == ".safetensors":
             content = safetensors.torch.load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        with path.open("rb") as file:
+            if file.read(2)[:1] not in (b"P", b"\x80"):  # neither a zip file nor a pickle
+                raise damaged from error
         raise InputError(
             f"{path}: no checkpoint, or one that holds Python objects beside weights, which could "
             "run code; save the model's state_dict alone."
         ) from error
     except Exception as error:  # a file that is no checkpoint fails in any of a dozen ways
-        raise InputError(
-            f"{path}: is no checkpoint, or a damaged one; give a file that torch.save or "
-            "safetensors wrote."
-        ) from error
+        raise damaged from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}, expected a state_dict.")
     return dict(content)
