@@ -2,16 +2,16 @@
 
 import inspect
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn, TextIO
+from typing import Any, Final, TextIO
 
 from jsonargparse import ArgumentParser
 
 from facemask.errors import InputError
+from facemask.parser_errors import SentenceParser
 from facemask.weights.find import LicenceNotice
 
 
@@ -117,25 +117,10 @@ def _input_error(error: BaseException | None) -> InputError | None:
     return error
 
 
-class _VerbParser(ArgumentParser):
-    """A parser whose errors are one sentence."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise an `InputError` instead of printing how the verb is used."""
-        if not self.exit_on_error:  # a part of another parser, which will say what is wrong
-            super().error(message, ex)
-        message = " ".join(message.split()).rstrip(".")
-        literal = r'Parser key "(\w+)": Expected a typing\.Literal\[(.+)\]\. Got value: (.+)'
-        wrong = re.search(literal, message)
-        if wrong:
-            message = f"{wrong[1]} is {wrong[3]!r}, expected one of {wrong[2]}"
-        raise InputError(f"{message}; --help lists the options.") from ex
-
-
 def verb_parser(verb: str) -> ArgumentParser:
     """The options of a verb beside Lightning's own, from its function's signature."""
     function = VERBS[verb]()
-    parser = _VerbParser(prog=f"facemask {verb}", description=first_line(function))
+    parser = SentenceParser(prog=f"facemask {verb}", description=first_line(function))
     parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")
     lists = _word_lists(function)
     *_, last = inspect.signature(function).parameters

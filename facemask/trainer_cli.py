@@ -2,13 +2,12 @@
 
 import errno
 import logging
-import re
 import shutil
 import signal
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
@@ -36,31 +35,12 @@ from facemask.errors import InputError
 from facemask.files import make_folder
 from facemask.models.checkpoints import read_checkpoint
 from facemask.models.mask_module import MaskModule
+from facemask.parser_errors import SentenceParser
 from facemask.records.recorder import FrameRecorder
 
 
-class _Parser(LightningArgumentParser):
-    """A parser whose errors are one sentence."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise an `InputError` instead of printing every option there is."""
-        if not self.exit_on_error:  # a part of another parser, which will say what is wrong
-            super().error(message, ex)
-        raise InputError(f"{_shorten(message)}; --help lists the options.") from ex
-
-
-def _shorten(message: str) -> str:
-    """What jsonargparse says over many lines, as one sentence."""
-    key = re.match(r'Parser key "(.+?)"', message)
-    unknown = re.search(r"Option .+ is not accepted", message)
-    if key and unknown:
-        return f"{key[1]}: {unknown[0]}"
-    types = re.search(r"Subtypes: \[(.+)\]\n", message)
-    value = re.search(r"Given value: (.+)", message)
-    if key and types and value:
-        names = re.sub(r"<class '([\w.]+)'>|typing\.", r"\1", types[1]).replace("NoneType", "null")
-        return f"{key[1]} is {value[1]}, expected one of: {names}"
-    return " ".join(message.split()).rstrip(".")
+class _Parser(SentenceParser, LightningArgumentParser):
+    """Lightning's parser, whose errors are one sentence."""
 
 
 class TrainerCLI(LightningCLI):
