@@ -40,10 +40,17 @@ class _Job:
     source: str | int
     name: str
     paths: dict[str, Path]
+    plot: Path | None  # the picture of the signals
 
     @property
-    def plot(self) -> Path:
-        return picture_of(self.paths["csv"])
+    def results(self) -> list[Path]:
+        """All that is written."""
+        return [*self.paths.values(), *([] if self.plot is None else [self.plot])]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of that is there."""
+        return all(path.exists() for path in self.results)
 
 
 def extract(
@@ -110,7 +117,7 @@ def extract(
         raise InputError(f"opacity is {opacity}, expected 0 to 1.")
     shard = find_shard()
     folder = Path(out)
-    jobs = _jobs(expand_inputs(inputs), folder, kinds)
+    jobs = _jobs(expand_inputs(inputs), folder, kinds, plot)
     if boxes is not None and len(jobs) > 1:
         raise InputError(f"--boxes is for one video, but {len(jobs)} were given: run each alone.")
     settings = TrackerSettings(every=every, max_faces=max_faces, min_score=min_score)
@@ -123,7 +130,11 @@ def extract(
         device=_own_device(device), precision=precision,
     )  # fmt: skip
     make_folder(folder)
-    todo = [job for job in share_of(jobs, shard) if not (resume and _is_done(job, plot))]
+    todo = [
+        job
+        for job in share_of(jobs, shard)
+        if not (resume and all(path.exists() for path in job.results))
+    ]
     console = Console(stderr=True)
     if len(todo) < len(jobs):
         of_shard = f" (process {shard[0]} of {shard[1]})" if shard[1] > 1 else ""
@@ -139,8 +150,6 @@ def extract(
         for job in todo:
             try:
                 _extract(extractor, job, progress, fps, opacity, options, resume)
-                if plot:
-                    plot_signals(job.paths["csv"])
             except InputError as error:
                 if len(jobs) == 1:
                     raise
@@ -150,7 +159,9 @@ def extract(
         raise InputError(f"{len(failed)} of {len(todo)} videos failed, the first: {failed[0]}")
 
 
-def _jobs(sources: Sequence[str | int], folder: Path, kinds: Sequence[str]) -> list[_Job]:
+def _jobs(
+    sources: Sequence[str | int], folder: Path, kinds: Sequence[str], plot: bool
+) -> list[_Job]:
     """A job for each source; the second of two with one name gets `_2`."""
     jobs: list[_Job] = []
     used: dict[str, int] = {}
@@ -158,7 +169,8 @@ def _jobs(sources: Sequence[str | int], folder: Path, kinds: Sequence[str]) -> l
         stem = f"camera{source}" if isinstance(source, int) else _stem(Path(source))
         used[stem] = used.get(stem, 0) + 1
         name = stem if used[stem] == 1 else f"{stem}_{used[stem]}"
-        jobs.append(_Job(source, name, output_paths(folder, name, kinds)))
+        paths = output_paths(folder, name, kinds)
+        jobs.append(_Job(source, name, paths, picture_of(paths["csv"]) if plot else None))
     return jobs
 
 
@@ -168,10 +180,6 @@ def _stem(path: Path) -> str:
     if path.is_dir():
         return path.name
     return path.parent.name if path.stem == "vid" else path.stem
-
-
-def _is_done(job: _Job, plot: bool) -> bool:
-    return all(path.exists() for path in [*job.paths.values(), *([job.plot] if plot else [])])
 
 
 def _finder(
@@ -232,6 +240,8 @@ def _extract(
                 raise InputError(f"{job.source}: holds no frame that can be read.")
             if isinstance(extractor.detector, BoxesFile):
                 extractor.detector.check_frames(before + count)
+        if job.plot is not None:
+            plot_signals(job.paths["csv"])
         _report(progress, task, job, before, count, faces, time.monotonic() - start)
         if source.problem:
             progress.console.print(f"{job.name}: {source.problem}", style="yellow", highlight=False)
@@ -262,11 +272,11 @@ def _report(
     seconds: float,
 ) -> None:
     progress.remove_task(task)
-    written = ", ".join(path.name for path in job.paths.values())
+    written = ", ".join(path.name for path in job.results)
     earlier = f"{before} frames before and " if before else ""
     progress.console.print(
         f"{job.name}: {earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
-        f"{count / seconds:.1f} frames/s: {written}",
+        f"{count / seconds:.1f} frames/s: {written} in {job.results[0].parent}",
         highlight=False,
     )
 

@@ -65,12 +65,17 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_every_output_has_every_frame(model: str, clip: Path, tmp_path: Path) -> None:
+def test_every_output_has_every_frame(
+    model: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     boxes = write_boxes(tmp_path / "boxes.csv", range(3, 10))
     save = "overlay,side-by-side,labels,png,npz,alpha,csv"
     frames = str(clip.parent / "clip_frames")
     main(["extract", frames, "-o", "out", "--model", model, "--boxes", boxes, "--save", save,
           "--plot"])  # fmt: skip
+    said = " ".join(capsys.readouterr().err.split())  # the console wraps lines
+    assert "clip_frames: 12 frames, 58 % with a face, " in said
+    assert said.endswith("clip_frames.csv, clip_frames.signals.png in out")
     rows = table("out/clip_frames.csv")
     assert [int(row["frame"]) for row in rows] == list(range(12))
     assert [row["face"] for row in rows] == [""] * 3 + ["0"] * 7 + [""] * 2
