@@ -2,9 +2,7 @@
 
 import math
 import signal
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from facemask.data.clips import ClipBatch, ClipDataset, collate_clips
 from facemask.data.features import FeatureDataset, collate_features
+from facemask.data.more_training import check_shares, count_shares, read_more
 from facemask.data.region_boxes import LabelExtent, RegionBoxes, read_extents
 from facemask.data.samplers import EpochSampler, Shares, WholeBatches
 from facemask.data.splits import Split
@@ -129,12 +128,7 @@ class FaceMaskDataModule(LightningDataModule):
         self.original_images = original_images
         self.still_motion = still_motion
         self.more_training = dict(more_training or {})
-        for folder, share in self.more_training.items():
-            if not 0 < share < math.inf:
-                raise InputError(
-                    f"data.more_training: the share of {folder} is {share}, expected a number "
-                    "above 0."
-                )
+        check_shares(self.more_training)
         self._shares: Shares | None = None
         self._extents: dict[Path, LabelExtent] = {}
         self.datasets: dict[str, ClipDataset] = {}
@@ -166,12 +160,9 @@ class FaceMaskDataModule(LightningDataModule):
 
     def _dataset(self, side: Split) -> ClipDataset:
         frames, training = self._read(side), side == "train"
-        source = {frame.video: 0 for frame in frames}
         if training:
             for number, folder in enumerate(self.more_training, start=1):
-                more = self._read_more(folder, number)
-                source |= {frame.video: number for frame in more}
-                frames += more
+                frames += read_more(folder, self.split, number)
         boxes = None if self.region == "face" else self._boxes(self.region, frames, training)
         dataset = ClipDataset(
             frames,
@@ -196,15 +187,7 @@ class FaceMaskDataModule(LightningDataModule):
                 "left out."
             )
         if training and self.more_training:
-            found = Counter(source[clip[0].video] for clip in dataset.clips)
-            for number, folder in enumerate(self.more_training, start=1):
-                if not found[number]:
-                    raise InputError(
-                        f"data.more_training: no label of the training side of {folder} shows "
-                        f"{self.region}: leave it out or choose another region."
-                    )
-            counts = [found[number] for number in range(1 + len(self.more_training))]
-            self._shares = Shares(counts, [1.0, *self.more_training.values()], self.seed)
+            self._shares = count_shares(dataset.clips, self.more_training, self.region, self.seed)
         return dataset
 
     def _boxes(self, region: Region, frames: list[Frame], training: bool) -> RegionBoxes:
@@ -224,15 +207,6 @@ class FaceMaskDataModule(LightningDataModule):
         if not self.root:
             raise InputError("data.root is not set; pass --data.root FOLDER (from prepare).")
         return read_split(Path(self.root), self.split, side)
-
-    def _read_more(self, folder: str, number: int) -> list[Frame]:
-        """Training frames of a further data set, apart from all other sets' videos by name."""
-        try:
-            frames = read_split(Path(folder), self.split, "train")
-        except InputError as error:
-            raise InputError(f"data.more_training: {error}") from error
-        # a number, not the folder: caches of features stay valid where the data moves
-        return [replace(frame, video=f"{number}/{frame.video}") for frame in frames]
 
     def use_features(self, cache: "FeatureCache", sides: Sequence[str]) -> None:
         """Load cached encoder features instead of images, until the next `setup`.
