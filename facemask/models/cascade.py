@@ -45,8 +45,8 @@ class CascadeOutput:
             into, float32 (B, 4): left, top, right, bottom, relative to each frame's width and
             height; it may leave the image. NaN where nothing was found. With `refine_each_eye`
             also "left_eye" and "right_eye" (as seen in the image), and "eyes" is not zoomed into.
-        found: For the same names, bool (B,). Where eyes or mouth were not found, the labels there
-            are the primary's.
+        found: For the same names, bool (B,): whether there is a box. Where there is none, the
+            labels are the primary's.
         probabilities: For each clip, each frame's float32 (5, H, W) of the classes, with sum 1
             and the labels as arg-max; None unless asked for.
         memories: For each clip, what its next frames can go on with.

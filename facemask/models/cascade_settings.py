@@ -23,8 +23,12 @@ class CascadeSettings:
             FCN's are free: give 1. It hardly matters to labels: only where the eyes and the mouth
             network claim a pixel that is neither to the primary.
         primary_weight: Weight of the primary's probabilities inside the boxes, from 0 to 1, against
-            those of the eyes' and the mouth's network. 0 is the paper's cascade, where these
-            networks decide alone; two networks together err less than the better one.
+            those of the eyes' and the mouth's network, in a geometric mean. 0 is the paper's
+            cascade, where these networks decide alone; two together err less than the better one.
+        guess_boxes: Where the primary finds a face with one eye or none, or half a mouth or none,
+            make the box as large as both eyes and a whole mouth usually are, and where they usually
+            are; their network decides whether they are there. Eyes in the dark, lowered or behind
+            sunglasses are often missed by the primary. False is the paper's cascade.
         max_frames: Frames that go through a network at once, but never less than a clip; bounds
             the memory whatever the number of clips. More may be faster on a GPU.
 
@@ -43,6 +47,7 @@ class CascadeSettings:
     each_eye_margin: float = 2.0
     temperature: float = 0.1
     primary_weight: float = 0.0
+    guess_boxes: bool = False
     max_frames: int = 10
 
     def __post_init__(self) -> None:

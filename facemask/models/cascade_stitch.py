@@ -16,6 +16,9 @@ from facemask.models.cascade_regions import enclosed_background
 from facemask.regions import REGIONS, Region
 from facemask.resample import PixelBox, paste_back
 
+LEAST = 1e-4
+"""Probability below which the primary and a specialist are equally sure that it is not so."""
+
 
 class Zoom(NamedTuple):
     """What a specialist found in one box of one frame.
@@ -61,12 +64,17 @@ class _Primary(NamedTuple):
     weight: float
 
     def mixed(self, own: Tensor, region: Region, rows: slice, columns: slice) -> Tensor:
-        """Probabilities (C, rows, columns) of a region's own network, mixed with the primary's."""
+        """Probabilities (C, rows, columns) of a region's own network and the primary together.
+
+        Their weighted geometric mean: what one of the two calls impossible is improbable then,
+        and where one is unsure the other decides.
+        """
         if self.probabilities is None or not self.weight:
             return own
         here = self.probabilities[list(REGIONS[region].classes[1:]), rows, columns]
         here = torch.cat([1 - here.sum(dim=0, keepdim=True), here])
-        return torch.lerp(own, here, self.weight)
+        logs = torch.lerp((own + LEAST).log(), (here + LEAST).log(), self.weight)
+        return logs.softmax(dim=0)
 
 
 class _Claim(NamedTuple):

@@ -145,6 +145,30 @@ def test_nothing_found() -> None:
     assert set(boxes([labels, face()])) == {"mouth", "eyes"}
 
 
+def test_what_is_not_found_is_guessed_if_asked_for() -> None:
+    bare = face()
+    bare[bare > 1] = 1
+    assert boxes([bare]) == {}
+    # the face is 0.6 wide from 0.2, 0.8 high from 0.1: eyes from 0.314 to 0.674 around 0.26
+    found = boxes([bare, bare], CascadeSettings(guess_boxes=True))
+    assert found["eyes"] == box(0.494 - 0.225, 0.26 - 0.225, 0.494 + 0.225, 0.26 + 0.225)
+    assert found["mouth"] == box(0.272, 0.428, 0.728, 0.884)  # twice 0.228, around 0.5 and 0.656
+    each = boxes([bare], CascadeSettings(guess_boxes=True, refine_each_eye=True))
+    assert each["left_eye"] == box(0.254, 0.14, 0.494, 0.38)
+    assert each["right_eye"] == box(0.494, 0.14, 0.734, 0.38)
+    # one eye, and a part of the mouth, are made whole where they are
+    part = bare.copy()
+    part[30:35, 30:40] = 2  # from 0.3, where both eyes would begin at 0.314
+    part[65:75, 38:44] = 3  # around 0.41
+    found = boxes([part], CascadeSettings(guess_boxes=True))
+    assert found["eyes"] == box(0.487 - 0.23375, 0.325 - 0.23375, 0.487 + 0.23375, 0.325 + 0.23375)
+    assert found["mouth"] == box(0.182, 0.472, 0.638, 0.928)
+    # one frame with all of them is enough: nothing is guessed then, nor without a face
+    assert boxes([face(), part], CascadeSettings(guess_boxes=True)) == boxes([face(), part])
+    assert boxes([face(), bare], CascadeSettings(guess_boxes=True)) == boxes([face(), bare])
+    assert boxes([np.zeros_like(bare)], CascadeSettings(guess_boxes=True)) == {}
+
+
 def test_each_eye_has_a_box() -> None:
     found = boxes([face()], EACH)
     assert found["left_eye"] == box(0.25, 0.225, 0.45, 0.425)

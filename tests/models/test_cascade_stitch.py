@@ -163,12 +163,16 @@ def test_the_primary_has_a_say_in_the_boxes_where_it_has_a_weight() -> None:
         "eyes", PixelBox(0, 0, 4, 1), scores_of([[0.7, 0.3], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1]])
     )
     frame = Frame(primary, (1, 4), PixelBox(0, 0, 4, 1), [eyes])
-    # eyes' share: 0.6 · 0.3 + 0.4 · 0.9 = 0.54, 0.6 · 0.7 + 0.4 · 0.1 = 0.46, 0.504, 0.42
-    for weight, expected in ((0.0, [1, 2, 2, 1]), (0.4, [2, 1, 2, 1]), (1.0, [2, 1, 1, 2])):
+    # odds of an eye at 0.4: (3/7)^0.6 · 9^0.4 = 1.449, (7/3)^0.6 / 9^0.4 = 0.690, 0.764, 0.644
+    for weight, expected in ((0.0, [1, 2, 2, 1]), (0.4, [2, 1, 1, 1]), (1.0, [2, 1, 1, 2])):
         labels, probabilities = stitch(frame, 1.0, True, primary_weight=weight)
         assert labels.tolist() == [expected]
         assert probabilities is not None
         both = zip((0.3, 0.7, 0.8, 0.1), (0.9, 0.1, 0.06, 0.9), strict=True)
-        shares = [(1 - weight) * own + weight * first for own, first in both]
+        odds = [
+            (own / (1 - own)) ** (1 - weight) * (first / (1 - first)) ** weight
+            for own, first in both
+        ]
+        shares = [odd / (1 + odd) for odd in odds]
         torch.testing.assert_close(probabilities[2, 0], torch.tensor(shares), rtol=0, atol=1e-3)
         assert stitch(frame, 1.0, False, primary_weight=weight)[0].equal(labels)
