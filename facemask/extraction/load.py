@@ -1,5 +1,6 @@
 """The model of an extraction, from whatever file holds it."""
 
+import copy
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from facemask.models.cascade_file import network_of
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.checkpoints import read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.folding import fold_batchnorm
+from facemask.models.folding import fold_batchnorm, fold_padding
 from facemask.weights.find import find_weights
 
 
@@ -39,7 +40,7 @@ def load_model(path: str | Path) -> Cascade:
 
 
 def for_inference(cascade: Cascade) -> Cascade:
-    """A cascade that gives the same masks faster: BatchNorm is folded into the convolutions.
+    """A cascade that gives the same masks faster: convolutions do BatchNorm and padding too.
 
     Args:
         cascade: In eval mode, on its device; it stays as it is.
@@ -50,7 +51,8 @@ def for_inference(cascade: Cascade) -> Cascade:
     size = cascade.settings.size
     frame = torch.zeros(1, 1, 3, size, size, device=parameter.device, dtype=parameter.dtype)
     networks = {
-        name: fold_batchnorm(network, frame) for name, network in cascade.networks().items()
+        name: fold_padding(copy.deepcopy(fold_batchnorm(network, frame)))
+        for name, network in cascade.networks().items()
     }
     return Cascade(**networks, settings=cascade.settings).eval()
 

@@ -154,7 +154,7 @@ def stitch(
     if not with_probabilities or probabilities is None:
         return labels, None
     for region, claim in claims.items():
-        probabilities = _combine(probabilities, region, claim, in_face)
+        _combine(probabilities, region, claim, in_face)
     return labels, _agree(probabilities, labels)
 
 
@@ -218,25 +218,28 @@ def _resolve(primary: Tensor, plain: Tensor, eyes: _Claim, mouth: _Claim) -> Ten
     return torch.where(mouth.claimed & (mouth_wins | ~eyes.claimed), mouth.labels, labels)
 
 
-def _combine(probabilities: Tensor, region: Region, claim: _Claim, in_face: Tensor) -> Tensor:
-    """Probabilities with a region's classes taken from its specialist.
+def _combine(probabilities: Tensor, region: Region, claim: _Claim, in_face: Tensor) -> None:
+    """Take the probabilities of a region's classes from its specialist, in place.
 
     What the specialist leaves to its background goes to the other classes, in the proportions that
     the primary gives them; what the primary gave to the region's classes counts as skin where the
     label becomes skin.
     """
     if claim.probabilities is None:
-        return probabilities
-    own = torch.tensor(REGIONS[region].classes[1:], device=probabilities.device)
-    rest = probabilities.index_fill(0, own, 0)
-    lost = probabilities[own].sum(dim=0)
-    rest[SKIN] += lost * (claim.primary & in_face)
-    total = rest.sum(dim=0)
+        return
+    own = REGIONS[region].classes[1:]
+    becomes_skin = claim.primary & in_face
+    lost = torch.zeros_like(probabilities[0])
+    for class_id in own:
+        lost += probabilities[class_id]
+        probabilities[class_id] = 0
+    probabilities[SKIN] += lost * becomes_skin
+    total = probabilities.sum(dim=0)
     nothing = total < 1e-12  # the primary was sure of the region
-    rest[SKIN] += nothing
-    combined = rest * (claim.probabilities[0] / (total + nothing))
-    combined[own] = claim.probabilities[1:]
-    return combined
+    probabilities[SKIN] += nothing
+    probabilities *= claim.probabilities[0] / (total + nothing)
+    for class_id, of_class in zip(own, claim.probabilities[1:], strict=True):
+        probabilities[class_id] = of_class
 
 
 def _agree(probabilities: Tensor, labels: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
-"""BatchNorm folded into the convolutions before it, for inference."""
+"""BatchNorm and padding folded into convolutions, for inference."""
 
 import copy
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -47,6 +49,61 @@ def fold_batchnorm(network: Network, image: Tensor) -> Network:
             if isinstance(child, nn.BatchNorm2d) and child in replaced:
                 setattr(module, name, replaced[child])
     return folded
+
+
+class EvenConv2d(nn.Module):
+    """A stride-2 convolution with TensorFlow's padding, which is one larger on the far side.
+
+    PyTorch pads both sides alike, so timm pads a copy of the image first, which takes longer than
+    the convolution. Where height and width are even, a kernel with a row and a column of zeros on
+    the near side and equal padding give the same.
+
+    Args:
+        convolution: An odd square kernel, stride 2, no dilation.
+    """
+
+    weight: Tensor
+
+    def __init__(self, convolution: Conv2dSame) -> None:
+        """See the class."""
+        super().__init__()
+        self.convolution = convolution
+        weight = F.pad(convolution.weight.detach(), (1, 0, 1, 0))
+        self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, C, H, W)."""
+        if x.shape[-2] % 2 or x.shape[-1] % 2:
+            return self.convolution(x)  # type: ignore[no-any-return]
+        padding = (self.weight.shape[-1] - 2) // 2
+        layer = self.convolution
+        return F.conv2d(x, self.weight, layer.bias, 2, padding, groups=layer.groups)
+
+
+def fold_padding(network: Network) -> Network:
+    """Make stride-2 convolutions of timm's `tf_` models need no padded copy of the image.
+
+    Args:
+        network: In eval mode, without gradients to come; changed in place.
+
+    Returns:
+        The network, with the same results.
+
+    Examples:
+        >>> layer = nn.Sequential(Conv2dSame(2, 2, 3, stride=2, groups=2))
+        >>> image = torch.rand(1, 2, 8, 6)
+        >>> before = layer(image)
+        >>> torch.allclose(fold_padding(layer)(image), before)
+        True
+    """
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Conv2dSame) and not isinstance(module, EvenConv2d):
+                side = child.kernel_size[0]
+                square = child.kernel_size == (side, side) and side % 2 == 1
+                if square and child.stride == (2, 2) and child.dilation == (1, 1):
+                    setattr(module, name, EvenConv2d(child))
+    return network
 
 
 def _pairs(network: nn.Module, image: Tensor) -> dict[nn.Conv2d, nn.BatchNorm2d]:

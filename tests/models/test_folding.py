@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from facemask.extraction.load import for_inference
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
-from facemask.models.folding import fold_batchnorm
+from facemask.models.folding import EvenConv2d, fold_batchnorm, fold_padding
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
@@ -87,3 +88,41 @@ def test_a_cascade_keeps_its_masks() -> None:
     assert found.probabilities is not None
     for one, other in zip(expected.probabilities[0], found.probabilities[0], strict=True):
         torch.testing.assert_close(other, one, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (33, 64), (64, 31), (35, 37)])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_padding_in_the_kernel_is_that_of_tensorflow(kernel: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = nn.Sequential(Conv2dSame(4, 6, kernel, stride=2, groups=2))
+    image = torch.randn(2, 4, *size)
+    expected = layer(image)
+    folded = fold_padding(layer)
+    assert isinstance(folded[0], EvenConv2d)
+    torch.testing.assert_close(folded(image), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_padding_is_folded_for_inference_and_the_cascade_stays_as_it_is() -> None:
+    torch.manual_seed(0)
+    cascade = Cascade(FCN("tf_efficientnet_lite0", 5), settings=CascadeSettings(size=64)).eval()
+    before = set(cascade.state_dict())
+    fast = for_inference(cascade)
+    assert sum(isinstance(module, EvenConv2d) for module in fast.modules()) == 4  # and one dilated
+    assert set(cascade.state_dict()) == before
+    assert not any(isinstance(module, EvenConv2d) for module in cascade.modules())
+    clip = [torch.randint(0, 256, (3, 70, 60), dtype=torch.uint8)]
+    with torch.inference_mode():
+        slow_masks, fast_masks = (
+            model([clip], probabilities=True).probabilities for model in (cascade, fast)
+        )
+    assert slow_masks is not None
+    assert fast_masks is not None
+    torch.testing.assert_close(fast_masks[0][0], slow_masks[0][0], rtol=0, atol=1e-3)
+
+
+def test_layers_that_pad_otherwise_stay() -> None:
+    layers = nn.Sequential(
+        Conv2dSame(2, 2, 3), Conv2dSame(2, 2, 4, stride=2), Conv2dSame(2, 2, 3, 2, dilation=2),
+        Conv2dSame(2, 2, (3, 5), 2), nn.Conv2d(2, 2, 3, 2, 1),
+    )  # fmt: skip
+    assert not any(isinstance(module, EvenConv2d) for module in fold_padding(layers))
