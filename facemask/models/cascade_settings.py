@@ -12,7 +12,8 @@ class CascadeSettings:
     """Settings of a `Cascade`; they are saved with it.
 
     Args:
-        size: Side of the square input of all networks in pixels, as in training.
+        size: Side of the square input of all networks in pixels, as in training or a little more;
+            a multiple of 16, as other sides shift what the networks see.
         eyes_margin: Side of the eyes' box over the width of both eyes.
         mouth_margin: Side of the mouth's box over the mouth's width.
         refine_each_eye: Give each eye a box of its own instead of one for both.
