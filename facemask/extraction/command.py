@@ -130,11 +130,7 @@ def extract(
         device=_own_device(device), precision=precision,
     )  # fmt: skip
     make_folder(folder)
-    todo = [
-        job
-        for job in share_of(jobs, shard)
-        if not (resume and all(path.exists() for path in job.results))
-    ]
+    todo = [job for job in share_of(jobs, shard) if not (resume and job.is_done)]
     console = Console(stderr=True)
     if len(todo) < len(jobs):
         of_shard = f" (process {shard[0]} of {shard[1]})" if shard[1] > 1 else ""

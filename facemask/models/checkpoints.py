@@ -39,7 +39,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
-            if file.read(2)[:1] not in (b"P", b"\x80"):  # neither a zip file nor a pickle
+            if file.read(1) not in (b"P", b"\x80"):  # neither a zip file nor a pickle
                 raise damaged from error
         raise InputError(
             f"{path}: no checkpoint, or one that holds Python objects beside weights, which could "
