@@ -74,7 +74,14 @@ def stills(source: Path) -> None:
     raw, root = DATA / "stills_raw", DATA / "stills"
     if (root / "data_splits" / "default").is_dir():
         return
-    for annotation in sorted(source.glob("*.pts")):
+    annotations = sorted(source.glob("*.pts"))
+    missing = {"train", "val", "test"} - {side_of(_photo(path.stem)) for path in annotations}
+    if missing:
+        raise SystemExit(
+            f"{source}: none of {len(annotations)} annotated photographs is for "
+            f"{', '.join(sorted(missing))}; sides are drawn by name, so give some dozens."
+        )
+    for annotation in annotations:
         image = read_image(annotation.with_suffix(".jpg"))
         points = read_pts(annotation)
         box = face_crop_box(points, *image.shape[:2])
