@@ -15,7 +15,7 @@ from facemask.errors import InputError
 from facemask.files import write_atomic
 from facemask.models.cascade_header import CARD_KEY, KEY, open_cascade, read_content
 from facemask.models.cascade_settings import CascadeSettings
-from facemask.models.checkpoints import load_weights, read_checkpoint
+from facemask.models.checkpoints import load_weights, read_checkpoint, weights_below
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.deeplab import DeepLab
 from facemask.models.fcn import FCN
@@ -93,9 +93,7 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
     if "primary" not in networks:
         raise InputError(f"{path}: has no primary network: save the cascade again.")
     for name, network in networks.items():
-        prefix = f"{name}."
-        weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        load_weights(network, weights, path)
+        load_weights(network, weights_below(tensors, f"{name}."), path)
     return networks, settings
 
 
@@ -237,7 +235,5 @@ def network_of(
         raise InputError(
             f"{path}: its description of the network is damaged or of another version of facemask."
         ) from error
-    prefix = "network."
-    found_weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    load_weights(network, found_weights, path)
+    load_weights(network, weights_below(weights, "network."), path)
     return network

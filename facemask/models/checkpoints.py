@@ -52,6 +52,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
+def weights_below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, by the rest of their names.
+
+    Examples:
+        >>> weights_below({"network.bias": torch.zeros(1), "loss.bias": torch.ones(1)}, "network.")
+        {'bias': tensor([0.])}
+    """
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load every tensor of a module, in place.
 

@@ -15,7 +15,7 @@ from facemask.data.features import FeatureBatch
 from facemask.errors import InputError
 from facemask.losses import SegmentationLoss
 from facemask.models.backbone import Encoder
-from facemask.models.checkpoints import load_weights, read_checkpoint
+from facemask.models.checkpoints import load_weights, read_checkpoint, weights_below
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 from facemask.models.mask_module import MaskModule, OptimizerFactory, check_description
@@ -61,11 +61,7 @@ def fcn_weights(path: str, expected: dict[str, Any]) -> dict[str, Tensor]:
     """
     checkpoint = read_checkpoint(Path(path))
     check_description(checkpoint.get("facemask"), expected, path)
-    return {
-        key.removeprefix("network."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith("network.")
-    }
+    return weights_below(checkpoint["state_dict"], "network.")
 
 
 class FCNModule(MaskModule):
@@ -275,9 +271,7 @@ class ConvLSTMFCNModule(MaskModule):
         encoder = self.network.encoder
         classifier = nn.Conv2d(encoder.channels, self.network.num_classes, kernel_size=1)
         for name, module in (("encoder", encoder), ("classifier", classifier)):
-            prefix = f"{name}."
-            part = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-            load_weights(module, part, path)
+            load_weights(module, weights_below(weights, f"{name}."), path)
         if self.classifier_scale is not None:
             self.network.convlstm.start_from_convolution(classifier, self.classifier_scale)
 
