@@ -49,7 +49,7 @@ wheel: $(INSTALLED)
 	CC=false CXX=false .venv-wheel/bin/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt torch
 	CC=false CXX=false .venv-wheel/bin/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt "$$(echo dist/facemask-*.whl)[dlib]"
+	  --constraint constraints.txt "$$(echo dist/facemask_video-*.whl)[dlib]"
 	.venv-wheel/bin/python examples/try_wheel.py "$$($(BIN)/python examples/carphone.py)"
 
 weights: $(INSTALLED)

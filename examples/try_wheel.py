@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import facemask
+from facemask._distribution import DISTRIBUTION
 
 CUT_OFF = """
 import socket, sys
@@ -38,6 +40,9 @@ def main() -> None:
     installed = Path(facemask.__file__)
     if "site-packages" not in installed.parts:
         raise SystemExit(f"{installed}: is not an installed package.")
+    if version(DISTRIBUTION) != facemask.__version__:
+        raise SystemExit(f"pip knows {version(DISTRIBUTION)}, not {facemask.__version__}.")
+    subprocess.run([Path(sys.executable).with_name("facemask"), "weights", "list"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         run(folder, "weights", "verify")
         run(folder, "extract", video, "-o", "masks", "--save", "overlay,csv,labels")

@@ -4,10 +4,12 @@ Importing the package mends a common mis-install first (see `facemask._torchvisi
 everything else is imported on demand from its submodule, so that `import facemask` stays cheap.
 """
 
+from facemask._distribution import warn_of_namesake
 from facemask._torchvision import define_missing_operators
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0.dev0"  # above that of the other program of this name on PyPI
 
+warn_of_namesake()
 define_missing_operators()
 
 __all__ = ["__version__"]

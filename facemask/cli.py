@@ -10,6 +10,7 @@ from typing import Any, Final, TextIO
 
 from jsonargparse import ArgumentParser
 
+from facemask._distribution import check_package
 from facemask.errors import InputError
 from facemask.parser_errors import SentenceParser
 from facemask.weights.find import LicenceNotice
@@ -94,6 +95,7 @@ def main(args: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if args is None else args)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look online at import
     try:
+        check_package()
         if arguments and arguments[0] in VERBS:
             _run_verb(arguments[0], arguments[1:])
         else:

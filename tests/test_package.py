@@ -84,11 +84,3 @@ def test_a_healthy_torchvision_is_left_alone(tmp_path: Path) -> None:
 
 def test_timm_imports_here_after_facemask() -> None:
     assert run("import facemask, timm; print('fine')") == "fine"
-
-
-def test_version_matches_the_distribution() -> None:
-    out = run(
-        "import facemask, importlib.metadata as m\n"
-        "print(m.version('facemask') == facemask.__version__)"
-    )
-    assert out == "True"

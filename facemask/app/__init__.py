@@ -1,1 +1,1 @@
-"""A local web page for extraction (`facemask app`, optional extra `facemask[app]`)."""
+"""A local web page for extraction (`facemask app`, extra `app`)."""

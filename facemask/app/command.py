@@ -15,6 +15,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from facemask._distribution import pip_install
 from facemask.app.extraction import Extractions
 from facemask.app.model_files import find_models
 from facemask.errors import InputError
@@ -47,7 +48,7 @@ def app(
     """
     found = find_models(models)
     if find_spec("gradio") is None:
-        raise InputError('the page needs Gradio, which is missing: pip install "facemask[app]".')
+        raise InputError(f"the page needs Gradio, which is missing: {pip_install('app')}.")
     check_matplotlib()
     _check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="facemask-app-", ignore_cleanup_errors=True) as folder:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+from facemask._distribution import pip_install
 from facemask.classes import CLASS_NAMES, PALETTE
 from facemask.errors import InputError
 
@@ -31,7 +32,7 @@ def plot_class_iou(
         from matplotlib import pyplot
     except ImportError as error:
         raise InputError(
-            "Plotting needs matplotlib, which is not installed: pip install matplotlib."
+            f"Plotting needs matplotlib, which is not installed: {pip_install('plot')}."
         ) from error
     if ax is None:
         _, ax = pyplot.subplots(layout="constrained")

@@ -4,6 +4,7 @@ import io
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+from facemask._distribution import pip_install
 from facemask.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ def check_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "Figures are drawn with matplotlib, which is not installed: "
-            "pip install 'facemask[plot]'."
+            f"Figures are drawn with matplotlib, which is not installed: {pip_install('plot')}."
         ) from error
 
 

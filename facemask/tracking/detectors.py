@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from facemask._distribution import pip_install
 from facemask.errors import InputError
 from facemask.tracking.boxes_file import BoxesFile, CroppedFrames
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces
@@ -73,6 +74,6 @@ def _installed(smallest: float) -> FaceDetector:
     if has_dlib:
         return DlibDetector(smallest)
     raise InputError(
-        'no face detector is installed: pip install "facemask[dlib]" or "facemask[mediapipe]", '
+        f"no face detector is installed: {pip_install('dlib')} or {pip_install('mediapipe')}, "
         "or do without: --boxes FILE.csv gives the faces, --cropped says that every frame is one."
     )

@@ -1,8 +1,9 @@
-"""dlib's HOG face detector (`facemask[dlib]`)."""
+"""dlib's HOG face detector (extra `dlib`)."""
 
 import math
 from typing import Any, Final
 
+from facemask._distribution import pip_install
 from facemask.errors import InputError
 from facemask.tracking.detection import (
     BoxMapping,
@@ -56,7 +57,7 @@ class DlibDetector:
             import dlib
         except ImportError as error:
             raise InputError(
-                'the dlib face detector is not installed: pip install "facemask[dlib]".'
+                f"the dlib face detector is not installed: {pip_install('dlib')}."
             ) from error
         self._detector: Any = dlib.get_frontal_face_detector()
 

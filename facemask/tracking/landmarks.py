@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask._distribution import pip_install
 from facemask.data.landmarks import NUM_LANDMARKS
 from facemask.errors import InputError
 from facemask.tracking.detection import Image, resized
@@ -139,7 +140,7 @@ def import_dlib() -> Any:  # noqa: ANN401  # a module without types
     try:
         import dlib
     except ImportError as error:
-        raise InputError('landmarks need dlib: pip install "facemask[dlib]".') from error
+        raise InputError(f"landmarks need dlib: {pip_install('dlib')}.") from error
     return dlib
 
 
@@ -153,8 +154,8 @@ def packaged_predictor() -> Path:
     package = find_spec("face_recognition_models")
     if package is None or not package.submodule_search_locations:
         raise InputError(
-            'dlib\'s 68-point predictor is not installed: pip install "facemask[dlib]", or give '
-            "the file of a predictor of your own."
+            f"dlib's 68-point predictor is not installed: {pip_install('dlib')}, or give the file "
+            "of a predictor of your own."
         )
     return Path(package.submodule_search_locations[0], _PREDICTOR)
 

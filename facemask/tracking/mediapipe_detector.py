@@ -1,7 +1,8 @@
-"""MediaPipe's face detectors (`facemask[mediapipe]`)."""
+"""MediaPipe's face detectors (extra `mediapipe`)."""
 
 from typing import Any, Final
 
+from facemask._distribution import pip_install
 from facemask.errors import InputError
 from facemask.tracking.detection import (
     BoxMapping,
@@ -40,19 +41,19 @@ class MediapipeDetector:
             import mediapipe
         except ImportError as error:
             raise InputError(
-                'the MediaPipe face detector is not installed: pip install "facemask[mediapipe]".'
+                f"the MediaPipe face detector is not installed: {pip_install('mediapipe')}."
             ) from error
         except (AttributeError, TypeError) as error:  # what a protobuf of another version raises
             raise InputError(
-                f'mediapipe does not start ({error}): pip install "facemask[mediapipe]" brings '
-                "the versions that fit together."
+                f"mediapipe does not start ({error}): {pip_install('mediapipe')} brings the "
+                "versions that fit together."
             ) from error
         try:
             model: Any = mediapipe.solutions.face_detection.FaceDetection
         except AttributeError as error:
             raise InputError(
                 f"mediapipe {mediapipe.__version__} comes without its face detection models: "
-                'pip install "facemask[mediapipe]" brings a version that holds them.'
+                f"{pip_install('mediapipe')} brings a version that holds them."
             ) from error
         self._models = [model(model_selection=0), model(model_selection=1)]
 

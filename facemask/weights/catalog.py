@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from facemask._distribution import pip_install
 from facemask.errors import InputError
 
 FOLDER = Path(__file__).parent
 """Where `weights.json` and the files that it lists are."""
-_REINSTALL: Final = "reinstall it (pip install --force-reinstall --no-deps facemask)"
+_REINSTALL: Final = f"reinstall it ({pip_install(options='--force-reinstall --no-deps')})"
 
 
 @dataclass(frozen=True)

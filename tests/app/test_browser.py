@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("gradio", reason="needs facemask[app]")
+pytest.importorskip("gradio", reason="needs facemask-video[app]")
 pytest.importorskip("playwright", reason="needs playwright")
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright

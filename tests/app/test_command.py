@@ -57,11 +57,11 @@ def test_wrong_input(
     for said, arguments in cases.items():
         assert said in error_of(arguments, capsys), arguments
     monkeypatch.setattr(command, "find_spec", lambda _: None)
-    assert 'pip install "facemask[app]"' in error_of(given, capsys)
+    assert 'pip install "facemask-video[app]"' in error_of(given, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["text.ckpt"]
 
 
-@pytest.mark.skipif(not GRADIO, reason="needs facemask[app]")
+@pytest.mark.skipif(not GRADIO, reason="needs facemask-video[app]")
 def test_a_page_by_a_yaml_file(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

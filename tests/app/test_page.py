@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-pytest.importorskip("gradio", reason="needs facemask[app]")
+pytest.importorskip("gradio", reason="needs facemask-video[app]")
 
 import gradio as gr
 import numpy as np

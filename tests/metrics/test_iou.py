@@ -286,5 +286,5 @@ def test_plot() -> None:
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_plot_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(InputError, match="pip install matplotlib"):
+    with pytest.raises(InputError, match=r'pip install "facemask-video\[plot\]"'):
         MaskIoU(NAMES).plot()

@@ -246,6 +246,6 @@ def test_wrong_options(workplace: Path, tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(InputError, match="holds a data set, whose files"):
         run(workplace, workplace / "data")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(InputError, match=r"pip install 'facemask\[plot\]'"):
+    with pytest.raises(InputError, match=r'pip install "facemask-video\[plot\]"'):
         run(workplace, out)
     assert not out.exists()

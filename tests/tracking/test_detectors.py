@@ -149,11 +149,10 @@ def test_auto_falls_back_to_dlib(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "mediapipe", "dlib")
-    message = r'pip install "facemask\[dlib\]" or "facemask\[mediapipe\]".*--boxes.*--cropped'
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=r"\[dlib\].*\[mediapipe\].*--boxes.*--cropped"):
         open_detector()
     for name in ("dlib", "mediapipe"):
-        with pytest.raises(InputError, match=rf'not installed: pip install "facemask\[{name}\]"'):
+        with pytest.raises(InputError, match=rf"not installed: pip install .*\[{name}\]"):
             open_detector(name)
 
 

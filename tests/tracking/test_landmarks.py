@@ -137,10 +137,10 @@ def test_patch_goes_on_beyond_the_border_and_maps_back() -> None:
 def test_what_is_missing_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "dlib", None)
-        with pytest.raises(InputError, match=r'pip install "facemask\[dlib\]"'):
+        with pytest.raises(InputError, match=r'pip install "facemask-video\[dlib\]"'):
             LandmarkPredictor()
     monkeypatch.setattr("facemask.tracking.landmarks.find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r'pip install "facemask\[dlib\]", or give the file'):
+    with pytest.raises(InputError, match=r'pip install "facemask-video\[dlib\]", or give the file'):
         LandmarkPredictor()
 
 

@@ -1,0 +1,73 @@
+"""What pip calls this package, and the stranger on PyPI that is called as it is imported.
+
+`facemask` on PyPI is another program, which imports as `facemask` too. Where both are installed
+they share one folder: `facemask/__init__.py` is that of the one installed last, and uninstalling
+either takes it away from both. Beside an editable install the stranger's hides ours altogether;
+`facemask_video.py`, which starts the command, lies outside of the folder for that reason.
+"""
+
+import json
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, distribution
+from multiprocessing import parent_process
+from typing import Final
+
+from facemask.errors import InputError
+
+DISTRIBUTION: Final = "facemask-video"
+"""What to give to pip."""
+NAMESAKE: Final = "facemask"
+"""The distribution that is somebody else's."""
+_AGAIN: Final = (
+    f"run `pip uninstall {NAMESAKE} {DISTRIBUTION}` and install {DISTRIBUTION} again, "
+    "which stays facemask to Python and the shell"
+)
+
+
+def pip_install(*extras: str, options: str = "") -> str:
+    """The command that installs this package.
+
+    Args:
+        extras: Extras of `pyproject.toml` to install with it.
+        options: Options of `pip install`.
+
+    Examples:
+        >>> print(pip_install("app", "dlib"))
+        pip install "facemask-video[app,dlib]"
+        >>> print(pip_install(options="--no-deps"))
+        pip install --no-deps facemask-video
+    """
+    target = f'"{DISTRIBUTION}[{",".join(extras)}]"' if extras else DISTRIBUTION
+    return " ".join(filter(None, ["pip install", options, target]))
+
+
+def namesake_installed() -> bool:
+    """Whether both distributions are installed, so that they share one folder."""
+    try:
+        distribution(DISTRIBUTION)
+        origin = distribution(NAMESAKE).read_text("direct_url.json")
+    except PackageNotFoundError:
+        return False
+    # an editable install has no files in the folder; this package's own once had that name
+    return not (origin and json.loads(origin).get("dir_info", {}).get("editable"))
+
+
+def warn_of_namesake() -> None:
+    """Warn, once a program, if both distributions are installed."""
+    if parent_process() is None and namesake_installed():
+        warnings.warn(
+            f"the PyPI package {NAMESAKE!r}, another program, is installed in the same folder as "
+            f"{DISTRIBUTION}, and each damages the other when it is updated or removed: {_AGAIN}.",
+            stacklevel=3,
+        )
+
+
+def check_package() -> None:
+    """Raise an `InputError` if `facemask/__init__.py` is another program's, or is missing."""
+    package = sys.modules["facemask"]
+    if not hasattr(package, "define_missing_operators"):
+        raise InputError(
+            f"facemask/__init__.py is not that of {DISTRIBUTION}: the PyPI package {NAMESAKE!r}, "
+            f"another program, has replaced it or taken it away: {_AGAIN}."
+        )
