@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.data.landmarks import read_pts
+from facemask.data.vw300 import read_frames
+from facemask.files import read_image
 from facemask.tracking.detection import BoxMapping, Detection, Image
 from facemask.tracking.detectors import DlibDetector, MediapipeDetector
 from facemask.tracking.geometry import FaceBox, face_box_of_points, overlap
@@ -50,13 +52,9 @@ class Run(NamedTuple):
 
 
 def frames(video: Path, count: int) -> Iterator[tuple[Image, Points | None]]:
-    capture = cv2.VideoCapture(str(next(video.glob("vid.*"))))
-    for number in range(1, count + 1):
-        found, image = capture.read()
-        if not found:
-            return
+    for number, image in read_frames(next(video.glob("vid.*")), range(1, count + 1)):
         pts = video / "annot" / f"{number:06d}.pts"
-        yield image[..., ::-1].copy(), read_pts(pts) if pts.exists() else None
+        yield image, read_pts(pts) if pts.exists() else None
 
 
 def samples(videos: list[Path], stills: Path | None, count: int) -> Iterator[Sample]:
@@ -66,8 +64,8 @@ def samples(videos: list[Path], stills: Path | None, count: int) -> Iterator[Sam
             if number % every == 0 and points is not None:
                 yield Sample("videos", image, points)
     for pts in sorted(stills.glob("*.pts"))[::2] if stills else []:
-        image = cv2.imread(str(next(p for p in pts.parent.glob(f"{pts.stem}.*") if p != pts)))
-        yield Sample("stills", image[..., ::-1].copy(), read_pts(pts))
+        image = read_image(next(p for p in pts.parent.glob(f"{pts.stem}.*") if p != pts))
+        yield Sample("stills", image, read_pts(pts))
 
 
 def relation(own: FaceBox, crop: FaceBox) -> Points:

@@ -18,18 +18,18 @@ from facemask.data.masks import landmarks_to_mask
 from facemask.data.splits import SPLIT_NAMES, split_by_subject
 from facemask.data.vw300 import (
     AnnotatedVideo,
-    count_frames,
     find_videos,
     read_exclusions,
     read_frames,
     read_subjects,
+    scan_frames,
 )
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, sequence_id, split_file
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic, write_image
 from facemask.parallel import run_jobs
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Raised when prepared files change, so that older ones are made anew."""
 
 
@@ -213,15 +213,25 @@ def prepare_video(job: VideoJob, out: Path) -> PreparedVideo:
 
 def _usable_frames(job: VideoJob) -> tuple[list[int], list[str]]:
     """Frames that are decoded, annotated and not excluded; and what is worth a remark."""
-    count = count_frames(job.video.path)
+    scan = scan_frames(job.video.path)
     annotated = set(job.video.annotations)
-    last = max(annotated)
-    notes = []
-    if last > count:
+    count, last = scan.frames, max(annotated)
+    notes = [] if scan.problem is None else [scan.problem]
+    if scan.numbered is not None:
+        count = scan.numbered
+        notes.append(f"Frames after {count} are not used: which annotation is theirs is unknown.")
+    elif last > count:
         late = sum(frame > count for frame in annotated)
         notes.append(f"{late} annotations beyond the last of {count} frames are not used.")
-    if last < count:
-        notes.append(f"{count - last} frames after the last annotation ({last}) are not used.")
+    if scan.hidden and last == count + scan.hidden:
+        notes.append(
+            f"Its edit list hides just as many frames ({scan.hidden}) as there are annotations too "
+            "many: if they count these, all masks are off; make the video anew without the list."
+        )
+    if last < scan.frames:
+        notes.append(
+            f"{scan.frames - last} frames after the last annotation ({last}) are not used."
+        )
     holes = sorted(set(range(1, min(last, count) + 1)) - annotated - job.excluded)
     if holes and not job.skip_unannotated:
         raise InputError(

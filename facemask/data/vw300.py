@@ -5,14 +5,14 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
 from facemask.files import read_image
+from facemask.video.decoding import VideoFile
 
 VIDEO_SUFFIXES: Final = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v")
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp")
@@ -104,19 +104,18 @@ def _stills(source: Path) -> list[AnnotatedVideo]:
 
 
 def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """Decode single frames of a video, frame-exactly.
+    """Decode single frames of a video, frame-exactly, as `facemask.video` reads them.
 
-    Frames are decoded in order from the first one, never sought: containers lie about seek
-    points, and frame k must meet annotation k. Frames that nobody wants are decoded too (their
-    successors need them) but not converted.
+    Frame k is the k-th that a player shows (what an edit list hides does not count) and the one
+    that `facemask extract` numbers k - 1.
 
     Args:
         path: The video, or an image (then frame 1).
         wanted: Frame numbers, counted from 1, ascending.
 
     Yields:
-        Each wanted frame's number and picture, uint8 (H, W, 3) RGB. The iteration ends early
-        where the video does.
+        Each wanted frame's number and picture, uint8 (H, W, 3) RGB, upright. The iteration ends
+        early where the video does.
 
     Raises:
         InputError: The file cannot be opened or holds no frame.
@@ -124,21 +123,27 @@ def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.ND
     if path.suffix.lower() in IMAGE_SUFFIXES:
         yield 1, read_image(path)
         return
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        number = 0
-        for target in wanted:
-            while number < target:
-                if not capture.grab():
-                    if number == 0:
-                        raise InputError(f"{path}: not a readable video, or one without frames.")
-                    return
-                number += 1
-            _, frame = capture.retrieve()
-            rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            yield number, cast("npt.NDArray[np.uint8]", rgb)
-    finally:
-        capture.release()
+    with VideoFile(path) as video:
+        for frame in video.select(number - 1 for number in wanted):
+            yield frame.index + 1, frame.image
+
+
+@dataclass(frozen=True)
+class FrameCount:
+    """What decoding a video from end to end tells.
+
+    Attributes:
+        frames: Number of frames that decode.
+        hidden: Number of frames that the file holds beside these and that its edit list hides.
+        problem: A sentence where the file is damaged.
+        numbered: Number of frames before a place where frames are missing, behind which frame k
+            need not be the k-th; None where none is known to be missing.
+    """
+
+    frames: int
+    hidden: int = 0
+    problem: str | None = None
+    numbered: int | None = None
 
 
 def count_frames(path: Path) -> int:
@@ -147,16 +152,19 @@ def count_frames(path: Path) -> int:
     Raises:
         InputError: The file cannot be opened or holds no frame.
     """
+    return scan_frames(path).frames
+
+
+def scan_frames(path: Path) -> FrameCount:
+    """Decode a video, or an image, from end to end.
+
+    Raises:
+        InputError: The file cannot be opened or holds no frame.
+    """
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return 1
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    count = 0
-    while capture.grab():
-        count += 1
-    capture.release()
-    if count == 0:
-        raise InputError(f"{path}: not a readable video, or one without frames.")
-    return count
+        return FrameCount(1)
+    with VideoFile(path) as video:
+        return FrameCount(video.count(), video.hidden, video.problem, video.numbered)
 
 
 def read_exclusions(path: Path) -> dict[str, set[int] | None]:

@@ -1,13 +1,13 @@
 """`facemask landmarks`: pseudo-annotations in the 300VW layout from a user's own videos."""
 
 import hashlib
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-import cv2
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from facemask import __version__
 from facemask.data.landmarks import write_pts
-from facemask.data.vw300 import VIDEO_SUFFIXES, read_frames
+from facemask.data.vw300 import VIDEO_SUFFIXES
 from facemask.errors import InputError
 from facemask.files import make_folder
 from facemask.tracking.detection import Image
@@ -35,6 +35,7 @@ from facemask.tracking.pseudo_folder import (
     check_only_pseudo,
     write_lists,
 )
+from facemask.video.decoding import VideoFile
 
 Transfer = Literal["copy", "hardlink", "symlink"]
 
@@ -196,16 +197,14 @@ def _progress(console: Console) -> Progress:
 
 def _frames(file: Path, progress: Progress) -> Iterator[tuple[int, Image]]:
     """Every frame as `facemask prepare` decodes it, with its number, from 1."""
-    capture = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG)
-    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # only for the bar: headers are often wrong
-    capture.release()
-    task = progress.add_task(file.name, total=total if total > 0 else None)
-    try:
-        for number, image in read_frames(file, range(1, _LAST + 1)):
-            yield number, image
-            progress.update(task, completed=number)
-    finally:
-        progress.remove_task(task)
+    with VideoFile(file) as video:
+        task = progress.add_task(file.name, total=video.frame_count)
+        try:
+            for frame in itertools.islice(video, _LAST):
+                yield frame.index + 1, frame.image
+                progress.update(task, completed=frame.index + 1)
+        finally:
+            progress.remove_task(task)
 
 
 def _transfer(file: Path, target: Path, how: Transfer) -> None:

@@ -1,7 +1,7 @@
 """Video files, decoded with PyAV (FFmpeg)."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -76,11 +76,59 @@ class VideoFile(FrameSource):
         self.frame_count = stream.frames or round((self._promised or 0) * self.fps) or None
 
     def _frames(self) -> Iterator[VideoFrame]:
+        for index, time, decoded in self._timed():
+            yield VideoFrame(index, time, self._to_rgb(decoded))
+
+    def select(self, wanted: Iterable[int]) -> Iterator[VideoFrame]:
+        """Only these frames, in place of all; the others are decoded but not converted.
+
+        Frames are decoded in order from the first one, never sought: containers lie about seek
+        points. Once the last one is out, the rest of the file is not read.
+
+        Args:
+            wanted: Numbers of frames, from 0, ascending.
+
+        Raises:
+            RuntimeError: The frames have been asked for before.
+        """
+        self._begin()
+        numbers = iter(wanted)
+        target = next(numbers, None)
+        for index, time, decoded in self._timed() if target is not None else ():
+            if index == target:
+                yield VideoFrame(index, time, self._to_rgb(decoded))
+                if (target := next(numbers, None)) is None:
+                    return
+
+    def count(self) -> int:
+        """How many frames decode, found by decoding them all; `problem` is set then.
+
+        Raises:
+            RuntimeError: The frames have been asked for before.
+        """
+        self._begin()
+        return sum(1 for _ in self._timed())
+
+    @property
+    def hidden(self) -> int:
+        """Number of frames so far that the file holds and its edit list hides from players."""
+        return self._decoder.hidden
+
+    @property
+    def numbered(self) -> int | None:
+        """After the last frame: up to where the numbers of frames are certain, if not to the end.
+
+        Behind a place where frames are missing they are too low.
+        """
+        return self._decoder.problems.first if self._decoder.lost > 0 else None
+
+    def _timed(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
+        """Number, time and stored picture of every frame; sets `problem` after the last one."""
         clock = _Clock(self._time_base, self.fps)
         problems = self._decoder.problems
         for index, decoded in enumerate(self._decoded):
             time = clock.seconds(decoded.pts)
-            yield VideoFrame(index, time, self._to_rgb(decoded))
+            yield index, time, decoded
             problems.frames, problems.seconds = index + 1, time
         if not self._decoder.closed:
             missing = (self._promised or 0) - self._decoder.read_until
@@ -119,6 +167,8 @@ class Decoder:
         container: The open file.
         stream: Its pictures.
         read_until: Seconds up to which packets have been read.
+        hidden: Number of pictures so far that the file holds and its edit list hides.
+        lost: Number of its pictures that gave none, known at the end.
         closed: Whether `close` has been called.
     """
 
@@ -127,6 +177,7 @@ class Decoder:
         self.path, self.problems = path, problems
         self.container, self.stream = open_video(path)
         self.read_until = 0.0
+        self.hidden = self.lost = 0
         self._latest: int | None = None
         self.closed = False
 
@@ -137,9 +188,10 @@ class Decoder:
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """All frames, once."""
-        sent = received = 0
+        sent = received = self.lost = 0
         for packet in self._packets(self.container, self.stream):
             self._note_end(packet)
+            self.hidden += packet.is_discard
             sent += not packet.is_discard
             for frame in self._decode(self.stream, packet):
                 received += 1
@@ -148,9 +200,12 @@ class Decoder:
                     return
         rest = self._decode(self.stream, None)
         yield from rest
-        if received + len(rest) < sent and not self.closed:
+        self.lost = sent - received - len(rest)
+        if self.lost > 0 and not self.closed:
             # PyAV drops what the threads still hold behind a damaged packet
-            yield from self._decode_rest()
+            for frame in self._decode_rest():
+                self.lost -= 1
+                yield frame
 
     def _decode_rest(self) -> Iterator[av.VideoFrame]:
         """What comes after the latest frame, without threads, from a key frame before it."""

@@ -64,10 +64,13 @@ class FrameSource(ABC):
         Raises:
             RuntimeError: The frames have been asked for before.
         """
+        self._begin()
+        return self._frames()
+
+    def _begin(self) -> None:
         if self._started:
             raise RuntimeError(f"{self.name}: its frames can be read once; open it again.")
         self._started = True
-        return self._frames()
 
     @abstractmethod
     def _frames(self) -> Iterator[VideoFrame]:

@@ -32,6 +32,11 @@ class Problems:
     _places: dict[int, float] = field(default_factory=dict)
     _resized: str | None = None
 
+    @property
+    def first(self) -> int | None:
+        """Number of frames before the first damage, or fewer; None without any."""
+        return min(self._places, default=None)
+
     def note_damage(self) -> None:
         """Something about here is damaged."""
         self._places.setdefault(self.frames, self.seconds)
