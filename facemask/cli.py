@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 from jsonargparse import ArgumentParser
 
 from facemask._distribution import check_package
-from facemask.errors import InputError
+from facemask.errors import input_error, sentence_of
 from facemask.parser_errors import SentenceParser
 from facemask.weights.find import LicenceNotice
 
@@ -103,20 +103,11 @@ def main(args: Sequence[str] | None = None) -> None:
 
             TrainerCLI(None if args is None else arguments)
     except Exception as error:
-        wrong_input = _input_error(error)
+        wrong_input = input_error(error)
         if wrong_input is None:
             raise
-        # an error in a loader's worker arrives as a traceback whose last line is the sentence
-        sentence = str(wrong_input).rstrip().rpartition("InputError: ")[2]
-        sys.stderr.write(f"facemask: error: {sentence}\n")
+        sys.stderr.write(f"facemask: error: {sentence_of(wrong_input)}\n")
         raise SystemExit(2) from error
-
-
-def _input_error(error: BaseException | None) -> InputError | None:
-    """The `InputError` behind an exception: jsonargparse wraps those of constructors."""
-    while error is not None and not isinstance(error, InputError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def verb_parser(verb: str) -> ArgumentParser:

@@ -1,5 +1,7 @@
 """The one error that means "the input is wrong", as opposed to "the program is"."""
 
+from collections.abc import Iterator
+
 
 class InputError(ValueError):
     """Wrong input from the user: a file, an option or a shape.
@@ -7,3 +9,70 @@ class InputError(ValueError):
     The message is one sentence that says what was given, what was expected and what to do.
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+def input_error(error: BaseException | None) -> InputError | None:
+    """The `InputError` that an exception stands for; None where the program is at fault.
+
+    Only what was raised `from` an `InputError` stands for it, as jsonargparse raises what a
+    constructor refused. What went wrong while one was handled is a fault of its own.
+    """
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__
+    return error
+
+
+def sentence_of(error: InputError) -> str:
+    """The sentence of an error; one in a loader's worker arrives below the worker's traceback."""
+    return str(error).rstrip().rpartition("InputError: ")[2]
+
+
+def system_cause(error: BaseException) -> str | None:
+    """What the operating system refused, in a few words; None where it refused nothing.
+
+    Args:
+        error: An exception that may have been raised from, or while handling, the system's.
+
+    Examples:
+        >>> system_cause(PermissionError(13, "Permission denied", "best.ckpt"))
+        'Permission denied'
+        >>> system_cause(MemoryError())
+        'not enough memory'
+        >>> system_cause(KeyError("state_dict"))
+    """
+    for inner in reversed([*_chain(error)]):
+        text = str(inner).lower()
+        # torch raises a RuntimeError when malloc or mmap fails
+        if isinstance(inner, MemoryError) or "allocate memory" in text or "out of memory" in text:
+            return "not enough memory"
+        if isinstance(inner, OSError) and inner.strerror:
+            return str(inner.strerror)
+    return None
+
+
+def cause_of(error: BaseException) -> str:
+    """Why something failed, in a few words without a full stop: the innermost cause.
+
+    Args:
+        error: An exception; what it was raised from, or while handling, is looked through.
+
+    Examples:
+        >>> cause_of(OSError(28, "No space left on device"))
+        'No space left on device'
+        >>> cause_of(KeyError("state_dict"))
+        "KeyError: 'state_dict'"
+    """
+    *_, inner = _chain(error)
+    first = next((line.strip() for line in str(inner).splitlines() if line.strip()), "")
+    kind = type(inner).__name__
+    named = first if " " in first else f"{kind}: {first}" if first else kind  # prose, or a key
+    return system_cause(error) or named.rstrip(".")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and from the outermost to the innermost what it came from."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        hidden = following.__suppress_context__
+        following = following.__cause__ or (None if hidden else following.__context__)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from facemask.data.clips import ClipBatch, ClipDataset
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 
 PART_BYTES: Final = 2**28
 """Size that a part grows to: little enough to hold in memory, and to lose when a run is killed."""
@@ -144,8 +144,8 @@ class FeatureDataset(Dataset[dict[str, Any]]):
                 flat = file.get_slice("original_masks")[begin:end]
         except (OSError, SafetensorError) as error:
             raise InputError(
-                f"{path}: was removed or damaged since training began: start again, and what is "
-                "missing is computed anew."
+                f"{path}: was removed or damaged since training began, or cannot be read "
+                f"({cause_of(error)}): start again, and what is missing is computed anew."
             ) from error
         names = self.names[index]
         real = [(height, width) for height, width in sizes[: len(names)]]

@@ -8,16 +8,23 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Final
 
 import yaml
 
-from facemask.errors import InputError
+from facemask.callbacks import INTERRUPTED
+from facemask.errors import InputError, cause_of, input_error, sentence_of
 from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic
 from facemask.parallel import available_cpus
+
+_KILLED: Final = (
+    "its process, or that of a step beside it, was killed, as the system does when memory runs out"
+)
 
 
 def run_steps(
@@ -43,12 +50,9 @@ def run_steps(
     sorter = TopologicalSorter({name: job.plan.steps[name].needs for name in steps})
     sorter.prepare()
     failed: dict[str, str] = {}
-    context = multiprocessing.get_context("spawn")
-    places: SimpleQueue[int] = context.SimpleQueue()
-    for place in range(parallel):
-        places.put(place)
     running: dict[Future[tuple[str | None, float]], str] = {}
-    with ProcessPoolExecutor(parallel, context, _start_worker, (places, parallel)) as pool:
+    pool = _pool(parallel)
+    try:
         while sorter.is_active():
             for name in sorter.get_ready():
                 if failed.keys() & job.plan.steps[name].needs:
@@ -60,17 +64,35 @@ def run_steps(
                     sorter.done(name)
                 else:
                     log = job.out / "logs" / f"{name}.log"
-                    ended = pool.submit(_timed, todo[name], job.folder(name), log)
-                    running[ended] = name
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                name = running.pop(future)
-                error, seconds = future.result()
+                    running[pool.submit(_timed, todo[name], job.folder(name), log)] = name
+            ended = wait(running, return_when=FIRST_COMPLETED).done
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
+                ended = wait(running).done  # all end with it
+                pool.shutdown()
+                pool = _pool(parallel)
+            for future in ended:
+                name, broken = (
+                    running.pop(future),
+                    isinstance(future.exception(), BrokenProcessPool),
+                )
+                error, seconds = (_KILLED, None) if broken else future.result()
                 if error is not None:
                     failed[name] = error
                 what = f"failed: {error}" if error else "done"
-                say(f"{name}: {what} ({seconds:.0f} s)")
+                say(f"{name}: {what}" + ("" if seconds is None else f" ({seconds:.0f} s)"))
                 sorter.done(name)
+    finally:
+        pool.shutdown()
     return failed
+
+
+def _pool(parallel: int) -> ProcessPoolExecutor:
+    """Processes for steps, each with a place of its own."""
+    context = multiprocessing.get_context("spawn")
+    places: SimpleQueue[int] = context.SimpleQueue()
+    for place in range(parallel):
+        places.put(place)
+    return ProcessPoolExecutor(parallel, context, _start_worker, (places, parallel))
 
 
 def _commands(job: Job, name: str) -> list[list[str]]:
@@ -144,13 +166,23 @@ def _end_with_parent() -> None:
 
 
 def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | None, float]:
-    """What `_run` returns, and the seconds it took."""
-    start = time.monotonic()
-    return _run(commands, folder, log), time.monotonic() - start
+    """What went wrong when `_run` ran, or None, and the seconds it took."""
+    start, reason = time.monotonic(), None
+    try:
+        _run(commands, folder, log)
+    except (Exception, SystemExit) as error:  # the other steps go on
+        if not isinstance(error, SystemExit):  # which has been explained
+            traceback.print_exc()
+        reason = reason_of(error)
+    return reason, time.monotonic() - start
 
 
-def _run(commands: list[list[str]], folder: Path, log: Path) -> str | None:
-    """Run commands in a worker process; returns what went wrong, or None."""
+def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
+    """Run commands in a worker process.
+
+    Raises:
+        SystemExit: A command ended with another status than 0.
+    """
     from facemask.cli import main
 
     with log.open("a", encoding="utf-8") as file:
@@ -163,15 +195,21 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> str | None:
         try:
             main(command)
         except SystemExit as stop:
-            if stop.code != 0:  # 0: `--resume auto` found the training finished
-                sys.stderr.flush()
-                line = log.read_text(encoding="utf-8").strip().splitlines()[-1]  # the sentence
-                return line.removeprefix("facemask: error: ").rstrip(".")
-        except Exception as error:  # the other steps go on
-            traceback.print_exc()
-            return f"{type(error).__name__}: {error}"
+            if stop.code:  # 0: `--resume auto` found the training finished
+                raise
         if wandb := sys.modules.get("wandb"):
             wandb.finish()  # the next step in this process is a run of its own
         if command[0] == "fit":
             write_atomic(_done(folder, "fit"), b"")
-    return None
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a step failed, without a full stop, from what ended its command."""
+    wrong_input = input_error(error)
+    if wrong_input is not None:
+        return sentence_of(wrong_input).rstrip(".")
+    if not isinstance(error, SystemExit):
+        return cause_of(error)
+    if error.code == INTERRUPTED:
+        return "it was interrupted"
+    return error.code if isinstance(error.code, str) else f"it ended with status {error.code}"

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.report.plotting import check_matplotlib, new_figure, run_colors, to_png
 
@@ -84,6 +84,10 @@ def _read(table: Path) -> tuple[dict[int, Series], float]:
                 last[face] = frame
                 for name in ("time", *names):
                     series[name].append(float(row[name]) if row[name] else math.nan)
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{table}: is no table of `facemask extract`: {error}.") from error
+    except OSError as error:
+        raise InputError(f"{table}: cannot read it: {cause_of(error)}.") from error
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{table}: is no table of `facemask extract`: {cause_of(error)}."
+        ) from error
     return faces, end

@@ -10,7 +10,7 @@ import torch
 from timm.models import FeatureInfo, clean_state_dict
 from torch import Tensor, nn
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of, system_cause
 from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.skips import SkipFusion, check_skips
 
@@ -133,6 +133,8 @@ def _create(name: str, output_stride: int, skips: Sequence[int] = ()) -> nn.Modu
             name, features_only=True, out_indices=(-1,), output_stride=output_stride
         )
     except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        if system_cause(error):
+            raise
         reason = f" ({error})" if str(error) else ""
         raise InputError(
             f"timm cannot build {name!r} at output stride {output_stride}{reason}: choose a model "
@@ -183,8 +185,8 @@ def _create_pretrained(name: str, output_stride: int, skips: Sequence[int]) -> n
         )
     except Exception as error:  # the model builds, so this is the network, the hub or its cache
         raise InputError(
-            f"timm's weights of {name!r} could not be downloaded ({type(error).__name__}): "
-            "go online if it has any, or give a local checkpoint, pretrained=PATH"
+            f"timm's weights of {name!r} could not be downloaded ({cause_of(error)}): "
+            "see to that, or give a local checkpoint, pretrained=PATH"
         ) from error
     return body
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask import __version__
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.models.cascade_header import CARD_KEY, KEY, open_cascade, read_content
 from facemask.models.cascade_settings import CascadeSettings
@@ -88,7 +88,8 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
         }
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: its description of networks and settings is damaged: save the cascade again."
+            f"{path}: its description of networks and settings is damaged ({cause_of(error)}): "
+            "save the cascade again."
         ) from error
     if "primary" not in networks:
         raise InputError(f"{path}: has no primary network: save the cascade again.")
@@ -233,7 +234,8 @@ def network_of(
         network = build(description)
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: its description of the network is damaged or of another version of facemask."
+            f"{path}: its description of the network is damaged or of another version of facemask "
+            f"({cause_of(error)})."
         ) from error
     load_weights(network, weights_below(weights, "network."), path)
     return network

@@ -10,6 +10,7 @@ from typing import Any, Final
 from safetensors import SafetensorError, safe_open
 
 from facemask.errors import InputError
+from facemask.models.checkpoints import unreadable
 
 KEY: Final = "facemask_cascade"
 """Where the file's metadata has the JSON."""
@@ -59,18 +60,16 @@ def open_cascade(path: Path) -> Iterator[Any]:
     """Open a saved cascade with safetensors' `safe_open`.
 
     Raises:
-        InputError: The file is missing or damaged.
+        InputError: The file is missing or damaged, or cannot be read.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give one that Cascade.save wrote.")
     try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; give one that Cascade.save wrote.")
         with safe_open(path, framework="pt") as file:
             yield file
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: is no safetensors file, or a damaged or truncated one; give one that "
-            "Cascade.save wrote."
-        ) from error
+    except (SafetensorError, OSError, MemoryError) as error:
+        damaged = "is no safetensors file, or a damaged or truncated one"
+        raise unreadable(path, error, damaged, "give one that Cascade.save wrote") from error
 
 
 def read_content(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:

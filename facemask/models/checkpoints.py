@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of, system_cause
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -22,34 +22,53 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         The dictionary in the file, tensors on the CPU.
 
     Raises:
-        InputError: The file is missing, is no checkpoint, holds Python objects beside weights
-            and plain values, or something other than a dictionary.
+        InputError: The file is missing or cannot be read, is no checkpoint, holds Python objects
+            beside weights and plain values, or something other than a dictionary.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; check the path.")
     content: object
-    damaged = InputError(
-        f"{path}: is no checkpoint, or a damaged one; give a file that torch.save or "
-        "safetensors wrote."
-    )
     try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such checkpoint; check the path.")
         if path.suffix == ".safetensors":
             content = safetensors.torch.load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        with path.open("rb") as file:
-            if file.read(1) not in (b"P", b"\x80"):  # neither a zip file nor a pickle
-                raise damaged from error
-        raise InputError(
-            f"{path}: no checkpoint, or one that holds Python objects beside weights, which could "
-            "run code; save the model's state_dict alone."
-        ) from error
+    except InputError:
+        raise
     except Exception as error:  # a file that is no checkpoint fails in any of a dozen ways
-        raise damaged from error
+        expected = "give a file that torch.save or safetensors wrote"
+        raise unreadable(path, error, "is no checkpoint, or a damaged one", expected) from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}, expected a state_dict.")
     return dict(content)
+
+
+def unreadable(path: Path, error: Exception, damaged: str, expected: str) -> InputError:
+    """What to say of a file that could not be read.
+
+    Args:
+        path: The file.
+        error: What reading it raised.
+        damaged: What to say of it where the system handed its content out.
+        expected: What to give instead.
+    """
+    reason = system_cause(error)
+    if reason is None:
+        try:  # torch and safetensors raise errors of their own where the system fails
+            with path.open("rb") as file:
+                start = file.read(1)
+                while file.read(2**20):
+                    pass
+        except OSError as refused:
+            reason = cause_of(refused)
+    if reason is not None:
+        return InputError(f"{path}: cannot read it: {reason}.")
+    if isinstance(error, pickle.UnpicklingError) and start in (b"P", b"\x80"):  # zip, or pickle
+        return InputError(
+            f"{path}: no checkpoint, or one that holds Python objects beside weights, which could "
+            "run code; save the model's state_dict alone."
+        )
+    return InputError(f"{path}: {damaged} ({cause_of(error)}); {expected}.")
 
 
 def weights_below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

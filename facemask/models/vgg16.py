@@ -8,7 +8,7 @@ import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 from facemask.models.backbone import check_images, read_weights
 from facemask.models.checkpoints import load_weights
 
@@ -130,8 +130,8 @@ class VGG16(nn.Module):
             weights = timm.create_model("vgg16", pretrained=True).state_dict()
         except Exception as error:  # the model builds, so this is the network, the hub or its cache
             raise InputError(
-                f"timm's weights of 'vgg16' could not be downloaded ({type(error).__name__}): "
-                "go online, or give a local checkpoint, pretrained=PATH"
+                f"timm's weights of 'vgg16' could not be downloaded ({cause_of(error)}): "
+                "see to that, or give a local checkpoint, pretrained=PATH"
             ) from error
         load_weights(self, _as_convolutions(weights), Path("timm's vgg16"))
 

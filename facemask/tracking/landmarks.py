@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from facemask._distribution import pip_install
 from facemask.data.landmarks import NUM_LANDMARKS
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 from facemask.tracking.detection import Image, resized
 
 __all__ = ["LandmarkPredictor", "Points", "Square", "rectangle_of_points"]
@@ -185,7 +185,7 @@ class LandmarkPredictor:
             self._model: Any = dlib.shape_predictor(str(self.file))
         except RuntimeError as error:
             raise InputError(
-                f"{self.file}: is no predictor that dlib can read; expected "
+                f"{self.file}: is no predictor that dlib can read ({cause_of(error)}); expected "
                 "shape_predictor_68_face_landmarks.dat or one trained for the same points."
             ) from error
         count = self._model(np.zeros((9, 9, 3), np.uint8), dlib.rectangle(0, 0, 8, 8)).num_parts

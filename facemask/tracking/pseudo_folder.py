@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 
 MARKER: Final = "pseudo_landmarks.json"
@@ -98,7 +98,8 @@ def read_videos(out: Path) -> dict[str, PseudoVideo]:
             videos[marker.parent.name] = PseudoVideo(**content)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(
-                f"{marker}: is damaged or of another version; remove its folder."
+                f"{marker}: is damaged or of another version, or cannot be read "
+                f"({cause_of(error)}); remove its folder."
             ) from error
     return videos
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 from facemask.tracking.detection import Detection, Image, best_first, check_image, resized
 from facemask.tracking.geometry import FaceBox
 
@@ -61,7 +61,8 @@ class YunetDetector:
             )
         except cv2.error as error:
             raise InputError(
-                f"{model}: OpenCV cannot read it as a YuNet model ({MODEL_FILE})."
+                f"{model}: OpenCV cannot read it as a YuNet model, as {MODEL_FILE} is "
+                f"({cause_of(error)})."
             ) from error
 
     def detect(self, image: Image) -> list[Detection]:
@@ -74,7 +75,7 @@ class YunetDetector:
         try:
             _, rows = self._detector.detect(square)
         except cv2.error as error:
-            raise InputError(f"OpenCV cannot run the YuNet model: {error}") from error
+            raise InputError(f"OpenCV cannot run the YuNet model: {cause_of(error)}.") from error
         if rows is None:
             return []
         faces = np.asarray(rows, dtype=np.float64)

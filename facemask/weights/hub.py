@@ -1,5 +1,6 @@
 """Saved cascades in Hugging Face repositories."""
 
+import contextlib
 import logging
 import os
 import re
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 
 DEFAULT_FILE: Final = "cascade.safetensors"
 _WORD: Final = r"\w[\w.-]*"  # begins with no dot, so ./here and ../there are paths
@@ -75,10 +76,11 @@ def download(wanted: RepositoryFile) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     place = (wanted.repository, wanted.file)
+    path = None
     try:
-        try:
+        with contextlib.suppress(LocalEntryNotFoundError):
             path = hf_hub_download(*place, revision=wanted.revision, local_files_only=True)
-        except LocalEntryNotFoundError:
+        if path is None:
             path = hf_hub_download(*place, revision=wanted.revision)
     except Exception as error:  # what the HTTP library raises depends on the hub's version
         raise InputError(f"{wanted.given}: no such file here, and {_say(error, wanted)}") from error
@@ -116,5 +118,6 @@ def _say(error: Exception, wanted: RepositoryFile) -> str:
     for kind, sentence in said.items():
         if isinstance(error, kind):
             return sentence
-    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-    return f"{repository} could not be downloaded from ({reason}): try again, or give a file."
+    return (
+        f"{repository} could not be downloaded from ({cause_of(error)}): try again, or give a file."
+    )
