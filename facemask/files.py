@@ -1,14 +1,20 @@
-"""Writing files so that a killed run never leaves a half-written one."""
+"""Writing files so that a killed run never leaves a half-written one, and reading images whole."""
 
 import os
+import re
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
+
+_JPEG_START: Final = b"\xff\xd8"
+_JPEG_END: Final = 0xD9
+# but for stuffed zeros, restarts and TEM, none of which begins a segment or ends the image
+_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 
 
 def make_folder(path: Path) -> None:
@@ -53,13 +59,46 @@ def write_image(path: Path, image: npt.NDArray[np.uint8], *, jpeg_quality: int =
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Read an image as uint8 (H, W, 3) RGB.
+    """Read an image as uint8 (H, W, 3) RGB, upright by its EXIF orientation.
 
     Raises:
-        InputError: The file is missing or not a readable image.
+        InputError: The file is missing, not a readable image, or cut short.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = "no such file" if not path.exists() else error.strerror
+        raise InputError(f"{path}: cannot read the image: {reason}.") from error
+    if data.startswith(_JPEG_START) and not is_whole_jpeg(data):
+        raise InputError(
+            f"{path}: cannot read the image: it is cut short (a JPEG without its end-of-image "
+            "marker); copy it again."
+        )
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
     if image is None:
-        reason = "not a readable image" if path.is_file() else "no such file"
+        reason = "not a readable image, or damaged" if data else "the file is empty (0 bytes)"
         raise InputError(f"{path}: cannot read the image: {reason}.")
     return cast("npt.NDArray[np.uint8]", image)
+
+
+def is_whole_jpeg(data: bytes) -> bool:
+    """Whether a JPEG goes on to its end-of-image marker; decoders paint what is missing grey.
+
+    Segments are stepped over by their lengths, so that the end of a thumbnail in one of them does
+    not count; what comes after the end does not matter.
+
+    Args:
+        data: The file; it begins with FF D8.
+
+    Examples:
+        >>> is_whole_jpeg(bytes.fromhex("ffd8 ffe0 0004 ffd9 1234"))
+        False
+        >>> is_whole_jpeg(bytes.fromhex("ffd8 ffe0 0004 ffd9 1234 ffd9 00"))
+        True
+    """
+    place = len(_JPEG_START)
+    while marker := _JPEG_MARKER.search(data, place):
+        if marker[0][-1] == _JPEG_END:
+            return True
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return False
