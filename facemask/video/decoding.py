@@ -16,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
+from facemask.video.colors import assumed_matrix, colors_to_write
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.orientation import orientation_of
 from facemask.video.probing import fraction, open_video, promised_seconds
@@ -60,6 +61,8 @@ class VideoFile(FrameSource):
         self._reformatter = VideoReformatter()
         self._coded_size = (first.width, first.height)
         self._orientation = orientation_of(first)
+        context = self._decoder.stream.codec_context
+        self.colors = colors_to_write(first, context.color_primaries, context.color_trc)
         self._read_header(first.pts or 0)
 
     def _read_header(self, start: int) -> None:
@@ -139,12 +142,13 @@ class VideoFile(FrameSource):
         width, height = self._coded_size
         if (frame.width, frame.height) != (width, height):
             self._decoder.problems.note_size((frame.width, frame.height), (width, height))
-        # the frame's own matrix and range; FFmpeg's defaults (BT.601, limited) where it has none
+        # the frame's own matrix and range; what players assume, and limited, where it has none
         rgb = self._reformatter.reformat(
             frame,
             width,
             height,
             "rgb24",
+            src_colorspace=assumed_matrix(frame),  # type: ignore[arg-type]  # PyAV 14: names only
             dst_colorspace="ITU601",  # type: ignore[arg-type]  # means nothing for RGB, but PyAV 14
             # converts by the frame's matrix only if it is not this one
             src_color_range=_RANGES.get(frame.color_range),

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from facemask.video.colors import Colors, assumed_colors
 from facemask.video.frames import FrameSource
-from facemask.video.muxing import EncodedVideo, Encoder, Image, is_hd
+from facemask.video.muxing import EncodedVideo, Encoder, Image
 
 Codec: TypeAlias = Literal["h264", "mpeg4"]
 
@@ -22,9 +23,10 @@ class VideoWriter(EncodedVideo):
 
     Every frame keeps its time, and the source's first sound track comes along (copied as it is
     where the format takes its codec, else as AAC). Odd heights and widths, which H.264 in 4:2:0
-    cannot hold, grow by one row or column that repeats the edge. The colours are those of BT.709
-    from 720 rows on and of BT.601 below, tagged as such. If FFmpeg lacks libx264, the video is
-    MPEG-4 part 2, which is larger, and a warning says so.
+    cannot hold, grow by one row or column that repeats the edge. The colours have the source's
+    matrix, primaries and transfer and are tagged so; those of other sources than video files are
+    of BT.709 from 720 rows or 1280 columns on and of BT.601 below. If FFmpeg lacks libx264, the
+    video is MPEG-4 part 2, which is larger, and a warning says so.
 
     Args:
         path: The file: .mp4, .m4v, .mov or .mkv.
@@ -56,7 +58,7 @@ class VideoWriter(EncodedVideo):
         self._reformatter = VideoReformatter()
 
     def _convert(self, picture: Image) -> av.VideoFrame:
-        matrix = "ITU709" if is_hd(self._stream) else "ITU601"
+        matrix = self._colors(self._stream.width, self._stream.height).name
         return self._reformatter.reformat(
             av.VideoFrame.from_ndarray(_even(picture), format="rgb24"),
             format=self._encoder.pixels,
@@ -96,6 +98,9 @@ class GreyVideoWriter(EncodedVideo):
     ) -> None:
         """See the class."""
         super().__init__(path, source, _lossy(codec, crf, preset))
+
+    def _colors(self, width: int, height: int) -> Colors:
+        return assumed_colors(width, height)  # no light of the source
 
     def _convert(self, picture: Image) -> av.VideoFrame:
         grey = _even(picture)

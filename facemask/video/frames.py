@@ -11,6 +11,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from facemask.video.colors import Colors
+
 Source = TypeVar("Source", bound="FrameSource")
 
 
@@ -40,6 +42,7 @@ class FrameSource(ABC):
         width: Width of every frame.
         frame_count: About how many frames there are; None where that is unknown.
         has_audio: Whether there is sound to keep.
+        colors: What the numbers of its RGB stand for; None where nothing is known.
         pixel_aspect: Width of a pixel over its height, 1 for nearly all videos.
         start: Seconds from the zero of the file's clock to the first frame; its sound uses the
             same clock.
@@ -53,6 +56,7 @@ class FrameSource(ABC):
     width: int
     frame_count: int | None
     has_audio: bool = False
+    colors: Colors | None = None
     pixel_aspect: Fraction = Fraction(1)
     start: float = 0.0
     problem: str | None = None

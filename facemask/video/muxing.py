@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
+from facemask.video.colors import Colors, assumed_colors
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.output import FrameWriter
 from facemask.video.probing import url_of
@@ -27,8 +28,7 @@ _FORMATS: Final = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matrosk
 _LEAST_TICKS: Final = 30_000  # a second; 0.03 ms
 _MOST_TICKS: Final = 65_535  # what MPEG-4 part 2 can say
 _SOUND_AHEAD: Final = 0.5  # seconds
-_HD_HEIGHT: Final = 720
-_BT709, _BT601, _LIMITED = 1, 6, 1  # ITU-T H.273 (matrix, primaries, transfer) and FFmpeg's range
+_LIMITED: Final = 1  # FFmpeg's code of the range
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,21 @@ class EncodedVideo(FrameWriter[Image]):
         if self._source.pixel_aspect != 1:
             stream.codec_context.sample_aspect_ratio = self._source.pixel_aspect
         if self._encoder.pixels == "yuv420p":
-            _tag_colors(stream)
+            self._tag_colors(stream)
         self._stream, self._sound, self._delay = stream, None, 0.0
         if sound is not None:
             self._sound = Sound(sound, self._container, self._source.start)
             self._delay = self._sound.delay
         self._container.start_encoding()
+
+    def _colors(self, width: int, height: int) -> Colors:
+        """Those of the source, so that players show both alike."""
+        return self._source.colors or assumed_colors(width, height)
+
+    def _tag_colors(self, stream: VideoStream) -> None:
+        context, colors = stream.codec_context, self._colors(stream.width, stream.height)
+        context.colorspace, context.color_range = colors.matrix, _LIMITED
+        context.color_primaries, context.color_trc = colors.primaries, colors.transfer
 
     def _write(self, frame: VideoFrame, item: Image) -> None:
         self._check(item)
@@ -161,14 +170,3 @@ def ticks_a_second(rate: Fraction) -> Fraction:
     """
     ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
     return Fraction(ticks if ticks <= _MOST_TICKS else 60_000)
-
-
-def is_hd(stream: VideoStream) -> bool:
-    """Whether players that do not look at the tags take a video's colours for BT.709."""
-    return stream.height >= _HD_HEIGHT
-
-
-def _tag_colors(stream: VideoStream) -> None:
-    context, code = stream.codec_context, _BT709 if is_hd(stream) else _BT601
-    context.colorspace = context.color_primaries = context.color_trc = code
-    context.color_range = _LIMITED
