@@ -11,9 +11,8 @@ from typing import Any, Final, TextIO
 from jsonargparse import ArgumentParser
 
 from facemask._distribution import check_package
-from facemask.errors import input_error, sentence_of
+from facemask.errors import Notice, input_error, sentence_of
 from facemask.parser_errors import SentenceParser
-from facemask.weights.find import LicenceNotice
 
 
 def _app() -> Callable[..., None]:
@@ -169,7 +168,7 @@ def _run_verb(verb: str, arguments: Sequence[str]) -> None:
 
 @contextmanager
 def _plain_notices() -> Iterator[None]:
-    """Show the licence of weights as a line, not as a warning with a place in the code."""
+    """Show notices as a line, not as a warning with a place in the code."""
     show = warnings.showwarning
 
     def show_plainly(
@@ -180,7 +179,7 @@ def _plain_notices() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, LicenceNotice):
+        if issubclass(category, Notice):
             sys.stderr.write(f"{message}\n")
         else:
             show(message, category, filename, lineno, file, line)

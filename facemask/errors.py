@@ -1,4 +1,4 @@
-"""The one error that means "the input is wrong", as opposed to "the program is"."""
+"""The error that means "the input is wrong", as opposed to "the program is", and its mild form."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,13 @@ class InputError(ValueError):
 
     The message is one sentence that says what was given, what was expected and what to do.
     The command line prints it without a traceback and exits with status 2.
+    """
+
+
+class Notice(UserWarning):
+    """Something that a user should know and that stops nothing.
+
+    The command line prints it as a line of its own, without a place in the code.
     """
 
 

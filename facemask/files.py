@@ -53,7 +53,9 @@ def write_image(path: Path, image: npt.NDArray[np.uint8], *, jpeg_quality: int =
         jpeg_quality: 1 to 100, for JPEG only.
     """
     pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix in (".jpg", ".jpeg") else []
+    options = (
+        [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    )
     _, encoded = cv2.imencode(path.suffix, pixels, options)
     write_atomic(path, encoded.tobytes())
 

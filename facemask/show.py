@@ -83,7 +83,7 @@ def _check(side: str, numbers: dict[str, tuple[int, int]], out: Path) -> None:
     for name, (value, least) in numbers.items():
         if value < least:
             raise InputError(f"--{name} is {value}, expected at least {least}.")
-    if out.suffix not in (".png", ".jpg", ".jpeg"):
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--out is {str(out)!r}: give a file that ends in .png or .jpg.")
     if out.is_dir():
         raise InputError(f"{out}: cannot write: it is a folder.")

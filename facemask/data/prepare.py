@@ -13,17 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from facemask.data.crops import face_crop_box
+from facemask.data.find import AnnotatedVideo, find_videos
 from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.splits import SPLIT_NAMES, split_by_subject
-from facemask.data.vw300 import (
-    AnnotatedVideo,
-    find_videos,
-    read_exclusions,
-    read_frames,
-    read_subjects,
-    scan_frames,
-)
+from facemask.data.vw300 import read_exclusions, read_frames, read_subjects, scan_frames
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, sequence_id, split_file
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic, write_image
@@ -119,7 +113,8 @@ def prepare(
     if out.resolve() == source.resolve():
         raise InputError(f"{out}: is the source itself; choose another folder to write to.")
     excluded = read_exclusions(exclude) if exclude else {}
-    videos = find_videos(source)
+    found = find_videos(source)
+    videos = found.videos
     unknown = set(excluded) - {video.name for video in videos}
     if unknown:
         raise InputError(f"{exclude}: video {min(unknown)!r} is not in {source}.")
@@ -161,7 +156,7 @@ def prepare(
     prepared.sort(key=lambda video: video.name)
     splits = split_by_subject(subject_of, seed=seed)
     _write_splits(out, prepared, splits, subject_of)
-    _print_summary(prepared, splits, subject_of)
+    _print_summary(prepared, splits, subject_of, found.notes())
 
 
 def _record(job: VideoJob, out: Path) -> Path:
@@ -304,7 +299,10 @@ def _write_splits(
 
 
 def _print_summary(
-    videos: Sequence[PreparedVideo], splits: dict[str, str], subject_of: dict[str, str]
+    videos: Sequence[PreparedVideo],
+    splits: dict[str, str],
+    subject_of: dict[str, str],
+    notes: Sequence[str],
 ) -> None:
     console = Console()
     table = Table("split", "videos", "subjects", "sequences", "frames", title="prepared")
@@ -318,9 +316,9 @@ def _print_summary(
             str(sum(len(video.frames) for video in chosen)),
         )
     console.print(table)
-    for video in videos:
-        for note in video.notes:
-            console.print(f"{video.name}: {note}")
+    notes = [*notes, *(f"{video.name}: {note}" for video in videos for note in video.notes)]
+    for note in notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     missing = [side for side in SPLIT_NAMES if side not in splits.values()]
     if missing:
         console.print(f"No subject left for {' and '.join(missing)}: at least 3 are needed.")

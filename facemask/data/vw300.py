@@ -1,106 +1,17 @@
-"""Reading what a user has: the 300VW layout, and folders of annotated stills."""
+"""Reading what a user has: frames of videos and stills, exclusion lists and subjects."""
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
 from facemask.files import read_image
+from facemask.suffixes import is_image
 from facemask.video.decoding import VideoFile
-
-VIDEO_SUFFIXES: Final = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v")
-IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp")
-
-
-@dataclass(frozen=True)
-class AnnotatedVideo:
-    """One video with the landmark files of its frames, or one still as a one-frame video.
-
-    Attributes:
-        name: Its folder's name (`001`), or the still's path below the source without suffix,
-            `/` replaced by `-`.
-        path: The video file, or the image of a still.
-        annotations: Landmark file of each annotated frame; frames count from 1.
-    """
-
-    name: str
-    path: Path
-    annotations: dict[int, Path]
-
-    @property
-    def is_still(self) -> bool:
-        """Whether `path` is an image."""
-        return self.path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def find_videos(source: Path) -> list[AnnotatedVideo]:
-    """List the annotated videos below `source`, sorted by name.
-
-    `source` holds either folders `NNN/vid.avi` (or another container) with
-    `NNN/annot/000001.pts` … (300VW), or images with a `.pts` of the same name beside each, in
-    any folders (300-W).
-
-    Raises:
-        InputError: The folder is missing or holds neither; a video has no annotation folder, or
-            an annotation's name is not a frame number.
-    """
-    if not source.is_dir():
-        raise InputError(f"{source}: no such folder; expected the root of 300VW or of stills.")
-    videos = [
-        AnnotatedVideo(folder.name, _video_file(folder), _annotations(folder / "annot"))
-        for folder in sorted(source.iterdir())
-        if (folder / "annot").is_dir() or any(folder.glob("vid.*"))
-    ]
-    videos = videos or _stills(source)
-    if not videos:
-        raise InputError(
-            f"{source}: no data found; expected folders NNN with vid.avi (or .mp4) and "
-            "annot/000001.pts …, or images with a .pts file beside each."
-        )
-    return videos
-
-
-def _video_file(folder: Path) -> Path:
-    for suffix in VIDEO_SUFFIXES:
-        if (file := folder / f"vid{suffix}").is_file():
-            return file
-    raise InputError(f"{folder}: annotations but no video; expected vid.avi, vid.mp4 or the like.")
-
-
-def _annotations(folder: Path) -> dict[int, Path]:
-    files = sorted(folder.glob("*.pts"))
-    if not files:
-        raise InputError(f"{folder}: no annotations; expected 000001.pts …, one file a frame.")
-    for file in files:
-        if not file.stem.isdecimal() or int(file.stem) < 1:
-            raise InputError(f"{file}: not a frame number; expected 000001.pts, counted from 1.")
-    return {int(file.stem): file for file in files}
-
-
-def _stills(source: Path) -> list[AnnotatedVideo]:
-    stills = []
-    for folder, subfolders, names in os.walk(source):
-        subfolders.sort()
-        present = set(names)
-        for name in sorted(present):
-            stem = name.removesuffix(".pts")
-            image = next((stem + s for s in IMAGE_SUFFIXES if stem + s in present), None)
-            if stem == name or image is None:
-                continue
-            relative = Path(folder, stem).relative_to(source)
-            annotation = {1: Path(folder, name)}
-            stills.append(AnnotatedVideo("-".join(relative.parts), Path(folder, image), annotation))
-    names_seen = [still.name for still in stills]
-    if len(set(names_seen)) < len(names_seen):
-        twice = next(name for name in names_seen if names_seen.count(name) > 1)
-        raise InputError(f"{source}: two stills would both be named {twice!r}; rename one.")
-    return sorted(stills, key=lambda still: still.name)
 
 
 def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
@@ -120,7 +31,7 @@ def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.ND
     Raises:
         InputError: The file cannot be opened or holds no frame.
     """
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if is_image(path):
         yield 1, read_image(path)
         return
     with VideoFile(path) as video:
@@ -161,7 +72,7 @@ def scan_frames(path: Path) -> FrameCount:
     Raises:
         InputError: The file cannot be opened or holds no frame.
     """
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if is_image(path):
         return FrameCount(1)
     with VideoFile(path) as video:
         return FrameCount(video.count(), video.hidden, video.problem, video.numbered)

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.data.masks import check_class_ids, color_to_mask
-from facemask.data.vw300 import IMAGE_SUFFIXES
 from facemask.errors import InputError
+from facemask.suffixes import is_hidden, is_image
 
 IMAGES: Final = "images_orig"
 LABELS: Final = "labels_orig"
@@ -130,7 +130,7 @@ def list_crops(folder: Path) -> list[Frame]:
         raise InputError(f"{folder}: no such folder; expected a folder of face crops.")
     frames = []
     for path in folder.iterdir():
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if is_image(path) and not is_hidden(path):
             video, number = parse_name(path)
             frames.append(Frame(video, 1 if number is None else number, path, None))
     if not frames:

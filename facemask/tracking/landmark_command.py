@@ -22,9 +22,9 @@ from rich.text import Text
 
 from facemask import __version__
 from facemask.data.landmarks import write_pts
-from facemask.data.vw300 import VIDEO_SUFFIXES
 from facemask.errors import InputError
 from facemask.files import make_folder
+from facemask.suffixes import VIDEO_SUFFIXES, is_video
 from facemask.tracking.detection import Image
 from facemask.tracking.landmark_tracker import LandmarkTracker, LandmarkTrackerSettings
 from facemask.tracking.landmarks import LandmarkPredictor
@@ -115,7 +115,7 @@ def check_video(file: Path) -> Path:
         raise InputError(f"{file}: is a folder; give video files, such as {file}/*.mp4.")
     if not file.is_file():
         raise InputError(f"{file}: no such file; give video files.")
-    if file.suffix.lower() not in VIDEO_SUFFIXES:
+    if not is_video(file):
         raise InputError(
             f"{file}: {file.suffix or 'no suffix'} is no container that `facemask prepare` reads; "
             f"expected one of {', '.join(VIDEO_SUFFIXES)}."

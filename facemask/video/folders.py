@@ -8,13 +8,16 @@ from typing import Final
 
 from facemask.errors import InputError
 from facemask.files import read_image
+from facemask.suffixes import (
+    IMAGE_SUFFIXES,
+    is_hidden,
+    is_image,
+    is_unread_image,
+    is_video,
+    some_names,
+)
 from facemask.video.frames import FrameSource, VideoFrame
 
-IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-VIDEO_SUFFIXES: Final = (
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts",
-    ".wmv", ".flv", ".3gp", ".ogv", ".gif",
-)  # fmt: skip
 FOLDER_FPS: Final = 25
 
 
@@ -36,13 +39,21 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 def list_images(folder: Path) -> list[Path]:
     """The images of a folder in natural order, hidden files left out."""
     return sorted(
-        (
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-        ),
+        (path for path in folder.iterdir() if is_image(path) and not is_hidden(path)),
         key=natural_key,
     )
+
+
+def _others(folder: Path) -> list[str]:
+    """What else of a folder shows faces, and what to do about it."""
+    files = sorted(path for path in folder.iterdir() if not is_hidden(path))
+    told = []
+    if videos := [path for path in files if is_video(path)]:
+        names = some_names([path.name for path in videos])
+        told.append(f"for its videos, {names}, give '{folder}/*{videos[0].suffix}'")
+    if unread := [path.name for path in files if is_unread_image(path)]:
+        told.append(f"pictures of a format that is not read, {some_names(unread)}: convert them")
+    return told
 
 
 class ImageFolder(FrameSource):
@@ -61,7 +72,8 @@ class ImageFolder(FrameSource):
         """See the class."""
         if fps <= 0:
             raise InputError(f"The frame rate of a folder is {fps}, expected more than 0.")
-        self.path, self.fps = path, Fraction(fps)
+        self.path: Path = path
+        self.fps = Fraction(fps)
         self.name = path.resolve().name if path.is_dir() else path.stem
         self._files = self._list(path)
         self.frame_count = len(self._files)
@@ -77,8 +89,7 @@ class ImageFolder(FrameSource):
             raise InputError(f"{path}: cannot read the folder: {error.strerror}.") from error
         if files:
             return files
-        videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
-        hint = f"; for its videos give '{path}/*{videos[0].suffix}'" if videos else ""
+        hint = "".join(f"; {told}" for told in _others(path))
         suffixes = ", ".join(IMAGE_SUFFIXES)
         raise InputError(f"{path}: a folder without images; expected frames as {suffixes}{hint}.")
 
@@ -92,6 +103,8 @@ class ImageFolder(FrameSource):
                     f"{self.width}x{self.height}: all images of a folder must have one size."
                 )
             yield VideoFrame(index, float(index / self.fps), image)
+        if self.path.is_dir() and (others := _others(self.path)):
+            self.problem = f"{self.path} holds more than these pictures: {'; '.join(others)}."
 
     def close(self) -> None:
         """Nothing to let go of."""

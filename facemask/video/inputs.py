@@ -1,12 +1,14 @@
 """What a command was told to work on: files, folders, patterns, lists and cameras."""
 
 import glob
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from facemask.errors import InputError
-from facemask.video.folders import VIDEO_SUFFIXES, list_images, natural_key
+from facemask.errors import InputError, Notice
+from facemask.suffixes import is_image, is_unread_image, is_video, some_names
+from facemask.video.folders import list_images, natural_key
 
 _LIST_SUFFIX: Final = ".txt"
 
@@ -51,17 +53,23 @@ def _expand(text: str) -> Iterator[str | int]:
 def _match(pattern: str) -> list[str]:
     suffix = Path(pattern).suffix
     any_file = bool(suffix) and not glob.has_magic(suffix)
-    matches = []
+    matches, pictures = [], []
     for match in glob.glob(pattern, recursive=True):  # noqa: PTH207  # Path's takes no absolute ones
         path = Path(match)
-        if path.is_dir():
-            keep = bool(list_images(path))
-        else:
-            keep = any_file or path.suffix.lower() in VIDEO_SUFFIXES
-        if keep:
+        if list_images(path) if path.is_dir() else any_file or is_video(path):
             matches.append(match)
+        elif is_image(path) or is_unread_image(path):
+            pictures.append(path)
+    # of `data/**`, the folder itself
+    taken = {Path(match) for match in matches}
+    names = sorted(path.name for path in pictures if path.parent not in taken)
+    hint = ": give their folder, or a pattern that ends in their suffix"
+    left_out = f"pictures, {some_names(names)}{hint}" if names else ""
     if not matches:
-        raise InputError(f"{pattern}: no video or folder with images matches this pattern.")
+        why = f"; for its {left_out}" if names else ""
+        raise InputError(f"{pattern}: no video or folder with images matches this pattern{why}.")
+    if names:
+        warnings.warn(f"{pattern}: leaves out {left_out}.", Notice, stacklevel=5)
     return sorted(matches, key=lambda match: natural_key(Path(match)))
 
 

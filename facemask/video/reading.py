@@ -8,9 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from facemask.errors import InputError
+from facemask.suffixes import is_image
 from facemask.video.cameras import Camera
 from facemask.video.decoding import VideoFile
-from facemask.video.folders import FOLDER_FPS, IMAGE_SUFFIXES, ImageFolder
+from facemask.video.folders import FOLDER_FPS, ImageFolder
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.inputs import expand_inputs
 
@@ -38,7 +39,7 @@ def open_source(source: str | Path | int, folder_fps: Fraction | int = FOLDER_FP
     if isinstance(source, int):
         return Camera(source)
     path = Path(source)
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
+    if path.is_dir() or (path.is_file() and is_image(path)):
         return ImageFolder(path, folder_fps)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")

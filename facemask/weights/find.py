@@ -4,12 +4,12 @@ import warnings
 from pathlib import Path
 from typing import Final
 
-from facemask.errors import InputError
+from facemask.errors import InputError, Notice
 from facemask.weights.catalog import shipped, verify
 from facemask.weights.hub import download, parse_id
 
 
-class LicenceNotice(UserWarning):
+class LicenceNotice(Notice):
     """Says what licence the loaded weights have; the command line shows it as a plain line."""
 
 

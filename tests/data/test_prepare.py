@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from facemask.data.crops import face_crop_box
+from facemask.data.find import find_videos
 from facemask.data.landmarks import write_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.prepare import draw_sequences, prepare
 from facemask.data.splits import split_by_subject
-from facemask.data.vw300 import count_frames, find_videos, read_exclusions, read_frames
+from facemask.data.vw300 import count_frames, read_exclusions, read_frames
 from facemask.errors import InputError
 from facemask.files import read_image
 from tests.conftest import HEIGHT, VIDEOS, WIDTH, background, draw_frame, frame_points
@@ -187,7 +188,7 @@ def test_stills_become_videos_of_one_frame(tmp_path: Path) -> None:
         cv2.imwrite(str(path), draw_frame(points, 10))
         write_pts(path.with_suffix(".pts"), points)
     (tmp_path / "src" / "alone.pts").write_text("no image beside it")
-    videos = find_videos(tmp_path / "src")
+    videos = find_videos(tmp_path / "src").videos
     assert [v.name for v in videos] == ["afw-a", "c_1", "helen-train-b"]
     assert all(v.is_still for v in videos)
     prepare(tmp_path / "src", tmp_path / "out", workers=1)

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pytest
 
 from facemask.classes import EYES, INNER_MOUTH, LIPS, SKIN
+from facemask.data.find import find_videos
 from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.synthetic import SyntheticVideo, render_video, synthesize
 from facemask.data.synthetic import writer as writer_module
-from facemask.data.vw300 import find_videos
 from facemask.errors import InputError
 
 Frame = npt.NDArray[np.uint8]
@@ -249,7 +249,7 @@ def test_occluders_hide_the_face_and_leave_the_points() -> None:
 def test_written_video_matches_its_annotations(tmp_path: Path) -> None:
     options: dict[str, Any] = {"width": 200, "height": 160, "fps": 10}
     synthesize(tmp_path, videos=2, seconds=0.7, workers=1, categories=(3, 1), seed=5, **options)
-    videos = find_videos(tmp_path)
+    videos = find_videos(tmp_path).videos
     assert [video.name for video in videos] == ["001", "002"]
     for index, video in enumerate(videos):
         frames = decode(video.path)
@@ -286,7 +286,7 @@ def test_goes_on_where_a_killed_run_stopped(
         with pytest.raises(KeyboardInterrupt):
             synthesize(killed, videos=3, **SMALL)
     assert (killed / ".002.tmp").is_dir()
-    assert [video.name for video in find_videos(killed)] == ["001"]
+    assert [video.name for video in find_videos(killed).videos] == ["001"]
 
     before = (killed / "001" / "vid.avi").stat().st_mtime_ns
     synthesize(killed, videos=3, **SMALL)

@@ -188,7 +188,7 @@ def test_others_are_done_when_one_fails(
         ("missing.mp4", None, "missing.mp4: no such file"),
         ("empty.mp4", b"", "empty.mp4: the file is empty"),
         ("text.avi", b"no video", "text.avi: not a video"),
-        ("clip.gif", b"GIF89a", "clip.gif: .gif is no container that `facemask prepare` reads"),
+        ("clip.txt", b"GIF89a", "clip.txt: .txt is no container that `facemask prepare` reads"),
     ],
 )
 def test_unreadable_videos(

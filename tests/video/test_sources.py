@@ -1,5 +1,6 @@
 """Folders of images, cameras, and what a command's inputs stand for."""
 
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facemask.errors import InputError
+from facemask.errors import InputError, Notice
 from facemask.video.reading import expand_inputs, open_source
 from tests.video.videos import frame_index, make_video, picture
 
@@ -51,10 +52,12 @@ class TestFolder:
             assert [frame_index(frame.image) for frame in source] == [1]
 
     def test_no_images(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"a folder without images; expected frames as \.png"):
+        with pytest.raises(
+            InputError, match=r"a folder without images; expected frames as \.jpg, "
+        ):
             open_source(tmp_path)
         (tmp_path / "a.mp4").touch()
-        with pytest.raises(InputError, match=r"for its videos give '.*/\*\.mp4'"):
+        with pytest.raises(InputError, match=r"for its videos, 1 \(a\.mp4\), give '.*/\*\.mp4'"):
             open_source(tmp_path)
 
     def test_sizes_differ(self, tmp_path: Path) -> None:
@@ -68,6 +71,30 @@ class TestFolder:
         (folder / "3.png").write_text("no image")
         with pytest.raises(InputError, match=r"3\.png: cannot read the image"):
             list(open_source(folder))
+
+    def test_formats_that_opencv_reads(self, tmp_path: Path) -> None:
+        names = ["1.png", "2.JFIF", *(["3.avif"] if cv2.haveImageWriter("a.avif") else [])]
+        for index, name in enumerate(names):
+            _, data = cv2.imencode(name.replace("JFIF", "jpg")[1:], picture(index, 24, 32))
+            (tmp_path / name).write_bytes(data.tobytes())
+        assert [frame_index(f.image) for f in open_source(tmp_path)] == list(range(len(names)))
+
+    def test_what_else_is_in_it_is_told(self, tmp_path: Path) -> None:
+        folder = fill(tmp_path / "mixed", ["1.png", "2.png"])
+        for name in ("a.MP4", "b.mov", "c.heic", "notes.md", ".d.mp4"):
+            (folder / name).touch()
+        with open_source(folder) as source:
+            assert len(list(source)) == 2
+            assert source.problem == (
+                f"{folder} holds more than these pictures: for its videos, 2 (a.MP4, b.mov), give "
+                f"'{folder}/*.MP4'; pictures of a format that is not read, 1 (c.heic): convert "
+                "them."
+            )
+
+    def test_only_unread_formats(self, tmp_path: Path) -> None:
+        (tmp_path / "c.HEIC").touch()
+        with pytest.raises(InputError, match=r"format that is not read, 1 \(c\.HEIC\): convert"):
+            open_source(tmp_path)
 
 
 class TestCamera:
@@ -116,6 +143,17 @@ class TestInputs:
     def test_files_folders_and_cameras(self, root: Path) -> None:
         inputs = ["clip2.mp4", "frames", "1", "clip1.mp4", "0", "./clip2.mp4", str(root / "frames")]
         assert expand_inputs(inputs) == ["clip2.mp4", "frames", 1, "clip1.mp4", 0]
+
+    def test_pictures_that_a_pattern_leaves_out_are_told(self, root: Path) -> None:
+        fill(root / "x", ["1.png", "2.jpg"])
+        with pytest.warns(Notice, match=r"x/\*: leaves out pictures, 2 \(1\.png, 2\.jpg\): give"):
+            assert expand_inputs(["x/*"]) == ["x/vid.avi"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert expand_inputs(["x/*.png"]) == ["x/1.png"]
+            assert "frames" in expand_inputs(["**"])  # its pictures are taken with it
+        with pytest.raises(InputError, match=r"y/\*: no video .*; for its pictures, 1 \(1\.png\)"):
+            expand_inputs([str(fill(root / "y", ["1.png"]) / "*")])
 
     def test_a_file_named_like_a_camera(self, root: Path) -> None:
         (root / "7").touch()
