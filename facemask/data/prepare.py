@@ -17,11 +17,18 @@ from facemask.data.find import AnnotatedVideo, find_videos
 from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.splits import SPLIT_NAMES, split_by_subject
-from facemask.data.vw300 import read_exclusions, read_frames, read_subjects, scan_frames
+from facemask.data.vw300 import (
+    FrameCount,
+    read_exclusions,
+    read_frames,
+    read_subjects,
+    scan_frames,
+)
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, sequence_id, split_file
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic, write_image
 from facemask.parallel import run_jobs
+from facemask.video.squares import SquarePixels
 
 _FORMAT: Final = 2
 """Raised when prepared files change, so that older ones are made anew."""
@@ -182,19 +189,21 @@ def prepare_video(job: VideoJob, out: Path) -> PreparedVideo:
     """
     name = job.video.name
     _record(job, out).unlink(missing_ok=True)  # until all its files are there
-    usable, notes = _usable_frames(job)
+    scan = scan_frames(job.video.path)
+    usable, notes = _usable_frames(job, scan)
     frames = draw_sequences(usable, job.fraction, seed=(job.seed, zlib.crc32(name.encode())))
     _remove_stale(out, name, set(frames))
     written = 0
     for frame, image in read_frames(job.video.path, frames):
         annotation = job.video.annotations[frame]
-        points = read_pts(annotation)
+        squares = SquarePixels.of(image.shape[0], image.shape[1], scan.pixel_aspect)
+        points = squares.points(read_pts(annotation))
         try:
-            box = face_crop_box(points, *image.shape[:2])
+            box = face_crop_box(points, squares.height, squares.width)
         except InputError as error:
             raise InputError(f"{annotation}: {error}") from error
         mask = landmarks_to_mask(points - (box.left, box.top), box.height, box.width)
-        crop = image[box.top : box.bottom, box.left : box.right]
+        crop = squares.image(image)[box.top : box.bottom, box.left : box.right]
         file_name = f"{name}_{frame:06d}"
         write_image(out / IMAGES / f"{file_name}.jpg", crop, jpeg_quality=job.jpeg_quality)
         write_image(out / LABELS / f"{file_name}.png", mask)
@@ -206,9 +215,8 @@ def prepare_video(job: VideoJob, out: Path) -> PreparedVideo:
     return PreparedVideo(name, frames, notes)
 
 
-def _usable_frames(job: VideoJob) -> tuple[list[int], list[str]]:
+def _usable_frames(job: VideoJob, scan: FrameCount) -> tuple[list[int], list[str]]:
     """Frames that are decoded, annotated and not excluded; and what is worth a remark."""
-    scan = scan_frames(job.video.path)
     annotated = set(job.video.annotations)
     count, last = scan.frames, max(annotated)
     notes = [] if scan.problem is None else [scan.problem]

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,14 @@ class FrameCount:
         problem: A sentence where the file is damaged.
         numbered: Number of frames before a place where frames are missing, behind which frame k
             need not be the k-th; None where none is known to be missing.
+        pixel_aspect: Width of a pixel over its height.
     """
 
     frames: int
     hidden: int = 0
     problem: str | None = None
     numbered: int | None = None
+    pixel_aspect: Fraction = Fraction(1)
 
 
 def count_frames(path: Path) -> int:
@@ -75,7 +78,8 @@ def scan_frames(path: Path) -> FrameCount:
     if is_image(path):
         return FrameCount(1)
     with VideoFile(path) as video:
-        return FrameCount(video.count(), video.hidden, video.problem, video.numbered)
+        count = video.count()
+        return FrameCount(count, video.hidden, video.problem, video.numbered, video.pixel_aspect)
 
 
 def read_exclusions(path: Path) -> dict[str, set[int] | None]:

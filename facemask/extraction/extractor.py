@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from facemask.errors import InputError
 from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
+from facemask.extraction.shape import as_stored, in_square_pixels
 from facemask.extraction.temporal import (
     CHUNK,
     FaceLabeller,
@@ -26,6 +28,7 @@ from facemask.tracking.geometry import FaceBox, face_box_of_mask
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.reading import open_source
+from facemask.video.squares import SquarePixels
 
 _LEAST_FACE = 0.02
 """Share of a crop below which what is labelled there is no face."""
@@ -149,7 +152,8 @@ class FaceMaskExtractor:
         """
         opened = source if isinstance(source, FrameSource) else open_source(source)
         with opened:
-            frames = self._labelled(opened, first)
+            squares = SquarePixels.of(opened.height, opened.width, opened.pixel_aspect)
+            frames = self._labelled(opened, first, squares)
             if self.temporal == "smooth":
                 frames = smooth_frames(frames, TemporalSmoothing())
             yield from frames
@@ -166,17 +170,37 @@ class FaceMaskExtractor:
         live: Temporal = self.temporal if self.temporal in ("window", "off") else "stream"
         return FaceMaskStream(self.tracker(), FaceLabeller(self.cascade, live, self._bf16))
 
-    def _labelled(self, frames: Iterable[VideoFrame], first: int) -> Iterator[ExtractedFrame]:
+    def _labelled(
+        self, frames: Iterable[VideoFrame], first: int, squares: SquarePixels
+    ) -> Iterator[ExtractedFrame]:
         tracker = self.tracker()
         labeller = FaceLabeller(self.cascade, self.temporal, self._bf16)
         numbered = iter(frames)
         for frame in itertools.islice(numbered, first):
-            tracker.step(frame.image)
-        while chunk := list(itertools.islice(numbered, CHUNK[self.temporal])):
-            faces = [tracker.step(frame.image) for frame in chunk]
+            self._follow(tracker, frame.image, squares)
+        while stored := list(itertools.islice(numbered, CHUNK[self.temporal])):
+            chunk = [replace(frame, image=squares.image(frame.image)) for frame in stored]
+            faces = [
+                self._follow(tracker, frame.image, squares, square.image)
+                for frame, square in zip(stored, chunk, strict=True)
+            ]
             results = labeller.label(chunk, faces)
             correct(tracker, results)
-            yield from results
+            for frame, result in zip(stored, results, strict=True):
+                yield as_stored(result, frame.image, squares)
+
+    def _follow(
+        self,
+        tracker: FaceTracker,
+        stored: npt.NDArray[np.uint8],
+        squares: SquarePixels,
+        square: npt.NDArray[np.uint8] | None = None,
+    ) -> list[TrackedFace]:
+        """The faces of the next frame, boxes in square pixels; given boxes are in stored ones."""
+        if not isinstance(self.detector, GivenFaces):
+            return tracker.step(squares.image(stored) if square is None else square)
+        faces = tracker.step(stored)
+        return [replace(face, box=in_square_pixels(face.box, squares)) for face in faces]
 
 
 class FaceMaskStream:

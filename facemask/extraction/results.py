@@ -24,6 +24,7 @@ class ExtractedFace:
         frame_size: Height and width of the frame.
         crop_labels: Class ids in the box, uint8 (h, w).
         crop_probabilities: Of the classes in the box, float32 (5, h, w), sum 1.
+        pixel_aspect: Width of a pixel over its height.
     """
 
     track_id: int
@@ -33,6 +34,7 @@ class ExtractedFace:
     frame_size: tuple[int, int]
     crop_labels: Labels
     crop_probabilities: Probabilities
+    pixel_aspect: float = 1.0
 
     @property
     def labels(self) -> Labels:

@@ -23,7 +23,8 @@ def face_signals(face: ExtractedFace) -> dict[str, float]:
 
     An opening is how high something is over how wide, both measured as the standard deviation of
     its pixels along its short and its long axis, so that it changes neither with the face's size
-    nor with its roll. It is 0 where something is shut and about 0.3 for an open eye.
+    nor with its roll nor with the shape of the video's pixels. It is 0 where something is shut and
+    about 0.3 for an open eye.
 
     Args:
         face: One face.
@@ -34,18 +35,18 @@ def face_signals(face: ExtractedFace) -> dict[str, float]:
         tight, hidden or in profile); and the height of the inner mouth over the width of the
         mouth, 0 for a shut mouth and NaN without one.
     """
-    labels = face.crop_labels
+    labels, aspect = face.crop_labels, face.pixel_aspect
     counts = np.bincount(labels.ravel(), minlength=len(CLASS_NAMES))
     signals = {name: float(counts[i]) for i, name in enumerate(_AREAS, start=1)}
-    left, right = _eye_openings(labels == EYES)
+    left, right = _eye_openings(labels == EYES, aspect)
     seen = [opening for opening in (left, right) if not math.isnan(opening)]
     signals["left_eye_opening"], signals["right_eye_opening"] = left, right
     signals["eye_opening"] = sum(seen) / len(seen) if seen else math.nan
-    signals["mouth_opening"] = _mouth_opening(labels)
+    signals["mouth_opening"] = _mouth_opening(labels, aspect)
     return signals
 
 
-def _eye_openings(eyes: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def _eye_openings(eyes: npt.NDArray[np.bool_], aspect: float) -> tuple[float, float]:
     count, ids, stats, centres = cv2.connectedComponentsWithStats(eyes.astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     if count == 1:
@@ -53,32 +54,33 @@ def _eye_openings(eyes: npt.NDArray[np.bool_]) -> tuple[float, float]:
     largest = np.argsort(-areas, kind="stable")[:2]
     parts = [int(i) + 1 for i in largest if areas[i] >= _SECOND_EYE * areas[largest[0]]]
     parts.sort(key=lambda i: centres[i][0])
-    openings = [_opening(ids == i) for i in parts]
+    openings = [_opening(ids == i, aspect) for i in parts]
     if len(openings) == 2:
         return openings[0], openings[1]
     on_the_left = centres[parts[0]][0] < (eyes.shape[1] - 1) / 2
     return (openings[0], math.nan) if on_the_left else (math.nan, openings[0])
 
 
-def _opening(mask: npt.NDArray[np.bool_]) -> float:
-    short, long = _deviations(mask)
+def _opening(mask: npt.NDArray[np.bool_], aspect: float) -> float:
+    short, long = _deviations(mask, aspect)
     return short / long
 
 
-def _mouth_opening(labels: npt.NDArray[np.uint8]) -> float:
+def _mouth_opening(labels: npt.NDArray[np.uint8], aspect: float) -> float:
     inner = labels == INNER_MOUTH
     mouth = inner | (labels == LIPS)
     if not mouth.any():
         return math.nan
     if not inner.any():
         return 0.0
-    return _deviations(inner)[0] / _deviations(mouth)[1]
+    return _deviations(inner, aspect)[0] / _deviations(mouth, aspect)[1]
 
 
-def _deviations(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Standard deviation of the pixels along the short and the long axis, in pixels."""
-    points = np.argwhere(mask).astype(np.float64)
+def _deviations(mask: npt.NDArray[np.bool_], aspect: float) -> tuple[float, float]:
+    """Standard deviation of the pixels along the short and the long axis, in heights of a pixel."""
+    size = np.array([1.0, aspect])  # of a pixel
+    points = np.argwhere(mask) * size
     points -= points.mean(axis=0)
-    covariance = points.T @ points / len(points) + np.eye(2) / 12  # 1/12: of a pixel itself
+    covariance = points.T @ points / len(points) + np.diag(size**2) / 12  # of a pixel itself
     short, long = np.linalg.eigvalsh(covariance)
     return math.sqrt(short), math.sqrt(long)

@@ -36,6 +36,7 @@ from facemask.tracking.pseudo_folder import (
     write_lists,
 )
 from facemask.video.decoding import VideoFile
+from facemask.video.squares import SquarePixels
 
 Transfer = Literal["copy", "hardlink", "symlink"]
 
@@ -148,13 +149,14 @@ def annotate(
             tracker.reset()
             frames = 0
             without: list[int] = []
-            for number, image in _frames(file, progress):
+            for number, image, squares in _frames(file, progress):
                 frames = number
-                points = tracker.step(image)
+                points = tracker.step(squares.image(image))
                 if points is None:
                     without.append(number)
                 else:
-                    write_pts(folder / "annot" / f"{number:06d}.pts", points)
+                    stored = squares.stored_points(points)
+                    write_pts(folder / "annot" / f"{number:06d}.pts", stored)
             if len(without) == frames:
                 raise InputError(
                     f"{file}: no face found in its {frames} frames; if faces are small in it, "
@@ -195,13 +197,14 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _frames(file: Path, progress: Progress) -> Iterator[tuple[int, Image]]:
-    """Every frame as `facemask prepare` decodes it, with its number, from 1."""
+def _frames(file: Path, progress: Progress) -> Iterator[tuple[int, Image, SquarePixels]]:
+    """Number, from 1, and picture of every frame as `facemask prepare` decodes it."""
     with VideoFile(file) as video:
+        squares = SquarePixels.of(video.height, video.width, video.pixel_aspect)
         task = progress.add_task(file.name, total=video.frame_count)
         try:
             for frame in itertools.islice(video, _LAST):
-                yield frame.index + 1, frame.image
+                yield frame.index + 1, frame.image, squares
                 progress.update(task, completed=frame.index + 1)
         finally:
             progress.remove_task(task)

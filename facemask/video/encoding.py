@@ -2,11 +2,12 @@
 
 import warnings
 from pathlib import Path
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias, cast
 
 import av
 import cv2
 import numpy as np
+from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 
 from facemask.video.colors import Colors, assumed_colors
@@ -15,6 +16,7 @@ from facemask.video.muxing import EncodedVideo, Encoder, Image
 
 Codec: TypeAlias = Literal["h264", "mpeg4"]
 
+_LARGEST_ASPECT: Final = 32767
 _QUALITY: Final = 118 * 3  # of MPEG-4 part 2: quantiser 3 in FFmpeg's units
 
 
@@ -130,12 +132,33 @@ class LabelVideoWriter(EncodedVideo):
         """See the class."""
         options = {"level": "3", "slicecrc": "1"}
         super().__init__(path, source, Encoder("ffv1", "gray", options))
+        self._shaped: Graph | None = None
 
     def _size(self, picture: Image) -> tuple[int, int]:
         return (picture.shape[0], picture.shape[1])
 
     def _convert(self, picture: Image) -> av.VideoFrame:
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="gray")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="gray")
+        return frame if self._source.pixel_aspect == 1 else self._with_aspect(frame)
+
+    def _with_aspect(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame with the pixels' shape: FFV1 writes each frame's own, MKV none for it."""
+        if self._shaped is None:
+            aspect = self._source.pixel_aspect.limit_denominator(_LARGEST_ASPECT)
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=self._tick
+            )
+            shape = graph.add(
+                "setsar", f"{aspect.numerator}/{aspect.denominator}:max={_LARGEST_ASPECT}"
+            )
+            sink = graph.add("buffersink")
+            source.link_to(shape)
+            shape.link_to(sink)
+            graph.configure()
+            self._shaped = graph
+        self._shaped.push(frame)
+        return cast("av.VideoFrame", self._shaped.pull())
 
 
 def _lossy(codec: Codec, crf: int, preset: str) -> Encoder:

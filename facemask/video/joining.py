@@ -9,6 +9,7 @@ import av
 from av.container import OutputContainer
 
 from facemask.video.frames import FrameSource
+from facemask.video.matroska import write_pixel_aspect
 from facemask.video.output import remove, temporary_name
 from facemask.video.sound import Sound
 
@@ -34,6 +35,8 @@ def join_videos(parts: Sequence[Path], path: Path, source: FrameSource, *, audio
     try:
         with av.open(str(temporary), "w", format=kind, options=options) as output:
             _copy(parts, output, source if audio and source.has_audio else None)
+        if kind == "matroska" and source.pixel_aspect != 1:
+            write_pixel_aspect(temporary, source.pixel_aspect)
         temporary.replace(path)
     finally:
         remove(temporary)

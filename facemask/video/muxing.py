@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from facemask.errors import InputError
 from facemask.video.colors import Colors, assumed_colors
 from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.matroska import write_pixel_aspect
 from facemask.video.output import FrameWriter
 from facemask.video.probing import url_of
 from facemask.video.sound import Sound
@@ -151,6 +152,8 @@ class EncodedVideo(FrameWriter[Image]):
         if self._sound is not None:
             self._sound.finish()
         self._discard()
+        if self.path.suffix.lower() == ".mkv" and self._source.pixel_aspect != 1:
+            write_pixel_aspect(self._temporary, self._source.pixel_aspect)
 
     def _discard(self) -> None:
         if self._sound is not None:

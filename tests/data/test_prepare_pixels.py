@@ -1,6 +1,7 @@
 """What `prepare` cuts out of a video is what `extract` sees, and frame k meets annotation k."""
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,8 +17,9 @@ from facemask.data.prepare import prepare
 from facemask.data.vw300 import read_frames, scan_frames
 from facemask.files import read_image, write_image
 from facemask.tracking.landmark_command import _frames, _progress
+from facemask.video.matroska import write_pixel_aspect
 from facemask.video.reading import open_source
-from tests.faces import face_points
+from tests.faces import Points, face_points
 from tests.video.videos import Image, frame_index, make_video
 
 SIZE = (160, 192)  # height, width
@@ -41,25 +43,34 @@ def shades(index: int) -> Image:
     return np.stack(planes, axis=-1).clip(0, 255).astype(np.uint8)
 
 
-def write_shades(path: Path, colors: tuple[int, int, int, int, str], count: int = 3) -> Path:
+def write_shades(
+    path: Path,
+    colors: tuple[int, int, int, int, str],
+    count: int = 3,
+    size: tuple[int, int] = SIZE,
+    aspect: Fraction = Fraction(1),
+) -> Path:
     matrix, primaries, transfer, color_range, pixels = colors
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", 25)
         context = stream.codec_context
-        stream.height, stream.width, stream.pix_fmt = *SIZE, pixels
+        stream.height, stream.width, stream.pix_fmt = *size, pixels
         context.colorspace, context.color_range = matrix, color_range
         context.color_primaries, context.color_trc = primaries, transfer
         for index in range(count):
             frame = av.VideoFrame.from_ndarray(shades(index), format="rgb24")
-            container.mux(stream.encode(frame.reformat(format=pixels)))
+            frame = frame.reformat(format=pixels, width=size[1], height=size[0])
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    if aspect != 1:
+        write_pixel_aspect(path, aspect)
     return path
 
 
-def annotate(folder: Path, count: int) -> None:
+def annotate(folder: Path, count: int, points: Points = POINTS) -> None:
     (folder / "annot").mkdir(parents=True)
     for number in range(1, count + 1):
-        write_pts(folder / "annot" / f"{number:06d}.pts", POINTS)
+        write_pts(folder / "annot" / f"{number:06d}.pts", points)
 
 
 @pytest.mark.parametrize("colors", COLORS.values(), ids=COLORS)
@@ -69,7 +80,7 @@ def test_one_picture_for_all(tmp_path: Path, colors: tuple[int, int, int, int, s
     with open_source(video) as source:
         extracted = [frame.image for frame in source]
     with _progress(Console(quiet=True)) as progress:
-        followed = [image for _, image in _frames(video, progress)]
+        followed = [image for _, image, _ in _frames(video, progress)]
     prepared = dict(read_frames(video, [1, 3]))
     np.testing.assert_array_equal(prepared[1], extracted[0])
     np.testing.assert_array_equal(prepared[3], extracted[2])
@@ -135,3 +146,28 @@ def test_after_missing_frames_none_is_used(
     said = " ".join(capsys.readouterr().out.split())
     assert "vid.avi is damaged near frame" in said
     assert f"001: Frames after {scan.numbered} are not used" in said
+
+
+@pytest.mark.parametrize("aspect", [Fraction(3, 2), Fraction(2, 3)])
+def test_pixels_that_are_not_square(tmp_path: Path, aspect: Fraction) -> None:
+    # annotations count stored pixels; the data set has square ones, as `extract` looks at
+    stored = POINTS.copy()
+    axis, size = (0, (160, 128)) if aspect > 1 else (1, (106, 192))
+    stored[:, axis] = (POINTS[:, axis] + 0.5) * size[1 - axis] / SIZE[1 - axis] - 0.5
+    annotate(tmp_path / "in/001", 1, stored)
+    write_shades(tmp_path / "in/001/vid.mkv", COLORS["bt601"], 1, size, aspect)
+    annotate(tmp_path / "in/002", 1)
+    write_shades(tmp_path / "in/002/vid.mkv", COLORS["bt601"], 1)
+    prepare(tmp_path / "in", tmp_path / "out", fraction=1, workers=1, jpeg_quality=100)
+    masks = [
+        cv2.imread(str(tmp_path / f"out/labels_orig/{name}_000001.png"), cv2.IMREAD_UNCHANGED)
+        for name in ("001", "002")
+    ]
+    crops = [read_image(tmp_path / f"out/images_orig/{name}_000001.jpg") for name in ("001", "002")]
+    assert masks[0] is not None
+    assert masks[1] is not None
+    assert crops[0].shape[:2] == masks[0].shape
+    assert np.abs(np.subtract(masks[0].shape, masks[1].shape)).max() <= 1
+    height, width = np.minimum(masks[0].shape, masks[1].shape)
+    assert (masks[0][:height, :width] == masks[1][:height, :width]).mean() > 0.97
+    assert cv2.absdiff(crops[0][:height, :width], crops[1][:height, :width]).mean() < 4

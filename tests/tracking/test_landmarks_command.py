@@ -1,11 +1,14 @@
 """`facemask landmarks` on parts of a real talking head, and what can be wrong with its input."""
 
+import itertools
 import json
 import shutil
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -19,6 +22,8 @@ from facemask.data.vw300_mask import read_split
 from facemask.tracking.landmark_command import _frames, _progress
 from facemask.tracking.landmarks import LandmarkPredictor
 from facemask.tracking.pseudo_folder import MARKER, NO_FACE, NOTICE
+from facemask.video.matroska import write_pixel_aspect
+from facemask.video.reading import open_source
 from tests.video.videos import carphone, make_video
 
 pytest.importorskip("dlib")
@@ -167,8 +172,26 @@ def test_frames_count_as_prepare_counts_them(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.08, 0.6, 0.64, 1.6, 1.64, 1.68]
     video = make_video(tmp_path / "vfr.mp4", len(times), times=times)
     with _progress(Console(quiet=True)) as progress:
-        numbers = [number for number, _ in _frames(video, progress)]
+        numbers = [number for number, _, _ in _frames(video, progress)]
     assert numbers == list(range(1, count_frames(video) + 1))
+
+
+def test_pixels_that_are_not_square(annotated: Path) -> None:
+    """Found on square pixels, written in those of the file: as on the same frames unsqueezed."""
+    with av.open("squeezed.mkv", "w") as container, open_source(carphone()) as source:
+        stream = container.add_stream("ffv1", 30)
+        stream.height, stream.width, stream.pix_fmt = 144, 88, "yuv420p"
+        for frame in itertools.islice(source, 20, 24):
+            picture = av.VideoFrame.from_ndarray(frame.image, format="rgb24")
+            container.mux(stream.encode(picture.reformat(width=88, format="yuv420p")))
+        container.mux(stream.encode(None))
+    write_pixel_aspect(Path("squeezed.mkv"), Fraction(2))
+    main(["landmarks", "squeezed.mkv", "out"])
+    for number in range(1, 5):
+        points = read_pts(Path(f"out/001/annot/{number:06d}.pts"))
+        expected = read_pts(annotated / f"003/annot/{number:06d}.pts")
+        distance = np.linalg.norm((points + 0.5) * (2, 1) - 0.5 - expected, axis=1)
+        assert distance.mean() < 2.5  # the face is 70 pixels wide
 
 
 def test_others_are_done_when_one_fails(
