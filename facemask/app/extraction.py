@@ -35,12 +35,14 @@ class Choices:
         temporal: One of the names in `Temporal`.
         detector: "auto", "dlib" or "mediapipe".
         cropped: Every frame is a face crop already; the detector is not asked.
+        rotate: Degrees by which to turn each frame clockwise.
     """
 
     model: str
     temporal: str
     detector: str
     cropped: bool
+    rotate: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Extractions:
         Raises:
             InputError: The video or the model cannot be read, or a choice cannot be had here.
         """
-        with open_source(str(video)) as source:
+        with open_source(str(video), rotate=choices.rotate) as source:
             extractor = FaceMaskExtractor(
                 self._model(choices.model),
                 open_detector("cropped" if choices.cropped else choices.detector),

@@ -23,6 +23,7 @@ _TEMPORAL: Final = (
     ("Single frames, smoothed", "smooth"),
     ("Single frames", "off"),
 )
+_TURNS: Final = (90, 180, 270)
 _DETECTORS: Final = {"dlib": "dlib", "mediapipe": "MediaPipe"}
 _DOWNLOADS: Final = {
     "overlay": "Masks over the video (MP4)",
@@ -120,6 +121,7 @@ class Page:
         temporal: str,
         detector: str,
         cropped: bool,
+        rotate: int,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  # Gradio looks for it there
     ) -> list[Any]:
@@ -139,7 +141,7 @@ class Page:
                 progress((done, None if total is None else max(done, total)), unit="frames")
 
         progress(0, desc="Reading the model")
-        choices = Choices(model, temporal, detector, cropped)
+        choices = Choices(model, temporal, detector, cropped, rotate)
         try:
             result = self._extractions.run(Path(video), choices, on_frame)
         except InputError as error:
@@ -234,7 +236,11 @@ class Page:
         cropped = gr.Checkbox(
             False, label="The video is a face crop already", info="No detector is asked."
         )
-        return [model, temporal, detector, cropped]
+        rotate = gr.Dropdown(
+            [("As it is", 0), *((f"{degrees} degrees clockwise", degrees) for degrees in _TURNS)],
+            value=0, label="Turn the video", filterable=False,
+        )  # fmt: skip
+        return [model, temporal, detector, cropped, rotate]
 
 
 def _session(request: gr.Request) -> str:

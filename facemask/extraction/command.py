@@ -70,6 +70,7 @@ def extract(
     device: str = "auto",
     precision: Precision = "auto",
     fps: float = float(FOLDER_FPS),
+    rotate: Literal[0, 90, 180, 270] = 0,
     opacity: float = 0.5,
     plot: bool = False,
     resume: bool = False,
@@ -100,6 +101,8 @@ def extract(
         precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
             it.
         fps: Frames a second of folders.
+        rotate: Degrees by which to turn each picture clockwise, so that faces are upright: for
+            video that lies on its side or upside down and does not say so. Results are upright.
         opacity: Of the colours in overlays, 0 to 1.
         plot: Draw the signals over time (NAME.signals.png).
         resume: Leave out the videos whose outputs are all there, and go on with a long one from
@@ -140,12 +143,13 @@ def extract(
         "model": [str(weights.resolve()), stat.st_size, stat.st_mtime_ns],
         "temporal": temporal, "detector": [detector, detector_model, boxes, cropped],
         "tracking": asdict(settings), "precision": precision, "opacity": opacity,
+        "rotate": rotate,
     }  # fmt: skip
     failed: list[InputError] = []
     with _progress(console) as progress:
         for job in todo:
             try:
-                _extract(extractor, job, progress, fps, opacity, options, resume)
+                _extract(extractor, job, progress, (fps, rotate), opacity, options, resume)
             except InputError as error:
                 if len(jobs) == 1:
                     raise
@@ -209,7 +213,7 @@ def _extract(
     extractor: FaceMaskExtractor,
     job: _Job,
     progress: Progress,
-    fps: float,
+    reading: tuple[float, int],
     opacity: float,
     options: Mapping[str, object],
     resume: bool,
@@ -219,7 +223,8 @@ def _extract(
     Raises:
         InputError: It cannot be read, has no frames, or an output cannot be written.
     """
-    with open_source(job.source, Fraction(fps).limit_denominator(1001)) as source:
+    fps, rotate = reading
+    with open_source(job.source, Fraction(fps).limit_denominator(1001), rotate) as source:
         task = progress.add_task(job.name, total=source.frame_count, speed="")
         opened = _outputs(job, source, opacity, options, resume)
         before = opened.done if isinstance(opened, PartedOutputs) else 0

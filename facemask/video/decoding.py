@@ -99,7 +99,7 @@ class VideoFile(FrameSource):
         target = next(numbers, None)
         for index, time, decoded in self._timed() if target is not None else ():
             if index == target:
-                yield VideoFrame(index, time, self._to_rgb(decoded))
+                yield self._turned(VideoFrame(index, time, self._to_rgb(decoded)))
                 if (target := next(numbers, None)) is None:
                     return
 

@@ -77,7 +77,7 @@ class ImageFolder(FrameSource):
         self.name = path.resolve().name if path.is_dir() else path.stem
         self._files = self._list(path)
         self.frame_count = len(self._files)
-        self.height, self.width = read_image(self._files[0]).shape[:2]
+        self.height, self.width = self._stored = read_image(self._files[0]).shape[:2]
 
     @staticmethod
     def _list(path: Path) -> list[Path]:
@@ -97,10 +97,11 @@ class ImageFolder(FrameSource):
         for index, file in enumerate(self._files):
             image = read_image(file)
             height, width = image.shape[:2]
-            if (height, width) != (self.height, self.width):
+            if (height, width) != self._stored:
+                first = f"{self._stored[1]}x{self._stored[0]}"
                 raise InputError(
-                    f"{file}: has {width}x{height} pixels, but {self._files[0].name} has "
-                    f"{self.width}x{self.height}: all images of a folder must have one size."
+                    f"{file}: has {width}x{height} pixels, but {self._files[0].name} has {first}: "
+                    "all images of a folder must have one size."
                 )
             yield VideoFrame(index, float(index / self.fps), image)
         if self.path.is_dir() and (others := _others(self.path)):

@@ -2,18 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.errors import InputError
 from facemask.video.colors import Colors
 
 Source = TypeVar("Source", bound="FrameSource")
+
+_TURNS: Final = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,7 @@ class FrameSource(ABC):
     start: float = 0.0
     problem: str | None = None
     _started: bool = False
+    _rotation: int = 0
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """The frames, once.
@@ -69,7 +78,31 @@ class FrameSource(ABC):
             RuntimeError: The frames have been asked for before.
         """
         self._begin()
-        return self._frames()
+        return map(self._turned, self._frames())
+
+    def turn(self, degrees: int) -> None:
+        """Turn every frame clockwise: for video that lies on its side and does not say so.
+
+        Size and pixel aspect change accordingly. Call it before the first frame is read.
+
+        Args:
+            degrees: 0, 90, 180 or 270.
+
+        Raises:
+            InputError: It is another number.
+        """
+        if degrees not in (0, *_TURNS):
+            raise InputError(f"rotate is {degrees}, expected 0, 90, 180 or 270 degrees clockwise.")
+        self._rotation = (self._rotation + degrees) % 360
+        if degrees % 180 == 90:
+            self.height, self.width = self.width, self.height
+            self.pixel_aspect = 1 / self.pixel_aspect
+
+    def _turned(self, frame: VideoFrame) -> VideoFrame:
+        if self._rotation == 0:
+            return frame
+        image = cv2.rotate(frame.image, _TURNS[self._rotation])
+        return replace(frame, image=np.asarray(image, dtype=np.uint8))
 
     def _begin(self) -> None:
         if self._started:

@@ -18,13 +18,17 @@ from facemask.video.inputs import expand_inputs
 __all__ = ["FrameSource", "VideoFrame", "expand_inputs", "open_source"]
 
 
-def open_source(source: str | Path | int, folder_fps: Fraction | int = FOLDER_FPS) -> FrameSource:
+def open_source(
+    source: str | Path | int, folder_fps: Fraction | int = FOLDER_FPS, rotate: int = 0
+) -> FrameSource:
     """Open a video file, a folder of images, one image or a camera.
 
     Args:
         source: Path of the file or folder; a number, or a string of digits that names no file,
             is a camera.
         folder_fps: Frame rate of a folder of images, which says nothing about it.
+        rotate: Degrees by which to turn each frame clockwise, after what its metadata says: 0, 90,
+            180 or 270.
 
     Raises:
         InputError: There is nothing of that name, or it holds no picture that can be decoded.
@@ -34,6 +38,16 @@ def open_source(source: str | Path | int, folder_fps: Fraction | int = FOLDER_FP
         Traceback (most recent call last):
         facemask.errors.InputError: none.mp4: no such file or folder.
     """
+    opened = _open(source, folder_fps)
+    try:
+        opened.turn(rotate)
+    except InputError:
+        opened.close()
+        raise
+    return opened
+
+
+def _open(source: str | Path | int, folder_fps: Fraction | int) -> FrameSource:
     if isinstance(source, str) and source.isdecimal() and not Path(source).exists():
         source = int(source)
     if isinstance(source, int):

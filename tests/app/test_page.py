@@ -46,7 +46,7 @@ def page(model: Path, tmp_path: Path) -> Page:
 
 def extract(page: Page, video: Path | None, progress: Progress, *, cropped: bool) -> Updates:
     return page.extract(
-        None if video is None else str(video), "small", "clip", "dlib", cropped, REQUEST,
+        None if video is None else str(video), "small", "clip", "dlib", cropped, 0, REQUEST,
         cast("gr.Progress", progress),
     )  # fmt: skip
 
@@ -60,7 +60,8 @@ def test_what_is_on_the_page(page: Page) -> None:
     video, overlay = components(page, "video")
     assert video["sources"] == ["upload", "webcam"]
     assert not overlay["interactive"]
-    model, temporal, detector = components(page, "dropdown")
+    model, temporal, detector, rotate = components(page, "dropdown")
+    assert [value for _, value in rotate["choices"]] == [0, 90, 180, 270]
     assert [value for _, value in model["choices"]] == ["small", "other"]
     assert [value for _, value in temporal["choices"]] == [
         "window", "clip", "stream", "smooth", "off",
