@@ -80,6 +80,7 @@ class Outputs:
     ) -> None:
         """Open them."""
         self._opacity = opacity
+        self._white = 255 if source.colors is None else source.colors.white
         self._writers: dict[str, FrameWriter[Any]] = {}
         self._stack = ExitStack()
         with ExitStack() as stack:  # closes the ones before where one fails
@@ -93,7 +94,7 @@ class Outputs:
         labels = frame.labels
         painted = None
         if {"overlay", "side-by-side"} & self._writers.keys():
-            painted = overlay(frame.image, labels, self._opacity)
+            painted = overlay(frame.image, labels, self._opacity, white=self._white)
         for kind, writer in self._writers.items():
             if kind == "overlay":
                 writer.write(at, painted)

@@ -10,6 +10,7 @@ BT709: Final = 1  # ITU-T H.273's code of matrix, primaries and transfer, as the
 BT601: Final = 6
 _BT470BG, _BT2020, _BT2020_CONSTANT, _BT2020_TRANSFER = 5, 9, 10, 14
 _UNKNOWN: Final = (0, 2, 3)  # RGB's (of pictures that are not), unspecified, reserved
+_WHITES: Final = {16: 148, 18: 191}  # 58 % in PQ and 75 % in HLG are 203 cd/m²
 _HD: Final = (1280, 720)
 # PyAV's names of the matrices that FFmpeg converts by; older releases lack some
 _NAMES: Final = {
@@ -40,6 +41,11 @@ class Colors:
     def name(self) -> str:
         """PyAV's name of the matrix."""
         return _NAMES[self.matrix]
+
+    @property
+    def white(self) -> int:
+        """The value, of 255, of white paper: below 255 in high dynamic range (ITU-R BT.2408)."""
+        return _WHITES.get(self.transfer, 255)
 
 
 def is_hd(width: int, height: int) -> bool:

@@ -1,5 +1,6 @@
 """Masks painted over pictures: pure functions on uint8 arrays."""
 
+import functools
 from typing import Final, TypeAlias, cast
 
 import cv2
@@ -17,7 +18,9 @@ _COLORS[: len(PALETTE), 0] = PALETTE
 _COLORS.setflags(write=False)
 
 
-def overlay(image: Image, labels: Image, opacity: float = 0.5, *, outline: bool = True) -> Image:
+def overlay(
+    image: Image, labels: Image, opacity: float = 0.5, *, outline: bool = True, white: int = 255
+) -> Image:
     """The classes' colours over a picture, half transparent; what is ignored (255) is hatched.
 
     Args:
@@ -25,6 +28,8 @@ def overlay(image: Image, labels: Image, opacity: float = 0.5, *, outline: bool 
         labels: uint8 (H, W) class ids.
         opacity: Of the colours, 0 to 1.
         outline: Draw a line of one pixel in full colour along the edge of every class.
+        white: What stands for 255 in the classes' colours: less in a picture of high dynamic range,
+            whose 255 is far brighter than white (`Colors.white`).
 
     Returns:
         A new picture, uint8 (H, W, 3). Background is the picture's own.
@@ -48,7 +53,7 @@ def overlay(image: Image, labels: Image, opacity: float = 0.5, *, outline: bool 
     # one pixel more, so that the neighbours of all that is painted are there
     box = np.s_[max(top - 1, 0) : top + height + 1, max(left - 1, 0) : left + width + 1]
     inside = np.ascontiguousarray(labels[box])
-    colors = cv2.applyColorMap(inside, _COLORS)
+    colors = cv2.applyColorMap(inside, _COLORS if white == 255 else _scaled(white))
     mixed = cv2.addWeighted(image[box], 1 - opacity, colors, opacity, 0)
     if outline:
         smallest = cv2.erode(inside, np.ones((3, 3), dtype=np.uint8))
@@ -58,6 +63,11 @@ def overlay(image: Image, labels: Image, opacity: float = 0.5, *, outline: bool 
     if inside.max() == IGNORE:
         _hatch(painted, labels)
     return painted
+
+
+@functools.cache
+def _scaled(white: int) -> Image:
+    return np.asarray(np.rint(_COLORS * (white / 255)), dtype=np.uint8)
 
 
 def _hatch(picture: Image, labels: Image) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
+from facemask.classes import LIPS
+from facemask.data.crops import Box
 from facemask.extraction.outputs import Outputs, output_paths
-from facemask.extraction.results import ExtractedFrame
+from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.video.reading import VideoFrame, open_source
 from tests.video.videos import Image
 
@@ -175,3 +177,22 @@ def test_pictures_without_a_matrix(
     limit = 30 if pixels == "rgb8" else 1
     assert np.median(abs(first(path).astype(int) - image)) <= limit
     assert tags_of(copy(path, tmp_path / "out")) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("transfer", "white"), [(1, 255), (18, 191), (16, 148)])
+def test_classes_are_no_brighter_than_white_paper(
+    tmp_path: Path, transfer: int, white: int
+) -> None:
+    path = write(tmp_path / "a.mkv", (64, 64), 9, (9, 9, transfer))
+    paths = output_paths(tmp_path, "copy", ["overlay"])
+    box = Box(16, 16, 48, 48)
+    labels = np.full((32, 32), LIPS, dtype=np.uint8)
+    face = ExtractedFace(0, box, 1.0, True, (64, 64), labels, np.full((5, 32, 32), 0.2, np.float32))
+    with open_source(path) as source, Outputs(paths, source, opacity=1) as outputs:
+        assert source.colors is not None
+        assert source.colors.white == white
+        for frame in source:
+            outputs.write(ExtractedFrame(frame.index, frame.time, frame.image, [face]))
+    image = first(paths["overlay"])
+    np.testing.assert_allclose(image[32, 32], (0, white, white), atol=4)
+    np.testing.assert_allclose(image[8, 8], COLOR, atol=4)
