@@ -76,11 +76,11 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
             f"{path}: cannot read the image: it is cut short (a JPEG without its end-of-image "
             "marker); copy it again."
         )
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         reason = "not a readable image, or damaged" if data else "the file is empty (0 bytes)"
         raise InputError(f"{path}: cannot read the image: {reason}.")
-    return cast("npt.NDArray[np.uint8]", image)
+    return cast("npt.NDArray[np.uint8]", cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def is_whole_jpeg(data: bytes) -> bool:
