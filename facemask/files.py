@@ -1,7 +1,14 @@
 """Writing files so that a killed run never leaves a half-written one, and reading images whole."""
 
+import functools
+import hashlib
 import os
 import re
+import secrets
+import shutil
+import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -29,19 +36,90 @@ def make_folder(path: Path) -> None:
         raise InputError(f"{path}: cannot write there: {error.strerror}.") from error
 
 
+_LONGEST: Final = 190  # bytes of a name that a temporary name repeats; file systems allow 255
+_ABANDONED: Final = 7 * 24 * 3600  # seconds without a write, after which no writer is alive
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden name beside `path` that no other writer has, on whatever machine it runs.
+
+    It ends in `.tmp`; `remove_left_over` finds it should this process be killed.
+    """
+    owner = f"{_place()}-{os.getpid()}"
+    return path.with_name(f"{_start(path)}{secrets.token_hex(8)}.{owner}.tmp")
+
+
+def remove_left_over(path: Path) -> None:
+    """Remove what killed processes have left of `path`; what may still be written stays.
+
+    A process of this machine is known to be dead, one elsewhere is taken for dead a week after it
+    wrote last.
+    """
+    form = re.compile(re.escape(_start(path)) + r"[0-9a-f]{16}\.([0-9a-f]{8})-(\d+)\.tmp")
+    for left in path.parent.iterdir():
+        if owner := form.fullmatch(left.name):
+            here = owner[1] == _place()
+            if not _is_running(int(owner[2])) if here else _age(left) > _ABANDONED:
+                remove(left)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there and can be removed."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _start(path: Path) -> str:
+    return f".{os.fsencode(path.name)[:_LONGEST].decode(errors='ignore')}."
+
+
+@functools.cache
+def _place() -> str:
+    """Where a process has its number: this machine since it started, or this container on it."""
+    known = [socket.gethostname()]
+    with suppress(OSError):  # Linux has both
+        known.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        known.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("".join(known).encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # where signal 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:  # gone
+        return 0.0
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` under a temporary name beside `path`, then rename it into place.
 
     Raises:
         InputError: The folder is missing, unwritable or full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot write: {error.strerror}.") from error
+    except BaseException as error:
+        remove(temporary)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: cannot write: {error.strerror}.") from error
+        raise
 
 
 def write_image(path: Path, image: npt.NDArray[np.uint8], *, jpeg_quality: int = 95) -> None:

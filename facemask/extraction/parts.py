@@ -11,10 +11,9 @@ from typing import Final
 from facemask.errors import InputError
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.extraction.results import ExtractedFrame
-from facemask.files import make_folder, write_atomic
+from facemask.files import make_folder, remove, temporary_name, write_atomic
 from facemask.video.frames import FrameSource
 from facemask.video.joining import join_videos
-from facemask.video.output import remove, temporary_name
 
 PART_FRAMES: Final = 2000
 """Frames in a part: a killed job loses at most so many."""
@@ -111,26 +110,31 @@ class PartedOutputs:
 
     def _join(self, kind: str, path: Path) -> None:
         parts = [self._part_paths(part)[kind] for part in range(self._parts)]
-        temporary = temporary_name(path)
         if kind == "png":
-            _join_folders(parts, temporary)
-            remove(path)
-        elif kind == "npz":
-            _join_arrays(parts, temporary)
-        elif kind == "csv":
-            _join_tables(parts, temporary)
-        else:
+            _join_folders(parts, path)
+            return
+        if kind not in ("npz", "csv"):
             sound = kind in ("overlay", "side-by-side")
             join_videos(parts, path, self._source, audio=sound)
             return
-        temporary.replace(path)
+        temporary = temporary_name(path)
+        try:
+            (_join_arrays if kind == "npz" else _join_tables)(parts, temporary)
+            temporary.replace(path)
+        finally:
+            remove(temporary)
 
 
-def _join_folders(parts: list[Path], target: Path) -> None:
-    target.mkdir()
-    for part in parts:
+def _join_folders(parts: list[Path], path: Path) -> None:
+    """Move all pictures into the first part, then that to its place; may be stopped anywhere."""
+    first, *others = parts
+    if not first.exists():  # a killed job had come so far
+        return
+    for part in others:
         for file in part.iterdir():
-            file.rename(target / file.name)
+            file.rename(first / file.name)
+    remove(path)
+    first.rename(path)
 
 
 def _join_arrays(parts: list[Path], target: Path) -> None:

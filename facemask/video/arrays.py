@@ -12,8 +12,9 @@ from PIL import Image
 
 from facemask.classes import PALETTE
 from facemask.errors import InputError
+from facemask.files import remove, temporary_name
 from facemask.video.frames import VideoFrame
-from facemask.video.output import FrameWriter, remove, temporary_name
+from facemask.video.output import FrameWriter
 
 _FLUSH_EVERY: Final = 100  # frames
 _FASTEST: Final = 1  # level of zlib: masks shrink to a few per cent at any
@@ -69,7 +70,7 @@ class LabelFolderWriter(FrameWriter[npt.NDArray[np.uint8]]):
         pass
 
     def _replace(self) -> None:
-        older = temporary_name(self.path.with_name(f"{self.path.name}.older"))
+        older = temporary_name(self.path)
         if self.path.is_dir():
             self.path.rename(older)
         self._temporary.rename(self.path)

@@ -8,9 +8,9 @@ from typing import Final
 import av
 from av.container import OutputContainer
 
+from facemask.files import remove, temporary_name
 from facemask.video.frames import FrameSource
 from facemask.video.matroska import write_pixel_aspect
-from facemask.video.output import remove, temporary_name
 from facemask.video.sound import Sound
 
 _SOUND_AHEAD: Final = 0.5  # seconds

@@ -1,8 +1,5 @@
 """What all writers of results share: a temporary name, renamed when complete."""
 
-import os
-import shutil
-import socket
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from av.error import FFmpegError
 
 from facemask.errors import InputError
-from facemask.files import make_folder
+from facemask.files import make_folder, remove, remove_left_over, temporary_name
 from facemask.video.frames import VideoFrame
 
 Item = TypeVar("Item", contravariant=True)
@@ -44,6 +41,7 @@ class FrameWriter(ABC, Generic[Item]):
         try:
             self._create()
         except OSError as error:
+            remove(self._temporary)
             raise InputError(f"{path}: cannot write: {error.strerror}.") from error
 
     def _obstacle(self) -> str | None:
@@ -122,36 +120,3 @@ class FrameWriter(ABC, Generic[Item]):
             self.finish()
         else:
             self.abort()
-
-
-def temporary_name(path: Path) -> Path:
-    """The hidden name beside `path` that this process writes to."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
-
-
-def remove_left_over(path: Path) -> None:
-    """Remove what processes of this machine that were killed have left of `path`."""
-    start = f".{path.name}.{socket.gethostname()}-"
-    for left in path.parent.iterdir():
-        if left.name.startswith(start) and left.suffix == ".tmp":
-            number = left.name[len(start) : -len(".tmp")]
-            if number.isdecimal() and not _is_running(int(number)):
-                remove(left)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return process != os.getpid()
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from facemask.data.masks import landmarks_to_mask
 from facemask.data.synthetic import SyntheticVideo, render_video, synthesize
 from facemask.data.synthetic import writer as writer_module
 from facemask.errors import InputError
+from facemask.files import temporary_name
+from tests.files import number_of_nobody
 
 Frame = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
@@ -285,14 +288,17 @@ def test_goes_on_where_a_killed_run_stopped(
         patch.setattr(writer_module, "render_video", dies)
         with pytest.raises(KeyboardInterrupt):
             synthesize(killed, videos=3, **SMALL)
-    assert (killed / ".002.tmp").is_dir()
+    assert not list(killed.glob(".*"))
     assert [video.name for video in find_videos(killed).videos] == ["001"]
 
     before = (killed / "001" / "vid.avi").stat().st_mtime_ns
+    left = temporary_name(killed / "002")  # of a process that could not tidy up
+    left = left.with_name(left.name.replace(f"-{os.getpid()}.", f"-{number_of_nobody()}."))
+    (left / "002" / "annot").mkdir(parents=True)
     synthesize(killed, videos=3, **SMALL)
     assert (killed / "001" / "vid.avi").stat().st_mtime_ns == before
     assert tree(killed) == tree(whole)
-    assert not (killed / ".002.tmp").exists()
+    assert not left.exists()
 
 
 def test_makes_a_deleted_video_again_and_more(tmp_path: Path) -> None:

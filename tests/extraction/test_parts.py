@@ -92,3 +92,21 @@ def test_parts_of_other_settings_are_not_used(
         killed_at(12, [*arguments, "-o", "out"])
         main([*arguments, "-o", "out", *again])
         assert "clip: 23 frames, " in capsys.readouterr().err
+
+
+def test_a_job_killed_between_two_joins_keeps_every_picture(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments[arguments.index(SAVE)] = "png,npz,labels,overlay,csv"
+    main([*arguments, "-o", "whole"])
+    in_parts(monkeypatch, 5)
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "join_videos", dies)
+        with pytest.raises(KeyboardInterrupt):
+            main([*arguments, "-o", "parted"])
+    main([*arguments, "-o", "parted", "--resume"])
+    check_equal("parted", "whole")

@@ -31,6 +31,7 @@ from facemask.video.writing import (
     TableWriter,
     VideoWriter,
 )
+from tests.files import everything_in, number_of_nobody
 from tests.video.videos import RATE, Image, carphone, frame_index, make_video, picture, read_sound
 
 
@@ -62,10 +63,6 @@ def copy(source: Path, target: Path, *, audio: bool = True) -> None:
 def read(path: Path) -> list[VideoFrame]:
     with open_source(path) as source:
         return list(source)
-
-
-def everything_in(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))  # noqa: PTH208  # hidden files too
 
 
 class TestVideo:
@@ -439,11 +436,7 @@ class TestEveryWriter:
         make, _ = MAKERS[name]
         writer = make(tmp_path / name)
         own = next(tmp_path.glob(f".{name}.*.tmp"))
-        process = os.fork()
-        if process == 0:
-            os._exit(0)
-        os.waitpid(process, 0)  # a number that nobody has
-        left = own.with_name(own.name.replace(f"-{os.getpid()}.", f"-{process}."))
+        left = own.with_name(own.name.replace(f"-{os.getpid()}.", f"-{number_of_nobody()}."))
         other = own.with_name(own.name.replace(f"-{os.getpid()}.", "-1."))
         left.touch()
         other.touch()

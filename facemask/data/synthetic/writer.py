@@ -2,7 +2,6 @@
 
 import functools
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import cv2
 from facemask.data.landmarks import write_pts
 from facemask.data.synthetic.render import check_video_options, render_video
 from facemask.errors import InputError
-from facemask.files import write_atomic
+from facemask.files import remove, remove_left_over, temporary_name, write_atomic
 from facemask.parallel import run_jobs
 
 _SETTINGS_FILE: Final = "synth.json"
@@ -163,19 +162,24 @@ def _write_video(index: int, out: Path, settings: _Settings) -> None:
     name = f"{index + 1:03d}"
     # One level deeper than a finished video, so that a reader who finds what a killed run left
     # does not take it for one.
-    temporary = out / f".{name}.tmp"
+    temporary = temporary_name(out / name)
     video = temporary / name
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_left_over(out / name)
         (video / "annot").mkdir(parents=True)
         _write_frames(video, index, settings)
-        video.rename(out / name)
-        temporary.rmdir()
+        try:
+            video.rename(out / name)
+        except OSError:
+            if not (out / name).is_dir():  # else another process has made the same video meanwhile
+                raise
     except OSError as error:
         raise InputError(
             f"{out / name}: cannot write the video: {error.strerror}; make room or choose "
             "another folder."
         ) from error
+    finally:
+        remove(temporary)
 
 
 def _write_frames(video: Path, index: int, settings: _Settings) -> None:
