@@ -139,6 +139,9 @@ class FaceMaskExtractor:
     ) -> Iterator[ExtractedFrame]:
         """Label a video's frames one after the other, in bounded memory.
 
+        Where its pixels are not square, faces are found and labelled on square ones, and results
+        are in the video's own.
+
         Args:
             source: A file, a folder of pictures, the number of a camera, or an opened source.
             first: Number of the first frame to label, from 0. In those before it faces are only
