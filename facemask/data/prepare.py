@@ -220,7 +220,7 @@ def _usable_frames(job: VideoJob, scan: FrameCount) -> tuple[list[int], list[str
     annotated = set(job.video.annotations)
     count, last = scan.frames, max(annotated)
     notes = [] if scan.problem is None else [scan.problem]
-    if scan.numbered is not None:
+    if scan.numbered is not None and last != scan.frames:  # else they count what decodes
         count = scan.numbered
         notes.append(f"Frames after {count} are not used: which annotation is theirs is unknown.")
     elif last > count:

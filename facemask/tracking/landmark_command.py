@@ -208,6 +208,8 @@ def _frames(file: Path, progress: Progress) -> Iterator[tuple[int, Image, Square
                 progress.update(task, completed=frame.index + 1)
         finally:
             progress.remove_task(task)
+        if video.problem:
+            progress.console.print(video.problem, style="yellow", highlight=False)
 
 
 def _transfer(file: Path, target: Path, how: Transfer) -> None:

@@ -146,6 +146,16 @@ def test_after_missing_frames_none_is_used(
     said = " ".join(capsys.readouterr().out.split())
     assert "vid.avi is damaged near frame" in said
     assert f"001: Frames after {scan.numbered} are not used" in said
+    # annotations that were made of what decodes, as `landmarks` does
+    (tmp_path / "in/001/annot/000100.pts").unlink()
+    prepare(tmp_path / "in", tmp_path / "out", fraction=1, workers=1)
+    assert len(list((tmp_path / "out/images_orig").iterdir())) == 99
+    said = " ".join(capsys.readouterr().out.split())
+    assert "vid.avi is damaged near frame" in said
+    assert "are not used" not in said
+    with _progress(Console(width=200)) as progress:
+        assert len(list(_frames(tmp_path / "in/001/vid.avi", progress))) == 99
+    assert "vid.avi is damaged near frame" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("aspect", [Fraction(3, 2), Fraction(2, 3)])
