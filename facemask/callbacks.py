@@ -25,6 +25,7 @@ from facemask.data.clips import ClipBatch
 from facemask.data.masks import mask_to_color
 from facemask.errors import InputError
 from facemask.files import make_folder, write_image
+from facemask.lightning_trees import check_trainer
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C: 128 + SIGINT."""
@@ -43,6 +44,14 @@ class LabelWriter(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self.folder = Path(folder)
         self.color = color
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a trainer of another tree of classes.
+
+        Raises:
+            InputError: The trainer or a callback is `lightning.pytorch`'s.
+        """
+        check_trainer(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the folder, before anything is computed.
@@ -115,6 +124,14 @@ class TrainingGuard(Callback):
         self._stop = False  # all processes
         self._saved = False  # in the middle of an epoch
         self._handler: Any = None  # of SIGINT, before this one
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a trainer of another tree of classes.
+
+        Raises:
+            InputError: The trainer or a callback is `lightning.pytorch`'s.
+        """
+        check_trainer(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to Ctrl-C."""

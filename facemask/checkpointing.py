@@ -22,6 +22,9 @@ from torchmetrics import Metric
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
+from facemask.hyperparameters import DATA_KEY, MODULE_KEY, keep_known
+from facemask.lightning_trees import check_trainer
+from facemask.models.checkpoints import read_checkpoint
 
 METRICS: Final = "metrics.csv"
 EARLIER_METRICS: Final = "metrics.resumed.csv"
@@ -33,7 +36,37 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Lightning's own writes it in the system's folder for temporary files, from where it is copied
     if that is another disk: a kill then leaves half a checkpoint in place of a whole one.
+
+    Checkpoints are read with `weights_only=True`, and without hyperparameters that the
+    LightningModule or the data module does not know by name.
+
+    Args:
+        module: Class of the LightningModule; without it all its hyperparameters are left out.
+        data: Class of the data module, likewise.
     """
+
+    def __init__(self, module: type | None = None, data: type | None = None) -> None:
+        """See the class."""
+        self._kinds = {MODULE_KEY: module, DATA_KEY: data}
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any = None,  # noqa: ANN401  # the CPU
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """A checkpoint, its tensors on the CPU.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        if "://" in str(path):
+            checkpoint: dict[str, Any] = super().load_checkpoint(path, weights_only=True)
+        else:
+            checkpoint = read_checkpoint(Path(path))
+        for key, kind in self._kinds.items():
+            keep_known(checkpoint, kind, key)
+        return checkpoint
 
     def save_checkpoint(
         self,
@@ -81,7 +114,12 @@ class ResumableRun(Callback):
         self._last_row: int | None = None  # step of the last row of metrics.csv to keep
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let the CSV logger write its file whole, or not at all."""
+        """Let the CSV logger write its file whole, or not at all.
+
+        Raises:
+            InputError: The trainer or a callback is `lightning.pytorch`'s.
+        """
+        check_trainer(trainer)
         self._state = self._last_row = None
         if stage != "fit" or not trainer.is_global_zero:
             return

@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 from jsonargparse import ArgumentParser
 
 from facemask._distribution import check_package
+from facemask._malicious import warn_of_malicious_release
 from facemask.errors import Notice, input_error, sentence_of
 from facemask.parser_errors import SentenceParser
 
@@ -95,6 +96,7 @@ def main(args: Sequence[str] | None = None) -> None:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look online at import
     try:
         check_package()
+        warn_of_malicious_release()
         if arguments and arguments[0] in VERBS:
             _run_verb(arguments[0], arguments[1:])
         else:

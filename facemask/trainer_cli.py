@@ -7,6 +7,7 @@ import signal
 import tempfile
 import warnings
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
@@ -120,9 +122,8 @@ class TrainerCLI(LightningCLI):
             checkpoint = read_checkpoint(Path(path))
             if self.subcommand == "fit":
                 _check_training_state(checkpoint, path)
-        kind = str(config.model.class_path).rpartition(".")[2]
-        ready = kind in ("CascadeModule", "LandmarkTrackerModule")  # has its weights, or none
-        if self.subcommand != "fit" and not path and not ready:
+        kind: type[MaskModule] = resolve_name(config.model.class_path)
+        if self.subcommand != "fit" and not path and kind.needs_checkpoint:
             raise InputError(
                 f"`facemask {self.subcommand}` needs trained weights: give --ckpt_path FILE."
             )
@@ -130,7 +131,9 @@ class TrainerCLI(LightningCLI):
         if self.subcommand != "fit":  # a folder of its own inside that of the training
             loggers = config.trainer.logger
             for logger in loggers if isinstance(loggers, list) else [loggers]:
-                if isinstance(logger, Namespace) and logger.class_path.endswith(".CSVLogger"):
+                if not isinstance(logger, Namespace) or "version" not in logger.init_args:
+                    continue
+                if issubclass(resolve_name(logger.class_path), CSVLogger):
                     logger.init_args.version = self.subcommand
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
@@ -143,7 +146,8 @@ class TrainerCLI(LightningCLI):
         plugins = config["plugins"] or []
         plugins = list(plugins) if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins.append(AtomicCheckpointIO())
+            parts = (self._get(self.config_init, name) for name in ("model", "data"))
+            plugins.append(AtomicCheckpointIO(*map(type, parts)))
         if self.subcommand == "fit":
             given = config["callbacks"] or []
             given = given if isinstance(given, list) else [given]
@@ -289,11 +293,9 @@ def _epochs(checkpoint: dict[str, Any]) -> int:
 
 def _is_finished(checkpoint: dict[str, Any], trainer: Trainer) -> bool:
     """Whether nothing is left of a checkpoint's run."""
-    stopped = any(
-        state.get("stopped_epoch", 0) > 0
-        for name, state in checkpoint.get("callbacks", {}).items()
-        if name.startswith("EarlyStopping")
-    )
+    states = checkpoint.get("callbacks", {}).values()
+    # an EarlyStopping's, whatever its subclass is called
+    stopped = any(isinstance(s, dict) and s.get("stopped_epoch", 0) > 0 for s in states)
     limit = trainer.max_epochs
     if limit is None and trainer.max_steps == -1:
         limit = 1000  # Lightning's default

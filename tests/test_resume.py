@@ -263,7 +263,7 @@ class TinyNetwork(nn.Module):
 
 class TinyModule(MaskModule):
     def __init__(self) -> None:
-        super().__init__(TinyNetwork(), None, torch.optim.Adam, 0.01, freeze_bn=False)  # type: ignore[arg-type]
+        super().__init__(TinyNetwork(), None, torch.optim.Adam, 0.01, freeze_bn=False)
 
     def describe_network(self) -> dict[str, Any]:
         return {"network": "TinyNetwork"}

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import cv2
 import torch
@@ -23,6 +23,8 @@ from facemask.data.still_motion import StillMotion
 from facemask.data.transforms import ClipTransform
 from facemask.data.vw300_mask import Frame, list_crops, read_split
 from facemask.errors import InputError
+from facemask.hyperparameters import DATA_KEY, build_from
+from facemask.lightning_trees import warn_of_lightning
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, check_region
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from facemask.data.feature_cache import FeatureCache
 
 __all__ = ["ClipBatch", "ClipDataset", "EpochSampler", "FaceMaskDataModule"]
+
+Data = TypeVar("Data", bound="FaceMaskDataModule")
 
 NOISE = 0.1
 """Default of the boxes' random shift and scale in training, as a share of the box's side."""
@@ -106,6 +110,7 @@ class FaceMaskDataModule(LightningDataModule):
     ) -> None:
         """See the class."""
         super().__init__()
+        warn_of_lightning()
         least = {"clip_length": 1, "size": 1, "batch_size": 1, "num_workers": 0, "seed": 0}
         given = (clip_length, size, batch_size, num_workers, seed)
         for (name, minimum), value in zip(least.items(), given, strict=True):
@@ -270,7 +275,6 @@ class FaceMaskDataModule(LightningDataModule):
             "batches": batches,
             "batch_size": self.batch_size,
             "processes": replicas,
-            "size": self.size,  # `facemask extract` shows the network faces of this size
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -290,6 +294,32 @@ class FaceMaskDataModule(LightningDataModule):
                     f"data.batch_size {found[0]} and {found[1]} processes, and now these are "
                     f"{given[0]} and {given[1]}: give the same, or resume from the end of an epoch."
                 )
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # files only, and no objects in them
+        cls: type[Data],
+        checkpoint_path: str | Path,
+        map_location: None = None,  # noqa: ARG003  # Lightning's, as the next two
+        hparams_file: None = None,  # noqa: ARG003
+        weights_only: Literal[True] | None = True,  # noqa: ARG003
+        **kwargs: Any,  # noqa: ANN401  # the class's own
+    ) -> Data:
+        """A data module that goes on where a checkpoint was written; no code is run from it.
+
+        Args:
+            checkpoint_path: The checkpoint.
+            map_location: Not used.
+            hparams_file: Not used.
+            weights_only: Not used: nothing else is read.
+            kwargs: What it is built with; a checkpoint's hyperparameters are taken where the class
+                knows their names.
+
+        Raises:
+            InputError: The checkpoint cannot be read.
+        """
+        data, checkpoint = build_from(cls, Path(checkpoint_path), DATA_KEY, kwargs)
+        data.load_state_dict(checkpoint.get(cls.__qualname__, {}))
+        return data
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Validation clips, in order."""

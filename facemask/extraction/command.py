@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor, Precision
-from facemask.extraction.load import load_model
+from facemask.extraction.load import load_model, network_from_config
 from facemask.extraction.outputs import Outputs, check_kinds, output_paths
 from facemask.extraction.parts import PART_FRAMES, PartedOutputs
 from facemask.extraction.plot import picture_of, plot_signals
@@ -57,6 +57,7 @@ def extract(
     inputs: list[str],
     *,
     model: str = "default",
+    network: str | None = None,
     out: str = "masks",
     save: str = "overlay,csv",
     temporal: Temporal = "window",
@@ -84,6 +85,8 @@ def extract(
             numbers of cameras (a camera ends with Ctrl-C).
         model: Weights that come with facemask (default, synthetic), a saved cascade (.safetensors),
             a checkpoint of whole faces, or a Hugging Face repository id (owner/name).
+        network: For a checkpoint of a network of your own: the YAML of its training, such as the
+            config.yaml beside it, whose classes are imported. Default: the model says what it is.
         out: Folder to write to; made if missing. Short: -o.
         save: Outputs, separated by commas: overlay, side-by-side and alpha (H.264 videos), labels
             (FFV1 video of class ids), png (a folder), npz, csv (areas, openings, boxes).
@@ -128,8 +131,9 @@ def extract(
     if len(jobs) == 1:
         open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
     weights = find_weights(model)
+    own = None if network is None else network_from_config(Path(network))
     extractor = FaceMaskExtractor(
-        load_model(weights), finder, temporal=temporal, tracking=settings,
+        load_model(weights, network=own), finder, temporal=temporal, tracking=settings,
         device=_own_device(device), precision=precision,
     )  # fmt: skip
     make_folder(folder)

@@ -1,42 +1,108 @@
 """The model of an extraction, from whatever file holds it."""
 
 import copy
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
+from torch import nn
 
-from facemask.errors import InputError
+from facemask.errors import InputError, cause_of
 from facemask.models.cascade import Cascade
 from facemask.models.cascade_file import network_of
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.checkpoints import read_checkpoint
 from facemask.models.convlstm_fcn import ConvLSTMFCN
+from facemask.models.description import use_of
 from facemask.models.folding import fold_batchnorm, fold_padding
+from facemask.models.mask_module import MaskModule
+from facemask.models.own_network import FrameNetwork, takes_clips
+from facemask.parser_errors import SentenceParser
 from facemask.weights.find import find_weights
 
 
-def load_model(path: str | Path) -> Cascade:
+def load_model(
+    path: str | Path, size: int | None = None, network: nn.Module | None = None
+) -> Cascade:
     """Read a saved cascade, or a checkpoint of whole faces as a cascade of one network.
 
     Args:
         path: What `Cascade.save` wrote (.safetensors), or a checkpoint of `facemask fit`, whose
             input size is kept; or, as a string, the name of shipped weights ("default") or a
             Hugging Face repository id (`facemask.weights.find_weights`).
+        size: Side of the pictures that the network of a checkpoint sees; None is that of training.
+        network: For a checkpoint of a network of your own, which a file cannot build: one like it,
+            into which the weights are loaded.
 
     Returns:
         A cascade in eval mode on the CPU.
 
     Raises:
-        InputError: The file is missing, is neither, or holds a model of eyes or mouth alone.
+        InputError: The file is missing, is neither, holds a model of eyes or mouth alone, or a
+            network of your own that was not given or does not fit.
     """
     path = find_weights(path)
     if path.suffix == ".safetensors":
+        if size is not None or network is not None:
+            raise InputError(f"{path}: a saved cascade has its size and networks: give it alone.")
         return Cascade.load(path)
     checkpoint = read_checkpoint(path)
-    network = network_of(checkpoint, path, "face")
-    size = checkpoint.get("FaceMaskDataModule", {}).get("size", CascadeSettings().size)
-    temperature = 0.1 if isinstance(network, ConvLSTMFCN) else 1.0  # bounded scores, or free ones
-    return Cascade(network, settings=CascadeSettings(size=size, temperature=temperature)).eval()
+    loaded = network_of(checkpoint, path, "face", network)
+    use = use_of(checkpoint)
+    size = size or _size_of(use, path)
+    if network is not None:  # it sees what it saw in training: clips, or single frames
+        clip = torch.zeros(1, 2, 3, size, size)
+        if not use.get("clips") or not takes_clips(loaded, clip):
+            loaded = FrameNetwork(loaded)
+    temperature = 0.1 if isinstance(loaded, ConvLSTMFCN) else 1.0  # bounded scores, or free ones
+    return Cascade(loaded, settings=CascadeSettings(size=size, temperature=temperature)).eval()
+
+
+def _size_of(use: Mapping[str, Any], path: Path) -> int:
+    """Side of the pictures that a network was trained on; a warning where it takes a decision."""
+    if "input_size" not in use:
+        size = CascadeSettings().size
+        warnings.warn(
+            f"{path}: does not say what size of pictures its network was trained on: {size} pixels "
+            "are taken; load_model(path, size=...) takes another.",
+            stacklevel=3,
+        )
+        return size
+    height, width = use["input_size"]
+    if height != width:
+        warnings.warn(
+            f"{path}: its network was trained on pictures of {height} × {width} pixels; faces are "
+            f"square, so {max(height, width)} × {max(height, width)} are taken.",
+            stacklevel=3,
+        )
+    return int(max(height, width))
+
+
+def network_from_config(path: Path) -> nn.Module:
+    """The network of a training, with random weights, from the YAML of its run.
+
+    Args:
+        path: What was given to `facemask fit`, or the config.yaml that it wrote. Its classes are
+            imported and called.
+
+    Raises:
+        InputError: The file cannot be read, or has no such model.
+    """
+    parser = SentenceParser()
+    parser.add_subclass_arguments(MaskModule, "model")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        section = content["model"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: cannot read a `model` from it ({cause_of(error)}); give the YAML of the "
+            "network's training."
+        ) from error
+    module: MaskModule = parser.instantiate_classes(parser.parse_object({"model": section})).model
+    return module.network
 
 
 def for_inference(cascade: Cascade) -> Cascade:

@@ -1,7 +1,5 @@
 """LightningModules of the baselines on VGG-16 (Table 2)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -23,13 +21,6 @@ class _VGG16Module(MaskModule):
 
     network: VGG16Network
     pretrained: bool | str
-
-    def describe_network(self) -> dict[str, Any]:
-        """What a checkpoint must share with this module for its weights to fit."""
-        return super().describe_network() | {
-            "base_channels": self.network.encoder.base_channels,
-            "fc_channels": self.network.fc_channels,
-        }
 
     def load_initial_weights(self) -> None:
         """Load the pretrained encoder."""

@@ -16,17 +16,17 @@ from facemask.files import write_atomic
 from facemask.models.cascade_header import CARD_KEY, KEY, open_cascade, read_content
 from facemask.models.cascade_settings import CascadeSettings
 from facemask.models.checkpoints import load_weights, read_checkpoint, weights_below
-from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.deeplab import DeepLab
-from facemask.models.fcn import FCN
-from facemask.models.fcn_vgg16 import FCNVGG16
-from facemask.models.skips import describe_skips
-from facemask.models.vgg16 import VGG16Network
+from facemask.models.description import (
+    BUILDABLE,
+    USE_KEY,
+    build,
+    describe,
+    take_normalisation,
+)
 from facemask.regions import REGIONS, Region
 
 FORMAT_VERSION: Final = 1
 _REGIONS: Final[dict[str, Region]] = {"primary": "face", "eyes": "eyes", "mouth": "mouth"}
-_BUILDABLE: Final = "FCN, ConvLSTMFCN, FCNVGG16 and DeepLab"
 _DTYPES: Final = (None, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -51,7 +51,7 @@ def write_cascade(
     content = {
         "format_version": FORMAT_VERSION,
         "facemask_version": __version__,
-        "networks": {name: describe(network) for name, network in networks.items()},
+        "networks": {name: _describe_buildable(network) for name, network in networks.items()},
         "class_names": {name: REGIONS[_REGIONS[name]].class_names for name in networks},
         "settings": asdict(settings),
     }
@@ -119,75 +119,17 @@ def _stored(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
     return stored
 
 
-def describe(network: nn.Module) -> dict[str, Any]:
-    """What it takes to build a network like this one, for JSON.
-
-    Raises:
-        InputError: The network is none of those that `build` knows.
-
-    Examples:
-        >>> describe(FCN("resnet18", num_classes=2))
-        {'network': 'FCN', 'backbone': 'resnet18', 'output_stride': 16, 'num_classes': 2}
-    """
-    if not isinstance(network, (FCN, ConvLSTMFCN, FCNVGG16, DeepLab)):
+def _describe_buildable(network: nn.Module) -> dict[str, Any]:
+    description = describe(network)
+    if "class" in description:
         raise InputError(
-            f"A cascade with a {type(network).__name__} cannot be saved: only {_BUILDABLE} can be "
+            f"A cascade with a {type(network).__name__} cannot be saved: only {BUILDABLE} can be "
             "built from a file."
         )
-    description = {
-        "network": type(network).__name__,
-        "backbone": network.encoder.name,
-        "output_stride": network.encoder.stride,
-        "num_classes": network.num_classes,
-    } | describe_skips(network.encoder)
-    if isinstance(network, VGG16Network):
-        description |= {
-            "base_channels": network.encoder.base_channels,
-            "fc_channels": network.fc_channels,
-        }
-    if isinstance(network, ConvLSTMFCN):
-        layer = network.convlstm
-        description |= {
-            "kernel_size": layer.kernel_size,
-            "peephole": layer.weight_ci is not None,
-            "peephole_size": layer.peephole_size,
-        }
     return description
 
 
-def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN | VGG16Network:
-    """Build the network that `describe`, or a checkpoint, describes, with random weights.
-
-    Raises:
-        InputError: A value does not fit.
-        KeyError: One is missing.
-        TypeError: One has another type.
-    """
-    kind, classes = description["network"], description["num_classes"]
-    if kind in ("FCNVGG16", "DeepLab"):
-        network = FCNVGG16 if kind == "FCNVGG16" else DeepLab
-        base_channels, fc_channels = description["base_channels"], description["fc_channels"]
-        return network(classes, base_channels=base_channels, fc_channels=fc_channels)
-    backbone, stride = description["backbone"], description["output_stride"]
-    skips, width = description.get("skips", ()), description.get("skip_channels", 64)
-    if kind == "FCN":
-        return FCN(backbone, classes, output_stride=stride, skips=skips, skip_channels=width)
-    if kind != "ConvLSTMFCN":
-        raise InputError(f"This facemask {__version__} cannot build a {kind!r}: only {_BUILDABLE}.")
-    size = description.get("peephole_size")
-    return ConvLSTMFCN(
-        backbone,
-        classes,
-        output_stride=stride,
-        kernel_size=description["kernel_size"],
-        peephole=description["peephole"],
-        peephole_size=None if size is None else (size[0], size[1]),
-        skips=skips,
-        skip_channels=width,
-    )
-
-
-def read_network(path: Path, region: Region) -> FCN | ConvLSTMFCN | VGG16Network:
+def read_network(path: Path, region: Region) -> nn.Module:
     """Read the network of a checkpoint that one of the LightningModules wrote.
 
     Args:
@@ -202,16 +144,17 @@ def read_network(path: Path, region: Region) -> FCN | ConvLSTMFCN | VGG16Network
 
 
 def network_of(
-    checkpoint: Mapping[str, Any], path: Path, region: Region
-) -> FCN | ConvLSTMFCN | VGG16Network:
+    checkpoint: Mapping[str, Any], path: Path, region: Region, own: nn.Module | None = None
+) -> nn.Module:
     """The network of a checkpoint that has been read; see `read_network`.
 
     Args:
         checkpoint: What `read_checkpoint` returned.
         path: The file it comes from, for the error message.
         region: What it must have been trained on.
+        own: What to load the weights into, instead of a network built from the description.
     """
-    description = checkpoint.get("facemask")
+    description = checkpoint.get(USE_KEY)
     weights = checkpoint.get("state_dict")
     if not isinstance(description, dict) or not isinstance(weights, Mapping):
         raise InputError(
@@ -230,12 +173,19 @@ def network_of(
             f"{path}: holds a model of {description.get('num_classes')} classes, expected "
             f"{len(names)} ({', '.join(names)}): give a checkpoint of the region {region!r}."
         )
+    if own is None and "class" in description:
+        raise InputError(
+            f"{path}: holds a network of your own, {description['class']}, which a file cannot "
+            "build: give `facemask extract` the YAML of its training with --network, or load_model "
+            "such a network (in Python a cascade takes any: Cascade(primary, eyes, mouth))."
+        )
     try:
-        network = build(description)
+        network = build(description) if own is None else own
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{path}: its description of the network is damaged or of another version of facemask "
             f"({cause_of(error)})."
         ) from error
     load_weights(network, weights_below(weights, "network."), path)
+    take_normalisation(network, description)
     return network

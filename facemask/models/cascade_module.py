@@ -12,9 +12,9 @@ from facemask.errors import InputError
 from facemask.metrics import MaskIoU
 from facemask.metrics.means import WeightedMeans
 from facemask.models.cascade import Cascade, CascadeOutput
-from facemask.models.cascade_file import describe
 from facemask.models.cascade_frames import Clip
 from facemask.models.cascade_settings import CascadeSettings
+from facemask.models.description import describe
 from facemask.models.mask_module import MaskModule, labels_by_name
 
 __all__ = ["CascadeModule"]
@@ -31,7 +31,8 @@ class CascadeModule(MaskModule):
     `test/mouth_found`, the share of clips in which the primary found them; the same for `val`.
     """
 
-    network: Cascade  # type: ignore[assignment]  # where MaskModule has a network that is trained
+    network: Cascade
+    needs_checkpoint = False
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class CascadeModule(MaskModule):
         """
         network = _read(primary, eyes, mouth, cascade, settings)
         super().__init__(
-            network,  # type: ignore[arg-type]  # as above
+            network,
             loss=None,
             optimizer=torch.optim.Adam,
             learning_rate=1e-3,

@@ -93,13 +93,23 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
     Raises:
         InputError: A tensor is missing or has another shape.
     """
+    check_weights(module, weights, str(path))
+    wanted = module.state_dict()
+    module.load_state_dict({k: weights[k] for k in wanted if k in weights}, strict=False)
+
+
+def check_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Check that every tensor of a module is among others, in its shape; see `load_weights`.
+
+    Raises:
+        InputError: A tensor is missing or has another shape.
+    """
     wanted = module.state_dict()
     missing = [k for k in wanted if k not in weights and not k.endswith("num_batches_tracked")]
     wrong = [k for k in wanted if k in weights and weights[k].shape != wanted[k].shape]
     if missing or wrong:
         raise InputError(
-            f"{path}: does not fit the {type(module).__name__}: of {len(wanted)} tensors "
+            f"{source}: does not fit the {type(module).__name__}: of {len(wanted)} tensors "
             f"{len(missing)} are missing and {len(wrong)} have another shape, first "
             f"{(missing + wrong)[0]!r}; give a checkpoint of the same architecture."
         )
-    module.load_state_dict({k: weights[k] for k in wanted if k in weights}, strict=False)

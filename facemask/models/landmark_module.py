@@ -89,7 +89,8 @@ class LandmarkTrackerModule(MaskModule):
     share of frames in which a face was found; the same for `val`.
     """
 
-    network: LandmarkMasks  # type: ignore[assignment]  # where MaskModule has what is trained
+    network: LandmarkMasks
+    needs_checkpoint = False
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class LandmarkTrackerModule(MaskModule):
             InputError: dlib or the predictor's file is missing, or the file holds something else.
         """
         super().__init__(
-            LandmarkMasks(predictor, settings),  # type: ignore[arg-type]  # as above
+            LandmarkMasks(predictor, settings),
             loss=None,
             optimizer=torch.optim.Adam,
             learning_rate=1e-3,

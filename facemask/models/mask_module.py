@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, cast
 
-from pytorch_lightning import LightningModule
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -13,21 +13,20 @@ from torch.optim.lr_scheduler import LambdaLR
 from facemask.callbacks import SyncBatchNorm
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
+from facemask.lightning_trees import check_trainer
 from facemask.losses import CompositeLoss, CrossEntropyLoss
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.metrics.means import WeightedMeans
-from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.fcn import FCN
-from facemask.models.skips import SKIP_KEYS, describe_skips
+from facemask.models.network_module import NetworkModule
+from facemask.models.own_network import first_output, normalisation, takes_clips
 from facemask.models.smoothing import TemporalSmoothing
-from facemask.models.vgg16 import VGG16Network
-from facemask.regions import REGIONS, Region, check_region
+from facemask.regions import REGIONS, Region
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
 
 
-class MaskModule(LightningModule):
-    """Trains and scores a network that gives one score a class and pixel.
+class MaskModule(NetworkModule):
+    """Trains and scores a network that gives one score a class and pixel, of ours or your own.
 
     Images come as uint8 and are normalised here, on the device, with the encoder's own mean and
     standard deviation. Training is scored at the network's size, validation and test at each
@@ -41,18 +40,20 @@ class MaskModule(LightningModule):
 
     def __init__(
         self,
-        network: FCN | ConvLSTMFCN | VGG16Network,
-        loss: nn.Module | None,
-        optimizer: OptimizerFactory,
-        learning_rate: float,
-        freeze_bn: bool,
+        network: nn.Module,
+        loss: nn.Module | None = None,
+        optimizer: OptimizerFactory = torch.optim.Adam,
+        learning_rate: float = 1e-3,
+        freeze_bn: bool = False,
         region: Region = "face",
         smoothing: TemporalSmoothing | None = None,
     ) -> None:
         """Keep the parts; subclasses say which network.
 
         Args:
-            network: Images to scores.
+            network: Images (N, 3, H, W) to scores (N, C, H, W), or a tuple that begins with them;
+                has `num_classes`, and `mean` and `std`, three numbers each for images in [0, 1].
+                One that takes clips (B, T, 3, H, W) gets them whole, others frame by frame.
             loss: Called with scores (N, C, H, W) and class ids (N, H, W), int64, where 255 is to
                 be ignored. None is cross-entropy.
             optimizer: Makes the optimiser from parameter groups.
@@ -63,22 +64,25 @@ class MaskModule(LightningModule):
                 predicted; training does without.
 
         Raises:
-            InputError: The learning rate is not positive, or the region is unknown.
+            InputError: The learning rate is not positive, the region is unknown, or the network
+                lacks an attribute.
         """
-        super().__init__()
+        super().__init__(network, region)
         if not learning_rate > 0:
             raise InputError(f"model.learning_rate is {learning_rate}, expected more than 0.")
-        self.network = network
+        if type(self) is MaskModule:
+            self.save_hyperparameters(ignore=["network", "loss", "optimizer", "smoothing"])
+        self._whole_clips: bool | None = None  # whether the network takes them; None is unknown
         self.loss = CrossEntropyLoss() if loss is None else loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.freeze_bn = freeze_bn
-        self.region = check_region(region)
         self.smoothing = smoothing
         self.compile_network = False
         names = REGIONS[self.region].class_names
-        if network.num_classes != len(names):
-            names = ("background", *(f"class_{i}" for i in range(1, network.num_classes)))
+        classes: Any = network.num_classes
+        if classes != len(names):
+            names = ("background", *(f"class_{i}" for i in range(1, classes)))
         self.train_iou = MaskIoU(names)
         self.val_iou = MaskIoU(names)
         self.test_iou = MaskIoU(names)
@@ -87,7 +91,6 @@ class MaskModule(LightningModule):
         self.train_means = WeightedMeans(losses)
         self.val_means = WeightedMeans(losses)
         self.test_means = WeightedMeans(losses)
-        self._restored = False
         self._rate_shares: list[float] = []
         self.train()  # Lightning leaves each layer's mode as it finds it
 
@@ -95,8 +98,9 @@ class MaskModule(LightningModule):
         """Check that model and data show the same region, and clips where they are smoothed.
 
         Raises:
-            InputError: They do not.
+            InputError: They do not, or the trainer or a callback is `lightning.pytorch`'s.
         """
+        check_trainer(self.trainer)
         data: object = self.trainer.datamodule  # type: ignore[attr-defined]  # the data connector's
         region = getattr(data, "region", self.region)
         if region != self.region:
@@ -119,9 +123,14 @@ class MaskModule(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score uint8 images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
-        pixels = (images.float() / 255 - self.network.mean) / self.network.std
-        scores = self.network(pixels)
-        return cast("Tensor", scores[0] if isinstance(scores, tuple) else scores)
+        mean, std = (normalisation(self.network, key, images) for key in ("mean", "std"))
+        pixels = (images.float() / 255 - mean) / std
+        if pixels.ndim == 5 and self._whole_clips is None:
+            self._whole_clips = takes_clips(self.network, pixels)
+        if pixels.ndim == 4 or self._whole_clips:
+            return first_output(self.network(pixels))
+        scores = first_output(self.network(pixels.flatten(0, 1)))
+        return scores.reshape(*pixels.shape[:2], *scores.shape[1:])
 
     def score_batch(self, batch: ClipBatch) -> Tensor:
         """Scores (B, [T,] C, S, S) of a batch."""
@@ -160,6 +169,7 @@ class MaskModule(LightningModule):
     def training_step(self, batch: ClipBatch, _batch_index: int) -> Tensor:
         """Loss of one batch."""
         scores, loss, values = self._score(batch, self.train_means)
+        self.note_use(batch["masks"])
         for name, value in values.items():
             # of this process alone: exchanging it at each step would make the devices wait
             self.log(
@@ -257,35 +267,6 @@ class MaskModule(LightningModule):
                     module.eval()
         return self
 
-    def describe_network(self) -> dict[str, Any]:
-        """What a checkpoint must share with this module for its weights to fit."""
-        encoder = self.network.encoder
-        return {
-            "network": type(self.network).__name__,
-            "backbone": encoder.name,
-            "output_stride": encoder.stride,
-            "num_classes": self.network.num_classes,
-            "region": self.region,
-        } | describe_skips(encoder)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write the description of the network beside its weights."""
-        checkpoint["facemask"] = self.describe_network()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of another network.
-
-        Raises:
-            InputError: The checkpoint's network, backbone, class count or region is another.
-        """
-        check_description(checkpoint.get("facemask"), self.describe_network(), "the checkpoint")
-        self._restored = True
-
-    def prepare_weights(self) -> None:
-        """Load the weights to start from, unless a checkpoint brought all weights."""
-        if not self._restored:
-            self.load_initial_weights()
-
     def configure_model(self) -> None:
         """Compile the network where that was asked for; its weights keep their names.
 
@@ -317,9 +298,6 @@ class MaskModule(LightningModule):
             for group, share in zip(groups, self._rate_shares, strict=True):
                 group["lr"] = group["lr"] * share
 
-    def load_initial_weights(self) -> None:
-        """Load what training starts from; nothing here."""
-
 
 def labels_by_name(labels: list[list[Tensor]], batch: ClipBatch) -> dict[str, Tensor]:
     """Label image of each frame by the frame's name, of the label images of clips."""
@@ -328,24 +306,3 @@ def labels_by_name(labels: list[list[Tensor]], batch: ClipBatch) -> dict[str, Te
         for clip_names, clip_labels in zip(batch["names"], labels, strict=True)
         for name, label in zip(clip_names, clip_labels, strict=True)
     }
-
-
-def check_description(found: object, expected: dict[str, Any], source: str) -> None:
-    """Compare the network that a checkpoint holds with the one that is being built.
-
-    Raises:
-        InputError: They differ; the message says in what.
-    """
-    if not isinstance(found, dict):
-        raise InputError(f"{source} was not written by facemask: it does not say what it holds.")
-    found = {"region": "face", **found}  # the first checkpoints, all of faces, do not say it
-    keys = [*expected, *(key for key in SKIP_KEYS if key in found)]  # none without skips
-    different = [key for key in keys if found.get(key) != expected.get(key)]
-    if different:
-        different = [key for key in different if key in found] or different
-        given = ", ".join(f"{key} {found.get(key)!r}" for key in different)
-        wanted = ", ".join(f"{key} {expected.get(key)!r}" for key in different)
-        raise InputError(
-            f"{source} holds {given}, but the model has {wanted}: give the checkpoint's own "
-            "configuration or another checkpoint."
-        )

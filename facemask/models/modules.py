@@ -17,8 +17,9 @@ from facemask.losses import SegmentationLoss
 from facemask.models.backbone import Encoder
 from facemask.models.checkpoints import load_weights, read_checkpoint, weights_below
 from facemask.models.convlstm_fcn import ConvLSTMFCN
+from facemask.models.description import check_description
 from facemask.models.fcn import FCN
-from facemask.models.mask_module import MaskModule, OptimizerFactory, check_description
+from facemask.models.mask_module import MaskModule, OptimizerFactory
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.regions import REGIONS, Region, check_region
 
@@ -249,14 +250,6 @@ class ConvLSTMFCNModule(MaskModule):
         if gamma == 0:
             network.encoder.requires_grad_(False)
 
-    def describe_network(self) -> dict[str, Any]:
-        """What a checkpoint must share with this module for its weights to fit."""
-        layer = self.network.convlstm
-        return super().describe_network() | {
-            "kernel_size": layer.kernel_size,
-            "peephole": layer.weight_ci is not None,
-        }
-
     def load_initial_weights(self) -> None:
         """Take over the FCN's weights.
 
@@ -266,7 +259,9 @@ class ConvLSTMFCNModule(MaskModule):
         if self.init_from is None:
             return
         path = Path(self.init_from)
-        expected = super().describe_network() | {"network": FCN.__name__}
+        own = {"class", "kernel_size", "peephole", "peephole_size"}
+        expected = {k: v for k, v in self.describe_network().items() if k not in own}
+        expected["network"] = FCN.__name__
         weights = fcn_weights(self.init_from, expected)
         encoder = self.network.encoder
         classifier = nn.Conv2d(encoder.channels, self.network.num_classes, kernel_size=1)

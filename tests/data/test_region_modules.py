@@ -73,7 +73,7 @@ class Oracle(nn.Module):
 def test_an_oracle_scores_full_marks_at_original_size(
     region: Region, clip_length: int | None, painted_root: Path, tmp_path: Path
 ) -> None:
-    module = MaskModule(Oracle(region), None, torch.optim.Adam, 1e-3, False, region)  # type: ignore[arg-type]
+    module = MaskModule(Oracle(region), None, torch.optim.Adam, 1e-3, False, region)
     clips = data(painted_root, region, size=320, clip_length=clip_length)
     result = trainer(tmp_path).test(module, clips, verbose=False)[0]
     expected = {"eyes": ["eyes"], "mouth": ["lips", "inner_mouth"]}[region]

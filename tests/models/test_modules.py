@@ -58,7 +58,7 @@ class ConstantNetwork(nn.Module):
 def test_evaluation_counts_every_frame_at_its_original_size(
     mask_root: Path, tmp_path: Path
 ) -> None:
-    module = MaskModule(ConstantNetwork(), None, torch.optim.Adam, 1e-3, False)  # type: ignore[arg-type]
+    module = MaskModule(ConstantNetwork(), None, torch.optim.Adam, 1e-3, False)
     result = trainer(tmp_path).test(module, data(mask_root), verbose=False)[0]
     confusion = torch.zeros(5, 5, dtype=torch.int64)
     lines = (mask_root / "data_splits/split_1/test_per10.txt").read_text().splitlines()

@@ -14,7 +14,7 @@ from facemask.errors import InputError
 from facemask.extraction import load_model
 from facemask.models import FCN, Cascade, ConvLSTMFCN
 from facemask.models.backbone import Encoder
-from facemask.models.cascade_file import build, describe
+from facemask.models.description import build, describe
 from facemask.models.modules import ConvLSTMFCNModule, FCNModule
 from facemask.models.skips import SkipFusion
 from tests.training import quiet_trainer as trainer

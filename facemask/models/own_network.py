@@ -1,0 +1,115 @@
+"""Networks that are none of this library's: any module of images to scores."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facemask.errors import InputError
+from facemask.models.convlstm_fcn import ConvLSTMFCN
+from facemask.models.fcn import FCN
+from facemask.models.vgg16 import VGG16Network
+
+
+def check_network(network: nn.Module) -> None:
+    """Check that a network says what it takes to use it.
+
+    Raises:
+        InputError: It lacks `num_classes`, `mean` or `std`, or they are of another form.
+    """
+    name = type(network).__name__
+    missing = [key for key in ("num_classes", "mean", "std") if not hasattr(network, key)]
+    if missing:
+        raise InputError(
+            f"The network, a {name}, has no {' and no '.join(missing)}: give it the attributes "
+            "num_classes (background included), and mean and std, three numbers each for images in "
+            "[0, 1]."
+        )
+    for key in ("mean", "std"):
+        normalisation(network, key)
+
+
+def normalisation(network: nn.Module, key: str, like: Tensor | None = None) -> Tensor:
+    """A network's `mean` or `std`, for images in [0, 1], as (3, 1, 1).
+
+    Args:
+        network: Has it as a tensor or a sequence of three numbers.
+        key: "mean" or "std".
+        like: Whose device it goes to; None leaves it.
+
+    Raises:
+        InputError: It is not three numbers.
+    """
+    value: Any = getattr(network, key)
+    if not (isinstance(value, Tensor) and value.shape == (3, 1, 1)):
+        try:
+            value = torch.as_tensor(value, dtype=torch.float32).reshape(3, 1, 1)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"The network's {key} is {value!r}, expected three numbers: red, green, blue."
+            ) from error
+    found: Tensor = value
+    return found if like is None else found.to(like.device)
+
+
+def takes_clips(network: nn.Module, clip: Tensor) -> bool:
+    """Whether a network takes clips (B, T, 3, H, W) as well as images; one of ours does.
+
+    Args:
+        network: Any other is asked to score a clip of zeros; its state stays as it is.
+        clip: Of the shape to come, on the network's device.
+    """
+    if isinstance(network, (FCN, ConvLSTMFCN, VGG16Network)):
+        return True
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad():
+            scores = first_output(network(torch.zeros_like(clip[:1])))
+        return scores.shape[:2] == clip[:1].shape[:2] and scores.ndim == 5
+    except Exception:  # whatever a network of images says of five dimensions
+        return False
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def first_output(output: Any) -> Tensor:  # noqa: ANN401  # whatever networks return
+    """The scores in what a network returns, which may be a tuple that begins with them."""
+    scores: Tensor = output[0] if isinstance(output, tuple) else output
+    return scores
+
+
+class FrameNetwork(nn.Module):
+    """A network of images that takes clips too, frame by frame.
+
+    Args:
+        network: Images (N, 3, H, W) to scores (N, C, H, W), or a tuple that begins with them; has
+            `num_classes`, `mean` and `std`.
+
+    Attributes:
+        num_classes: The network's.
+        mean: The network's, (3, 1, 1).
+        std: The network's, (3, 1, 1).
+
+    Raises:
+        InputError: The network lacks one of these.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        """See the class."""
+        super().__init__()
+        check_network(network)
+        self.network = network
+        self.num_classes: Any = network.num_classes
+        for key in ("mean", "std"):
+            value = normalisation(network, key).detach().clone()
+            self.register_buffer(key, value, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score normalised images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
+        scores = first_output(self.network(images.flatten(0, -4)))
+        return scores.reshape(*images.shape[:-3], *scores.shape[1:])
