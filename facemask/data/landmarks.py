@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from facemask.data.hidden import hidden_points, say_points
 from facemask.errors import InputError
 from facemask.files import write_atomic
 
@@ -40,7 +41,26 @@ LANDMARK_GROUPS: Final = {
 _COUNT = re.compile(r"n_points\s*:\s*(\S+)", re.IGNORECASE)
 
 
-def read_pts(path: str | os.PathLike[str]) -> npt.NDArray[np.float64]:
+class HiddenLandmarksError(InputError):
+    """A landmark file is whole, but marks points as hidden.
+
+    Attributes:
+        points: Numbers of these points, from 1, ascending.
+    """
+
+    def __init__(self, sentence: str, points: list[int]) -> None:
+        """See the class."""
+        super().__init__(sentence, points)  # both, for pickling
+        self.points = points
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return str(self.args[0])
+
+
+def read_pts(
+    path: str | os.PathLike[str], *, allow_hidden: bool = False
+) -> npt.NDArray[np.float64]:
     """Read the 68 landmarks of a `.pts` file.
 
     Three forms are met in the wild and read here: `version: 1`, `n_points: 68`, `{ … }` on
@@ -49,14 +69,19 @@ def read_pts(path: str | os.PathLike[str]) -> npt.NDArray[np.float64]:
 
     Args:
         path: The file. Its coordinates count pixels from 1.
+        allow_hidden: Return points that are marked as hidden (`0 0`, `-1 -1`, negated coordinates
+            and so on, see `facemask.data.hidden`) as they are, instead of refusing the file. A mask
+            made of them has spikes.
 
     Returns:
         Points as float64 (68, 2): x to the right, y down, in pixels counted **from 0**, so
         that (0, 0) is the centre of the top left pixel.
 
     Raises:
-        InputError: The file is missing or truncated, holds something other than 68 pairs of
-            numbers, or a coordinate is not finite.
+        HiddenLandmarksError: Points are at no place where this face can have them, or not
+            finite; an `InputError` too.
+        InputError: The file is missing or truncated, or holds something other than 68 pairs of
+            numbers.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -85,10 +110,20 @@ def read_pts(path: str | os.PathLike[str]) -> npt.NDArray[np.float64]:
         points = np.array(rows, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{path}: a coordinate is not a number ({error}).") from error
-    if not np.isfinite(points).all():
-        number = int(np.argwhere(~np.isfinite(points))[0, 0]) + 1
-        raise InputError(f"{path}: point {number} is not finite ({' '.join(rows[number - 1])}).")
-    return points - 1.0
+    if numbers := [int(i) + 1 for i in np.flatnonzero(~np.isfinite(points).all(axis=1))]:
+        raise HiddenLandmarksError(
+            f"{path}: {say_points(numbers)} is not finite ({' '.join(rows[numbers[0] - 1])}).",
+            numbers,
+        )
+    points -= 1.0
+    if not allow_hidden and (numbers := hidden_points(points)):
+        raise HiddenLandmarksError(
+            f"{path}: {say_points(numbers)} cannot be at ({' '.join(rows[numbers[0] - 1])}) in "
+            "this face: hidden landmarks are marked so, and no mask can be made of them; complete "
+            "them, or leave this face out.",
+            numbers,
+        )
+    return points
 
 
 def write_pts(path: str | os.PathLike[str], points: npt.ArrayLike) -> None:

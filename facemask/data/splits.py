@@ -1,5 +1,6 @@
 """Dividing videos into train, val and test by subject."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -44,11 +45,23 @@ def split_by_subject(subject_of: Mapping[str, str], seed: int = 0) -> dict[str, 
 
 def _nearest_sum(subjects: Sequence[str], videos: Mapping[str, int], wanted: int) -> list[str]:
     """Subjects, at least one if there is any, whose videos add up as near to `wanted` as can be."""
-    choices: dict[int, list[str]] = {0: []}  # for each reachable sum, the first choice found
-    for subject in subjects:
-        for reached, chosen in list(choices.items()):
-            if reached < wanted:
-                choices.setdefault(reached + videos[subject], [*chosen, subject])
-    if len(choices) > 1:
-        del choices[0]
-    return choices[min(choices, key=lambda reached: (abs(reached - wanted), reached))]
+    if not subjects:
+        return []
+    counts = [videos[subject] for subject in subjects]
+    # sums are multiples of what all counts have in common: nothing comes nearer than this one
+    step = math.gcd(*counts)
+    best = max(step, -(-(2 * wanted - step) // (2 * step)) * step)
+    added = np.full(wanted + max(counts) + 1, -1)  # for each sum, who made it reachable first
+    added[0] = len(counts)
+    for index, count in enumerate(counts):
+        sums = np.flatnonzero(added[:wanted] >= 0) + count
+        added[sums[added[sums] < 0]] = index
+        if added[best] >= 0:
+            break
+    reached = np.flatnonzero(added[1:] >= 0) + 1
+    total = int(min(reached.tolist(), key=lambda reached: (abs(reached - wanted), reached)))
+    chosen = []
+    while total:
+        chosen.append(subjects[added[total]])
+        total -= counts[added[total]]
+    return chosen[::-1]

@@ -33,7 +33,8 @@ def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.ND
         InputError: The file cannot be opened or holds no frame.
     """
     if is_image(path):
-        yield 1, read_image(path)
+        if 1 in wanted:
+            yield 1, read_image(path)
         return
     with VideoFile(path) as video:
         for frame in video.select(number - 1 for number in wanted):

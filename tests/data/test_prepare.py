@@ -1,18 +1,24 @@
 import json
+import os
 import shutil
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from facemask.data.crops import face_crop_box
 from facemask.data.find import find_videos
 from facemask.data.landmarks import write_pts
 from facemask.data.masks import landmarks_to_mask
-from facemask.data.prepare import draw_sequences, prepare
+from facemask.data.prepare import prepare
+from facemask.data.prepare_video import draw_sequences
 from facemask.data.splits import split_by_subject
 from facemask.data.vw300 import count_frames, read_exclusions, read_frames
+from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
 from facemask.files import read_image
 from tests.conftest import HEIGHT, VIDEOS, WIDTH, background, draw_frame, frame_points
@@ -303,3 +309,85 @@ def test_crop_box() -> None:
     assert face_crop_box(points, 60, 55) == (31, 31, 55, 60)  # clipped
     with pytest.raises(InputError, match="no face inside the frame of 30×200"):
         face_crop_box(points, 200, 30)
+
+
+def label_of(out: Path, name: str) -> npt.NDArray[np.uint8]:
+    return read_label(out / "labels_orig" / f"{name}.png")
+
+
+def test_a_corrected_annotation_makes_a_new_mask(vw300_root: Path, tmp_path: Path) -> None:
+    source, out = copy_videos(vw300_root, tmp_path / "src", "001", "003"), tmp_path / "out"
+    prepare(source, out, fraction=1.0, workers=1)
+    before, other = snapshot(out), label_of(out, "003_000005")
+    annotation = source / "003" / "annot" / "000005.pts"
+    status = annotation.stat()
+    points = frame_points("003", 5)
+    write_pts(annotation, points.mean(axis=0) + 0.6 * (points - points.mean(axis=0)))
+    os.utime(annotation, ns=(status.st_atime_ns, status.st_mtime_ns))  # the content tells
+    prepare(source, out, fraction=1.0, workers=1)
+    after = snapshot(out)
+    assert label_of(out, "003_000005").shape[0] == pytest.approx(0.6 * other.shape[0], abs=1)
+    assert after["images_orig/001_000001.jpg"] == before["images_orig/001_000001.jpg"]  # kept
+    prepare(source, tmp_path / "anew", fraction=1.0, workers=1)
+    assert contents(out) == contents(tmp_path / "anew")
+
+
+def test_a_changed_still_makes_a_new_crop(tmp_path: Path) -> None:
+    points = face_points(np.random.default_rng(0), 60, (60, 45))
+    (tmp_path / "src").mkdir()
+    still = tmp_path / "src" / "a.bmp"  # always of one size
+    cv2.imwrite(str(still), draw_frame(points, 3))
+    write_pts(still.with_suffix(".pts"), points)
+    prepare(tmp_path / "src", tmp_path / "out", workers=1)
+    first, status = read_image(tmp_path / "out" / "images_orig" / "a_000001.jpg"), still.stat()
+    cv2.imwrite(str(still), draw_frame(points, 12))
+    os.utime(still, ns=(status.st_atime_ns, status.st_mtime_ns))
+    prepare(tmp_path / "src", tmp_path / "out", workers=1)
+    second = read_image(tmp_path / "out" / "images_orig" / "a_000001.jpg")
+    assert second[0, 0].mean() - first[0, 0].mean() == pytest.approx(90, abs=8)
+
+
+def test_missing_files_and_damaged_records_are_made_anew(vw300_root: Path, tmp_path: Path) -> None:
+    source, out = copy_videos(vw300_root, tmp_path / "src", "001", "003"), tmp_path / "out"
+    prepare(source, out, fraction=1.0, workers=1)
+    whole = contents(out)
+    for folder, suffix in (("labels_orig", "png"), ("images_orig", "jpg")):
+        (out / folder / f"003_000004.{suffix}").unlink()
+    (out / ".prepare" / "001.json").write_text('{"fingerprint": ')
+    prepare(source, out, fraction=1.0, workers=1)
+    assert contents(out) == whole
+
+
+def test_many_subjects_and_many_stills() -> None:
+    """Cubic time would take hours, and quadratic space 3 GB."""
+    for videos_each in (1, 2, 3):
+        subject_of = {f"{s}-{v}": f"s{s}" for s in range(20_000) for v in range(videos_each)}
+        sides = split_by_subject(subject_of, seed=1)
+        counts = Counter(sides[subject] for subject in subject_of.values())
+        total = 20_000 * videos_each
+        for side, share in (("val", 9 / 114), ("test", 12 / 114)):
+            assert abs(counts[side] - round(total * share)) < videos_each
+    assert Counter(split_by_subject({str(n): str(n) for n in range(60_000)}).values()) == {
+        "train": 48_947, "val": 4_737, "test": 6_316
+    }  # fmt: skip
+
+
+def test_the_output_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = face_points(np.random.default_rng(0), 60, (60, 45))
+    (tmp_path / "src").mkdir()
+    for number in range(8):
+        cv2.imwrite(str(tmp_path / "src" / f"{number}.png"), draw_frame(points, 3))
+        write_pts(tmp_path / "src" / f"{number}.pts", points)
+    listed: list[Path] = []
+    iterdir = Path.iterdir
+
+    def counted(self: Path) -> Iterator[Path]:
+        listed.append(self)
+        return iterdir(self)
+
+    monkeypatch.setattr(Path, "iterdir", counted)
+    prepare(tmp_path / "src", tmp_path / "out", workers=1)
+    assert sorted(path.name for path in listed if path.parent.name == "out") == [
+        "images_orig",
+        "labels_orig",
+    ]
