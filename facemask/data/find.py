@@ -91,7 +91,19 @@ def find_videos(source: Path) -> FoundVideos:
             "annot/000001.pts …, or images with a .pts file beside each."
             + "".join(f" {note}" for note in found.notes())
         )
+    for video in found.videos:
+        _check_name(video, source)
     return found
+
+
+def _check_name(video: AnnotatedVideo, source: Path) -> None:
+    """Split files have a line a frame, in UTF-8."""
+    try:
+        video.name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{source}: {video.name!r} is not named in UTF-8; rename it.") from error
+    if "\n" in video.name or "\r" in video.name:
+        raise InputError(f"{source}: {video.name!r} has a line break in its name; rename it.")
 
 
 def _leave_out(found: FoundVideos, reason: str, source: Path, paths: Iterable[Path]) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from facemask.data.find import find_videos
 from facemask.data.hidden import say_points
+from facemask.data.lists import read_exclusions, read_subjects
 from facemask.data.prepare_video import (
     RECORDS,
     PreparedVideo,
@@ -21,10 +22,6 @@ from facemask.data.prepare_video import (
     prepare_video,
 )
 from facemask.data.splits import SPLIT_NAMES, split_by_subject
-from facemask.data.vw300 import (
-    read_exclusions,
-    read_subjects,
-)
 from facemask.data.vw300_mask import IMAGES, LABELS, sequence_id, split_file
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
@@ -79,9 +76,9 @@ def prepare(
         raise InputError(f"--seed is {seed}, expected 0 or more.")
     if out.resolve() == source.resolve():
         raise InputError(f"{out}: is the source itself; choose another folder to write to.")
-    excluded = read_exclusions(exclude) if exclude else {}
     found = find_videos(source)
     videos = found.videos
+    excluded = read_exclusions(exclude, {video.name for video in videos}) if exclude else {}
     unknown = set(excluded) - {video.name for video in videos}
     if unknown:
         raise InputError(f"{exclude}: video {min(unknown)!r} is not in {source}.")

@@ -9,9 +9,10 @@ data_splits/split_1/{train,val,test}_per10.txt
 """
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import cv2
@@ -72,14 +73,16 @@ def read_split(root: Path, split: str, side: str) -> list[Frame]:
         raise InputError(f"{path}: missing; run `facemask prepare SOURCE {root}` first.")
     existing: dict[Path, set[str]] = {}
     frames: dict[tuple[str, int], Frame] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the split: {error}.") from error
+    # not splitlines(), which also splits at characters that a file's name may hold
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        words = line.split()
-        if len(words) != 2:
-            raise InputError(f"{where}: {line!r} is not '/{IMAGES}/… /{LABELS}/…'.")
-        image, label = (_resolve(root, word, where, existing) for word in words)
+        image, label = (_resolve(root, word, where, existing) for word in split_line(line, where))
         video, frame_number = parse_name(image)
         if image.stem != label.stem or frame_number is None:
             raise InputError(f"{where}: {line!r} does not pair two files named VIDEO_FRAME.")
@@ -89,6 +92,29 @@ def read_split(root: Path, split: str, side: str) -> list[Frame]:
     if not frames:
         raise InputError(f"{path}: holds no frame, so there is no clip; choose another split.")
     return [frames[key] for key in sorted(frames)]
+
+
+def split_line(line: str, where: str) -> tuple[str, str]:
+    """The image and the label of a line of a split file, as paths below the data set's folder.
+
+    Blanks part the two, and may be in their names too: where a blank and a slash come more than
+    once, the place counts that gives two files of one name.
+
+    Raises:
+        InputError: The line does not hold two paths; `where` says which line it is.
+
+    Examples:
+        >>> split_line("/images_orig/my photo_000001.jpg /labels_orig/my photo_000001.png", "")
+        ('/images_orig/my photo_000001.jpg', '/labels_orig/my photo_000001.png')
+    """
+    places = [match.span() for match in re.finditer(r"[ \t]+(?=/)", line)]
+    pairs = [(line[:start].lstrip(" \t"), line[end:].rstrip(" \t")) for start, end in places]
+    pairs = [pair for pair in pairs if pair[0]]
+    if len(pairs) > 1:
+        pairs = [p for p in pairs if PurePosixPath(p[0]).stem == PurePosixPath(p[1]).stem]
+    if len(pairs) != 1:
+        raise InputError(f"{where}: {line!r} is not '/{IMAGES}/… /{LABELS}/…'.")
+    return pairs[0]
 
 
 def _resolve(root: Path, word: str, where: str, existing: dict[Path, set[str]]) -> Path:
@@ -114,8 +140,18 @@ def parse_name(path: Path) -> tuple[str, int | None]:
         >>> parse_name(Path("face.png"))
         ('face', None)
     """
-    video, _, digits = path.stem.rpartition("_")
-    return (video, int(digits)) if video and digits.isdecimal() else (path.stem, None)
+    return parse_stem(path.stem)
+
+
+def parse_stem(stem: str) -> tuple[str, int | None]:
+    """The same for a name without a suffix, which may hold a dot itself.
+
+    Examples:
+        >>> parse_stem("no.1_000007")
+        ('no.1', 7)
+    """
+    video, _, digits = stem.rpartition("_")
+    return (video, int(digits)) if video and digits.isdecimal() else (stem, None)
 
 
 def list_crops(folder: Path) -> list[Frame]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from facemask.classes import NUM_CLASSES
 from facemask.data.datamodule import ClipBatch
 from facemask.data.masks import landmarks_to_mask
-from facemask.data.vw300_mask import parse_name, sequence_id
+from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU
 from facemask.metrics.means import WeightedMeans
@@ -233,8 +233,7 @@ def follows(name: str, previous: str | None) -> bool:
     """
     if previous is None:
         return False
-    # with a suffix, as a name may hold a dot itself
-    (video, number), (last_video, last) = (parse_name(Path(f"{n}.png")) for n in (name, previous))
+    (video, number), (last_video, last) = parse_stem(name), parse_stem(previous)
     if number is None or last is None or video != last_video or number != last + 1:
         return False
     return sequence_id(number) == sequence_id(last)

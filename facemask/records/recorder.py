@@ -17,7 +17,7 @@ from torch import Tensor
 
 from facemask import __version__
 from facemask.data.datamodule import ClipBatch, FaceMaskDataModule
-from facemask.data.vw300 import read_subjects
+from facemask.data.lists import read_subjects
 from facemask.data.vw300_mask import Frame, read_split, sequence_id
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic, write_image

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from facemask.data.vw300_mask import parse_name, sequence_id
+from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.errors import InputError
 from facemask.metrics import FrameCounts
 
@@ -88,7 +88,7 @@ class FrameTable:
         counts = np.stack([getattr(self, column) for column in COUNTS])  # (4, F, C)
         smaller = np.minimum(self.truth, self.prediction)
         total = self.truth + self.prediction - self.intersection
-        places = [parse_name(Path(name)) for name in self.name.tolist()]
+        places = [parse_stem(name) for name in self.name.tolist()]
         expected = list(zip(self.video.tolist(), self.frame.tolist(), strict=True))
         misplaced = [place != frame for place, frame in zip(places, expected, strict=True)]
         seconds = np.array([sequence_id(frame) for frame in self.frame.tolist()], np.int64)

@@ -13,11 +13,12 @@ import pytest
 from facemask.data.crops import face_crop_box
 from facemask.data.find import find_videos
 from facemask.data.landmarks import write_pts
+from facemask.data.lists import read_exclusions
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.prepare import prepare
 from facemask.data.prepare_video import draw_sequences
 from facemask.data.splits import split_by_subject
-from facemask.data.vw300 import count_frames, read_exclusions, read_frames
+from facemask.data.vw300 import count_frames, read_frames
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
 from facemask.files import read_image

@@ -17,7 +17,8 @@ from rich.console import Console
 from facemask.cli import main
 from facemask.data.crops import face_crop_box
 from facemask.data.landmarks import read_pts
-from facemask.data.vw300 import count_frames, read_subjects
+from facemask.data.lists import read_subjects
+from facemask.data.vw300 import count_frames
 from facemask.data.vw300_mask import read_split
 from facemask.tracking.landmark_command import _frames, _progress
 from facemask.tracking.landmarks import LandmarkPredictor
