@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_info
@@ -23,12 +23,9 @@ from torch import Tensor, nn
 from facemask.checkpointing import ResumableRun
 from facemask.data.clips import ClipBatch
 from facemask.data.masks import mask_to_color
-from facemask.errors import InputError
+from facemask.errors import INTERRUPTED, InputError
 from facemask.files import make_folder, write_image
 from facemask.lightning_trees import check_trainer
-
-INTERRUPTED: Final = 130
-"""Exit status after Ctrl-C: 128 + SIGINT."""
 
 
 class LabelWriter(BasePredictionWriter):

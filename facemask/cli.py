@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 
 from facemask._distribution import check_package
 from facemask._malicious import warn_of_malicious_release
-from facemask.errors import Notice, input_error, sentence_of
+from facemask.errors import INTERRUPTED, Notice, input_error, sentence_of
 from facemask.parser_errors import SentenceParser
 
 
@@ -83,11 +83,21 @@ VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
     "weights": _weights,
 }
 
+_KEPT: Final = {
+    "experiment": "what is trained is kept, and the same command goes on",
+    "landmarks": "the videos told above are done; give the others again",
+    "prepare": "the videos that are done are kept, and the same command goes on with the others",
+    "synth": "the videos that are done are kept, and the same command goes on with the others",
+}
+"""What is left after Ctrl-C, where the verb does not say it itself."""
+_TRUTH_VALUES: Final = ("true", "false", "yes", "no", "on", "off")
+"""What jsonargparse takes for a truth value, in any case of letters."""
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Wrong input ends with one sentence on standard error and exit status 2.
+    Wrong input ends with one sentence on standard error and exit status 2, Ctrl-C with one and 130.
 
     Args:
         args: Arguments after the program's name; None takes those of the process.
@@ -103,6 +113,10 @@ def main(args: Sequence[str] | None = None) -> None:
             from facemask.trainer_cli import TrainerCLI  # Lightning takes seconds to import
 
             TrainerCLI(None if args is None else arguments)
+    except KeyboardInterrupt as interrupt:
+        kept = str(interrupt) or _KEPT.get(arguments[0], "nothing more is written")
+        sys.stderr.write(f"\nfacemask: stopped by Ctrl-C: {kept}.\n")
+        raise SystemExit(INTERRUPTED) from interrupt
     except Exception as error:
         wrong_input = input_error(error)
         if wrong_input is None:
@@ -145,15 +159,34 @@ def _add_words(parser: ArgumentParser, parameter: inspect.Parameter) -> None:
 
 
 def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> list[str]:
-    """Let `--flag` stand for `--flag=true` (jsonargparse wants a value), and `-o` for `--out`."""
+    """Let `--flag` stand for `--flag=true` (jsonargparse wants a value), and `-o` for `--out`.
+
+    A word behind a flag is its value only if it reads as one (`--flag false`); else it is an input,
+    and is put before the flag, so that all inputs stay together (argparse takes one run of them).
+    """
     parameters = inspect.signature(function).parameters
-    flags = {f"--{p.name}" for p in parameters.values() if isinstance(p.default, bool)}
-    arguments = ["--out" if word == "-o" and "out" in parameters else word for word in arguments]
-    following = [*arguments[1:], "--"]
-    return [
-        f"{word}=true" if word in flags and after.startswith("-") else word
-        for word, after in zip(arguments, following, strict=False)
-    ]
+    flags = {f"--{p.name}" for p in parameters.values() if p.annotation is bool}
+    words = ["--out" if word == "-o" and "out" in parameters else word for word in arguments]
+    end = words.index("--") if "--" in words else len(words)  # behind it there are only inputs
+    result: list[str] = []
+    first_flag = 0  # of those at the end of the result
+    for word, before in zip(words[:end], ["", *words], strict=False):
+        if word in flags and not (result and _awaits_value(result[-1])):
+            result.append(f"{word}=true")
+        elif word.lower() in _TRUTH_VALUES and before in flags and first_flag < len(result):
+            result[-1] = f"{before}={word}"
+        elif word.startswith("-"):
+            result.append(word)
+            first_flag = len(result)
+        else:
+            result.insert(first_flag, word)
+            first_flag += 1
+    return result + words[end:]
+
+
+def _awaits_value(word: str) -> bool:
+    """Whether this is an option without its value, so that the next word must be that."""
+    return word == "-c" or (word.startswith("--") and "=" not in word)
 
 
 def first_line(function: Callable[..., None]) -> str:
@@ -161,11 +194,17 @@ def first_line(function: Callable[..., None]) -> str:
     return (function.__doc__ or "").partition("\n")[0]
 
 
-def _run_verb(verb: str, arguments: Sequence[str]) -> None:
+def parse_verb(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a verb's function, from the words of its command line."""
     options = verb_parser(verb).parse_args(_with_values(VERBS[verb](), arguments))
     options.pop("config", None)
+    return dict(options.as_dict())
+
+
+def _run_verb(verb: str, arguments: Sequence[str]) -> None:
+    options = parse_verb(verb, arguments)
     with _plain_notices():
-        VERBS[verb]()(**options.as_dict())
+        VERBS[verb]()(**options)
 
 
 @contextmanager

@@ -1,6 +1,10 @@
 """The error that means "the input is wrong", as opposed to "the program is", and its mild form."""
 
 from collections.abc import Iterator
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C: 128 + SIGINT."""
 
 
 class InputError(ValueError):

@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 import cv2
@@ -80,9 +82,10 @@ def _completed(
     with ProcessPoolExecutor(
         min(workers, len(items)), context, initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
-        pending: dict[Future[Result], int] = {
-            pool.submit(function, i): n for n, i in enumerate(items)
-        }
+        with _deaf_to_ctrl_c():
+            pending: dict[Future[Result], int] = {
+                pool.submit(function, i): n for n, i in enumerate(items)
+            }
         try:
             while pending:
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -91,5 +94,25 @@ def _completed(
                         yield index, future.result()
                     except InputError as error:
                         yield index, error
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes begun in this block never see Ctrl-C, which goes to all: the first one ends them.
+
+    Here it comes at the end of the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,4 +1,5 @@
 import os
+import signal
 
 # before any import that looks online or starts threads
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -81,6 +82,14 @@ def mask_root(vw300_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     root = tmp_path_factory.mktemp("300vw_mask")
     prepare(vw300_root, root, fraction=1.0, workers=1)
     return root
+
+
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, even where a shell's background job ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

@@ -409,6 +409,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(mask_root: Path, tmp_path: Path
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 5
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_at_once_after_a_second_one(mask_root: Path, tmp_path: Path) -> None:
     class Twice(Callback):
         def on_train_batch_start(self, *_: Any) -> None:  # noqa: ANN401

@@ -16,7 +16,6 @@ from typing import Final
 
 import yaml
 
-from facemask.callbacks import INTERRUPTED
 from facemask.errors import InputError, cause_of, input_error, sentence_of
 from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic

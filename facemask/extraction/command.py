@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -159,6 +159,9 @@ def extract(
                     raise
                 console.print(f"{job.name}: {error}", highlight=False, style="red")
                 failed.append(error)
+            except KeyboardInterrupt as interrupt:
+                done = todo.index(job) - len(failed)
+                raise KeyboardInterrupt(_kept(done, len(todo), str(interrupt))) from None
     if failed:
         raise InputError(f"{len(failed)} of {len(todo)} videos failed, the first: {failed[0]}")
 
@@ -234,7 +237,7 @@ def _extract(
         before = opened.done if isinstance(opened, PartedOutputs) else 0
         count, faces, start = 0, 0, time.monotonic()
         with opened as outputs:
-            with _ended_by_keyboard(job.source):
+            with _ended_by_keyboard(job.source, opened):
                 for frame in extractor.video(source, before):
                     outputs.write(frame)
                     count += 1
@@ -287,10 +290,25 @@ def _report(
 
 
 @contextmanager
-def _ended_by_keyboard(source: str | int) -> Iterator[None]:
-    """Ctrl-C is the usual end of a camera; of a file it ends the command."""
-    with suppress(*([KeyboardInterrupt] if isinstance(source, int) else [])):
+def _ended_by_keyboard(source: str | int, outputs: Outputs | PartedOutputs) -> Iterator[None]:
+    """Ctrl-C is the usual end of a camera; of a file it ends the command, saying what is kept."""
+    try:
         yield
+    except KeyboardInterrupt:
+        if isinstance(source, int):
+            return
+        kept = outputs.kept if isinstance(outputs, PartedOutputs) else 0
+        sentence = f"the first {kept} frames of {source} are kept" if kept else ""
+        raise KeyboardInterrupt(sentence) from None
+
+
+def _kept(done: int, count: int, of_last: str) -> str:
+    """What is left after Ctrl-C."""
+    kept = [f"{done} of {count} videos are done"] if count > 1 else []
+    kept += [of_last] if of_last else []
+    if not kept:
+        return "nothing is kept of the video that was being done"
+    return f"{' and '.join(kept)}, and the same command with --resume goes on"
 
 
 def _progress(console: Console) -> Progress:

@@ -61,6 +61,11 @@ class PartedOutputs:
         self.done = self._parts * PART_FRAMES
         self._current: Outputs | None = None
 
+    @property
+    def kept(self) -> int:
+        """Frames that stay if the job ends now."""
+        return self._parts * PART_FRAMES
+
     def _marker(self, part: int) -> Path:
         return self._folder / f"{part:05d}.done"
 

@@ -1,0 +1,111 @@
+"""Ctrl-C ends a verb with one line and status 130."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from facemask.cli import VERBS, main
+from facemask.extraction.outputs import Outputs
+from facemask.extraction.results import ExtractedFrame
+from tests.extraction.faces import random_cascade
+from tests.video.videos import make_video
+
+pytestmark = pytest.mark.usefixtures("heeds_ctrl_c")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def last_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 130
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setitem(VERBS, verb, lambda: interrupted)
+    monkeypatch.setattr("facemask.cli.parse_verb", lambda *_: {})
+    assert last_line([verb], capsys).startswith("facemask: stopped by Ctrl-C: ")
+
+
+def test_extract_says_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = Outputs.write
+
+    def interrupted(outputs: Outputs, frame: ExtractedFrame) -> None:
+        seen.append(frame.index)
+        if len(seen) == 17:
+            signal.raise_signal(signal.SIGINT)
+        write(outputs, frame)
+
+    monkeypatch.setattr(Outputs, "write", interrupted)
+    random_cascade().save(Path("model.safetensors"))
+    make_video(Path("a.mp4"), 8)
+    make_video(Path("b.mp4"), 19)
+    options = ["--model", "model.safetensors", "--cropped", "--save", "csv"]
+
+    seen: list[int] = []
+    line = last_line(["extract", "b.mp4", *options], capsys)
+    assert line.endswith("Ctrl-C: nothing is kept of the video that was being done.")
+    assert list(Path("masks").iterdir()) == []
+
+    seen.clear()
+    line = last_line(["extract", "a.mp4", "b.mp4", *options], capsys)
+    assert line.endswith(
+        "Ctrl-C: 1 of 2 videos are done, and the same command with --resume goes on."
+    )
+    assert Path("masks/a.csv").is_file()
+
+    for module in ("parts", "command"):
+        monkeypatch.setattr(f"facemask.extraction.{module}.PART_FRAMES", 5)
+    seen.clear()
+    line = last_line(["extract", "b.mp4", *options], capsys)
+    assert line.endswith(
+        "the first 15 frames of b.mp4 are kept, and the same command with --resume goes on."
+    )
+    main(["extract", "b.mp4", *options, "--resume"])
+    assert len(Path("masks/b.csv").read_text().splitlines()) == 20
+
+
+def test_worker_processes_end_without_a_word(tmp_path: Path) -> None:
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from facemask.cli import main\n"
+        "if __name__ == '__main__':\n"
+        "    main(['synth', 'videos', '--videos=90', '--seconds=0.2', '--workers=2'])\n"
+    )
+    Path("program.py").write_text(program)
+    with subprocess.Popen(
+        [sys.executable, "program.py"], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    ) as run:  # fmt: skip
+        for _ in range(600):
+            if (tmp_path / "videos" / "001").is_dir() or run.poll() is not None:
+                break
+            time.sleep(0.1)
+        os.killpg(run.pid, signal.SIGINT)  # as the terminal does
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith(
+        "facemask: stopped by Ctrl-C: the videos that are done are kept"
+    )
+    assert 1 <= len(list(Path("videos").glob("0*/vid.avi"))) < 90
