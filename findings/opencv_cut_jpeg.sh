@@ -26,7 +26,7 @@ print(cv2.__version__, "jpg imread, imdecode, png imread, imdecode:", *seen)
 assert seen == sys.argv[1:], seen
 PY
 for release in "4.10.0.84 picture picture None None" "5.0.0.93 picture None None None"; do
-  set -- $release
+  read -r -a release <<< "$release"; set -- "${release[@]}"
   python3 -m venv "$folder/$1"
   "$folder/$1/bin/pip" -q install "opencv-python-headless==$1" "numpy==2.2.6"
   "$folder/$1/bin/python" "$folder/see.py" "${@:2}" 2> "$folder/said" || { cat "$folder/said"; exit 1; }
