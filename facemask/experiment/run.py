@@ -16,7 +16,7 @@ from typing import Final
 
 import yaml
 
-from facemask.errors import InputError, cause_of, input_error, sentence_of
+from facemask.errors import INTERRUPTED, InputError, cause_of, input_error, sentence_of
 from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic
 from facemask.parallel import available_cpus
