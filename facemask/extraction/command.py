@@ -27,7 +27,6 @@ from facemask.report.plotting import check_matplotlib
 from facemask.tracking.detection import FaceDetector, GivenFaces
 from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
-from facemask.video.folders import FOLDER_FPS
 from facemask.video.frames import FrameSource
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.find import find_weights
@@ -70,7 +69,7 @@ def extract(
     min_score: float = 0.5,
     device: str = "auto",
     precision: Precision = "auto",
-    fps: float = float(FOLDER_FPS),
+    fps: float | None = None,
     rotate: Literal[0, 90, 180, 270] = 0,
     opacity: float = 0.5,
     plot: bool = False,
@@ -103,7 +102,8 @@ def extract(
         device: auto, cpu, cuda, cuda:1 and so on.
         precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
             it.
-        fps: Frames a second of folders.
+        fps: Frames a second of what stores no times: folders (25 unless given) and raw streams such
+            as .h264 (what their header says unless given). Other videos keep their own times.
         rotate: Degrees by which to turn each picture clockwise, so that faces are upright: for
             video that lies on its side or upside down and does not say so. Results are upright.
         opacity: Of the colours in overlays, 0 to 1.
@@ -121,6 +121,9 @@ def extract(
         kinds = list(dict.fromkeys([*kinds, "csv"]))
     if not 0 <= opacity <= 1:
         raise InputError(f"opacity is {opacity}, expected 0 to 1.")
+    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
+    if rate is not None and rate <= 0:
+        raise InputError(f"fps is {fps}, expected more than 0.")
     shard = find_shard()
     folder = Path(out)
     jobs = _jobs(expand_inputs(inputs), folder, kinds, plot)
@@ -147,13 +150,13 @@ def extract(
         "model": [str(weights.resolve()), stat.st_size, stat.st_mtime_ns],
         "temporal": temporal, "detector": [detector, detector_model, boxes, cropped],
         "tracking": asdict(settings), "precision": precision, "opacity": opacity,
-        "rotate": rotate,
+        "rotate": rotate, "fps": fps,
     }  # fmt: skip
     failed: list[InputError] = []
     with _progress(console) as progress:
         for job in todo:
             try:
-                _extract(extractor, job, progress, (fps, rotate), opacity, options, resume)
+                _extract(extractor, job, progress, (rate, rotate), opacity, options, resume)
             except InputError as error:
                 if len(jobs) == 1:
                     raise
@@ -220,7 +223,7 @@ def _extract(
     extractor: FaceMaskExtractor,
     job: _Job,
     progress: Progress,
-    reading: tuple[float, int],
+    reading: tuple[Fraction | None, int],
     opacity: float,
     options: Mapping[str, object],
     resume: bool,
@@ -231,7 +234,7 @@ def _extract(
         InputError: It cannot be read, has no frames, or an output cannot be written.
     """
     fps, rotate = reading
-    with open_source(job.source, Fraction(fps).limit_denominator(1001), rotate) as source:
+    with open_source(job.source, fps, rotate) as source:
         task = progress.add_task(job.name, total=source.frame_count, speed="")
         opened = _outputs(job, source, opacity, options, resume)
         before = opened.done if isinstance(opened, PartedOutputs) else 0

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av
 import numpy as np
@@ -16,16 +16,20 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
+from facemask.video.clock import FileClock, FrameClock, may_jump
 from facemask.video.colors import assumed_matrix, colors_to_write
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.orientation import orientation_of
-from facemask.video.probing import fraction, open_video, promised_seconds
+from facemask.video.probing import (
+    fraction,
+    frame_rate,
+    open_video,
+    promised_seconds,
+    stores_no_times,
+)
 from facemask.video.problems import Problems
 from facemask.video.sound import usable_sound
 
-_USUAL_FPS: Final = Fraction(25)  # of files that do not tell theirs
-_SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
-_LARGEST_STEP_BACK: Final = 1.0  # seconds; more is a clock that was set anew
 _MOST_FAILED_READS: Final = 1000  # in a row, before what is left of a file is given up
 _RANGES: Final = {1: "MPEG", 2: "JPEG"}  # FFmpeg's codes: limited, full
 _TOLERANCE: Final = 0.1  # seconds; headers round
@@ -39,14 +43,18 @@ class VideoFile(FrameSource):
 
     Args:
         path: The file.
+        fps: Frames a second of a raw stream (`.h264`, `.hevc`, `.m4v`, `.mjpeg`, `.obu`), which
+            stores no times, in place of what its header says. Files with times keep them.
 
     Raises:
         InputError: The file is empty, cut off before its index, not a video, holds sound only, or
-            no frame of it can be decoded.
+            no frame of it can be decoded; `fps` is not positive.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fps: Fraction | int | None = None) -> None:
         """See the class."""
+        if fps is not None and fps <= 0:
+            raise InputError(f"{path}: the frame rate given is {fps}, expected more than 0.")
         self.path, self.name = path, path.stem
         self._decoder = Decoder(path, Problems(path.name))
         decoded = self._decoder.frames()
@@ -63,18 +71,20 @@ class VideoFile(FrameSource):
         self._orientation = orientation_of(first)
         context = self._decoder.stream.codec_context
         self.colors = colors_to_write(first, context.color_primaries, context.color_trc)
-        self._read_header(first.pts or 0)
+        self._read_header(fps)
 
-    def _read_header(self, start: int) -> None:
+    def _read_header(self, fps: Fraction | int | None) -> None:
         """Set what the source tells of itself beside the pixels."""
         container, stream = self._decoder.container, self._decoder.stream
         self.width, self.height = self._orientation.size(*self._coded_size)
         aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
         self.pixel_aspect = 1 / aspect if self._orientation.transposed else aspect
-        self.fps = fraction(stream.average_rate) or fraction(stream.guessed_rate) or _USUAL_FPS
+        self._counted = stores_no_times(container, told=fps is not None)
+        given = Fraction(fps) if fps and self._counted else None
+        self.fps = given or frame_rate(container, stream)
         self.has_audio = bool(usable_sound(container))
-        self._time_base = fraction(stream.time_base) or 1 / _USUAL_FPS
-        self.start = float(start * self._time_base)
+        self._time_base = fraction(stream.time_base) or 1 / self.fps
+        self.start = float((self._decoder.start or 0) * self._time_base)
         self._promised = promised_seconds(container, stream, self.fps)
         self.frame_count = stream.frames or round((self._promised or 0) * self.fps) or None
 
@@ -127,10 +137,10 @@ class VideoFile(FrameSource):
 
     def _timed(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
         """Number, time and stored picture of every frame; sets `problem` after the last one."""
-        clock = _Clock(self._time_base, self.fps)
+        clock = FrameClock(self._time_base, self.fps)
         problems = self._decoder.problems
         for index, decoded in enumerate(self._decoded):
-            time = clock.seconds(decoded.pts)
+            time = clock.seconds(None if self._counted else self._decoder.stamp(decoded))
             yield index, time, decoded
             problems.frames, problems.seconds = index + 1, time
         if not self._decoder.closed:
@@ -173,6 +183,7 @@ class Decoder:
         read_until: Seconds up to which packets have been read.
         hidden: Number of pictures so far that the file holds and its edit list hides.
         lost: Number of its pictures that gave none, known at the end.
+        start: Time of the first picture, in ticks of the stream's.
         closed: Whether `close` has been called.
     """
 
@@ -184,6 +195,16 @@ class Decoder:
         self.hidden = self.lost = 0
         self._latest: int | None = None
         self.closed = False
+        # AVI stores decoding order alone, from which FFmpeg makes up wrong stamps for H.264; what
+        # went in when a picture came out is as late for each of them
+        self._in_order = "avi" in self.container.format.name
+        self._first: dict[int | None, int | None] = {}  # decoding times by stamp, up to a picture
+        self.start: int | None = None
+        self._clock = FileClock(self.container, self.stream)
+
+    def stamp(self, frame: av.VideoFrame) -> int | None:
+        """A picture's time, in ticks of the stream's."""
+        return frame.dts if self._in_order else frame.pts
 
     def close(self) -> None:
         """Close the file; `frames` ends."""
@@ -193,8 +214,10 @@ class Decoder:
     def frames(self) -> Iterator[av.VideoFrame]:
         """All frames, once."""
         sent = received = self.lost = 0
-        for packet in self._packets(self.container, self.stream):
+        for packet in self._packets(self.container, self.stream, self._clock):
             self._note_end(packet)
+            if self._in_order and self._latest is None:
+                self._first[packet.pts] = packet.dts
             self.hidden += packet.is_discard
             sent += not packet.is_discard
             for frame in self._decode(self.stream, packet):
@@ -220,10 +243,12 @@ class Decoder:
         with container:
             stream.thread_type = "NONE"
             try:
-                container.seek(latest, stream=stream)
+                if not self._clock.joined:  # else its places are not those of its own clocks
+                    container.seek(latest, stream=stream)
             except FFmpegError:
                 return
-            for packet in itertools.chain(self._packets(container, stream), [None]):
+            clock = FileClock(container, stream)
+            for packet in itertools.chain(self._packets(container, stream, clock), [None]):
                 for frame in self._decode(stream, packet):
                     if frame.pts is not None and frame.pts > latest:
                         yield frame
@@ -231,16 +256,21 @@ class Decoder:
                             return
 
     def _packets(
-        self, container: InputContainer, stream: VideoStream
+        self, container: InputContainer, stream: VideoStream, clock: FileClock
     ) -> "Iterator[Packet[VideoStream]]":
         """The pictures' packets that can be read, without PyAV's empty ones for flushing."""
+        streams = [stream, *(usable_sound(container)[:1] if may_jump(container) else [])]
         failed = 0
         while failed < _MOST_FAILED_READS:
             try:
-                for packet in container.demux(stream):
+                packets: Iterator[Packet[Any]] = container.demux(streams)
+                for packet in packets:
                     failed = 0
-                    if packet.is_corrupt:
-                        self.problems.note_damage()
+                    if packet.stream.index != stream.index:
+                        clock.note_sound(packet)
+                        continue
+                    anew = packet.size > 0 and clock.picture(packet)
+                    self.problems.note_packet(packet.is_corrupt, anew, packet.size == 0)
                     if packet.size > 0:
                         yield packet
                 return
@@ -261,36 +291,13 @@ class Decoder:
         for frame in frames:
             if frame.is_corrupt:
                 self.problems.note_damage()
+            if self._latest is None:
+                self.start = self._first.get(frame.pts) if self._in_order else frame.pts
             if frame.pts is not None:
-                self._latest = frame.pts
+                self._latest = max(frame.pts, self._latest or frame.pts)
         return frames
 
     def _note_end(self, packet: "Packet[VideoStream]") -> None:
         if packet.pts is not None:
             end = (packet.pts + (packet.duration or 0)) * (fraction(packet.time_base) or 0)
             self.read_until = max(self.read_until, float(end))
-
-
-class _Clock:
-    """Seconds from the first frame, growing from frame to frame whatever the file says."""
-
-    def __init__(self, time_base: Fraction, fps: Fraction) -> None:
-        """See the class."""
-        self._time_base = time_base
-        self._step = float(1 / fps)
-        self._zero = 0.0  # time of the file that is second 0
-        self._latest: float | None = None
-
-    def seconds(self, pts: int | None) -> float:
-        """Time of the next frame with this time stamp."""
-        if self._latest is None:
-            self._zero = float((pts or 0) * self._time_base)
-            self._latest = 0.0
-            return 0.0
-        next_one = self._latest + self._step
-        time = next_one if pts is None else float(pts * self._time_base) - self._zero
-        if time < self._latest - _LARGEST_STEP_BACK:
-            self._zero += time - next_one
-            time = next_one
-        self._latest = max(time, self._latest + _SHORTEST_STEP)
-        return self._latest

@@ -11,6 +11,7 @@ from av.container import OutputContainer
 from facemask.files import remove, temporary_name
 from facemask.video.frames import FrameSource
 from facemask.video.matroska import write_pixel_aspect
+from facemask.video.probing import fraction
 from facemask.video.sound import Sound
 
 _SOUND_AHEAD: Final = 0.5  # seconds
@@ -53,13 +54,14 @@ def _copy(parts: Sequence[Path], output: OutputContainer, source: FrameSource | 
         for part in parts:
             with av.open(str(part)) as container:
                 video = container.streams.video[0]
-                assert video.time_base is not None
-                late = round((sound.delay if sound else 0.0) / video.time_base)
+                tick = fraction(video.time_base)
+                assert tick is not None
+                late = round((sound.delay if sound else 0.0) / tick)
                 for packet in container.demux(video):
                     if packet.pts is None or packet.dts is None:  # the end
                         continue
                     packet.pts, packet.dts = packet.pts + late, packet.dts + late
-                    seconds = float(packet.pts * video.time_base)
+                    seconds = float(packet.pts * tick)
                     packet.stream = stream
                     output.mux(packet)
                     if sound is not None:

@@ -13,6 +13,8 @@ from av.video.stream import VideoStream
 from facemask.errors import InputError
 
 _ATTACHED_PICTURE: Final = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: a song's cover
+_NO_TIMES: Final = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
+_USUAL_FPS: Final = Fraction(25)  # of files that do not tell theirs
 _BOX_HEADER: Final = 8  # bytes of an MP4 box's header: length and type
 _MP4_STARTS: Final = (b"ftyp", b"wide", b"mdat", b"free", b"skip")
 _MP4_INDEXES: Final = (b"moov", b"moof")
@@ -34,7 +36,9 @@ def fraction(value: Rational | None) -> Fraction | None:
         >>> fraction(Fraction(30000, 1001)), fraction(Fraction(0)), fraction(None)
         (Fraction(30000, 1001), None, None)
     """
-    return Fraction(value.numerator, value.denominator) if value else None
+    if value is None or not (value.numerator and value.denominator):
+        return None
+    return Fraction(value.numerator, value.denominator)
 
 
 def url_of(path: Path) -> str:
@@ -115,6 +119,29 @@ def lacks_index(path: Path) -> bool:
             if kinds[-1] in _MP4_INDEXES and offset <= size:
                 return False
     return bool(kinds) and kinds[0] in _MP4_STARTS
+
+
+def stores_no_times(container: InputContainer, *, told: bool = False) -> bool:
+    """Whether a file is a raw stream of pictures whose times are their numbers over the rate.
+
+    Args:
+        container: The open file.
+        told: Whether the rate is known from elsewhere; without, MPEG-2 pictures that tell how long
+            they are shown (film on television) keep the times that FFmpeg makes of it.
+    """
+    return _is_raw(container) and (told or container.format.name != "mpegvideo")
+
+
+def _is_raw(container: InputContainer) -> bool:
+    return bool(int(container.format.flags) & _NO_TIMES)
+
+
+def frame_rate(container: InputContainer, stream: VideoStream) -> Fraction:
+    """Frames a second; of raw streams what the pictures' header says, if it does."""
+    average, guessed = fraction(stream.average_rate), fraction(stream.guessed_rate)
+    # FFmpeg reads raw streams at 25, and calls that their average
+    first, second = (guessed, average) if _is_raw(container) else (average, guessed)
+    return first or second or _USUAL_FPS
 
 
 def promised_seconds(container: InputContainer, stream: VideoStream, fps: Fraction) -> float | None:

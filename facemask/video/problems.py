@@ -6,6 +6,8 @@ from typing import Final
 # threads decode ahead, and frames come out later than their packets: so far off may a place be
 _FRAMES_AHEAD: Final = 32
 
+_PACKETS_AROUND: Final = 2  # FFmpeg's word of loss comes as many before a recording begins
+
 
 @dataclass
 class Problems:
@@ -31,6 +33,7 @@ class Problems:
     seconds: float = 0.0
     _places: dict[int, float] = field(default_factory=dict)
     _resized: str | None = None
+    _suspected: int = 0  # packets since one that seems damaged
 
     @property
     def first(self) -> int | None:
@@ -40,6 +43,25 @@ class Problems:
     def note_damage(self) -> None:
         """Something about here is damaged."""
         self._places.setdefault(self.frames, self.seconds)
+
+    def note_packet(self, seems_damaged: bool, begins: bool, ends: bool) -> None:
+        """Note a packet that seems damaged, unless a recording begins up to two packets later.
+
+        There the numbers of a file's packets do not go on, which FFmpeg takes for loss; whether
+        the pictures are damaged is for the decoder to say.
+
+        Args:
+            seems_damaged: Whether FFmpeg says so of this packet.
+            begins: Whether another recording may begin with it.
+            ends: Whether it stands for the end of the file.
+        """
+        if begins:
+            self._suspected = 0
+        elif self._suspected == _PACKETS_AROUND or (ends and self._suspected):
+            self._suspected = 0
+            self.note_damage()
+        elif self._suspected or seems_damaged:
+            self._suspected += 1
 
     def note_size(self, size: tuple[int, int], first: tuple[int, int]) -> None:
         """The next frame's width and height are not the first one's."""

@@ -19,14 +19,15 @@ __all__ = ["FrameSource", "VideoFrame", "expand_inputs", "open_source"]
 
 
 def open_source(
-    source: str | Path | int, folder_fps: Fraction | int = FOLDER_FPS, rotate: int = 0
+    source: str | Path | int, fps: Fraction | int | None = None, rotate: int = 0
 ) -> FrameSource:
     """Open a video file, a folder of images, one image or a camera.
 
     Args:
         source: Path of the file or folder; a number, or a string of digits that names no file,
             is a camera.
-        folder_fps: Frame rate of a folder of images, which says nothing about it.
+        fps: Frame rate of what stores no times: a folder of images (25 unless given) and a raw
+            stream such as `.h264` (what its header says unless given). Other videos keep theirs.
         rotate: Degrees by which to turn each frame clockwise, after what its metadata says: 0, 90,
             180 or 270.
 
@@ -38,7 +39,7 @@ def open_source(
         Traceback (most recent call last):
         facemask.errors.InputError: none.mp4: no such file or folder.
     """
-    opened = _open(source, folder_fps)
+    opened = _open(source, fps)
     try:
         opened.turn(rotate)
     except InputError:
@@ -47,14 +48,14 @@ def open_source(
     return opened
 
 
-def _open(source: str | Path | int, folder_fps: Fraction | int) -> FrameSource:
+def _open(source: str | Path | int, fps: Fraction | int | None) -> FrameSource:
     if isinstance(source, str) and source.isdecimal() and not Path(source).exists():
         source = int(source)
     if isinstance(source, int):
         return Camera(source)
     path = Path(source)
     if path.is_dir() or (path.is_file() and is_image(path)):
-        return ImageFolder(path, folder_fps)
+        return ImageFolder(path, FOLDER_FPS if fps is None else fps)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
-    return VideoFile(path)
+    return VideoFile(path, fps)

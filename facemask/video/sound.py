@@ -1,18 +1,19 @@
 """The sound of a source video, carried over into a result."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 
-from facemask.video.probing import fraction, url_of
+from facemask.video.clock import FileClock, may_be_joined
+from facemask.video.probing import fraction, open_video
 
 # sound that players take in MP4, by the decoder's name; FFmpeg itself would put in more
 _MP4_CODECS: Final = ("aac", "ac3", "alac", "eac3", "flac", "libopus", "mp3", "mp3float", "opus")
@@ -43,7 +44,7 @@ class Sound:
     def __init__(self, path: Path, container: OutputContainer, start: float) -> None:
         """See the class."""
         self._output = container
-        self._source = av.open(url_of(path), mode="r")
+        self._source, self._pictures = open_video(path)
         self._track = usable_sound(self._source)[0]
         tick = fraction(self._track.time_base) or Fraction(1, 1000)
         began = float((self._track.start_time or 0) * tick)
@@ -61,6 +62,7 @@ class Sound:
         self._packets = self._read()
         self._next = next(self._packets, None)
         self._latest = float("-inf")  # time of the latest packet written
+        self._decoded: Fraction | float = float("-inf")  # of the latest frame encoded
 
     def _is_taken(self) -> bool:
         name = self._track.codec_context.name
@@ -77,12 +79,27 @@ class Sound:
         )
 
     def _read(self) -> "Iterator[Packet[AudioStream]]":
-        try:
-            for packet in self._source.demux(self._track):
-                if packet.size > 0:
-                    yield packet
-        except (FFmpegError, IndexError):  # cut off, or PyAV stumbles over a stream that appeared
-            return  # in the middle: the sound ends here
+        """The track's packets, on the first recording's clock."""
+        streams = [self._track, self._pictures] if may_be_joined(self._source) else [self._track]
+        clock = FileClock(self._source, self._pictures)
+        waiting: deque[Packet[Any]] = deque()  # for the pictures that are stored beside them
+        # cut off, or PyAV stumbles over a stream that appeared in the middle: the sound ends here
+        with suppress(FFmpegError, IndexError):
+            packets: Iterator[Packet[Any]] = self._source.demux(streams)
+            for packet in packets:
+                if packet.size == 0:
+                    continue
+                if packet.stream.index != self._track.index:
+                    clock.picture(packet)
+                else:
+                    clock.note_sound(packet)
+                    waiting.append(packet)
+                while waiting and (len(streams) == 1 or clock.is_past(waiting[0])):
+                    clock.sound(waiting[0])
+                    yield waiting.popleft()
+        for packet in waiting:
+            clock.sound(packet)
+            yield packet
 
     def write_until(self, seconds: float) -> None:
         """Write what starts up to a time of the written file; infinity writes all of it."""
@@ -125,8 +142,12 @@ class Sound:
             yield from self._encoded.encode(None)
             return
         for frame in self._track.decode(packet):
-            if frame.pts is not None:
+            if frame.pts is not None and frame.time_base is not None:
                 frame.pts += self._shift
+                time = frame.pts * (fraction(frame.time_base) or 0)
+                if time < self._decoded:  # in a joined file, beyond the end of its pictures
+                    continue
+                self._decoded = time
             yield from self._encoded.encode(frame)
 
     def _mux(self, packet: "Packet[AudioStream]") -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from facemask.errors import InputError
-from facemask.video.decoding import _Clock
 from facemask.video.reading import VideoFrame, open_source
 from tests.video.videos import (
     Image,
@@ -185,14 +184,6 @@ def test_stream_joined_of_two_sizes_and_clocks(tmp_path: Path) -> None:
     assert frames[-1].time == pytest.approx(79 / 25, abs=0.1)
     assert problem is not None
     assert "joined.ts changes from 64x48 to 96x96 pixels after frame 60: " in problem
-
-
-def test_clock() -> None:
-    clock = _Clock(Fraction(1, 1000), Fraction(25))
-    stamps = [500, 540, None, 540, 700, -9000, -8950]
-    times = [clock.seconds(stamp) for stamp in stamps]
-    # none: one step on; twice the same: a little later; far back: a clock set anew
-    np.testing.assert_allclose(times, [0, 0.04, 0.08, 0.081, 0.2, 0.24, 0.29])
 
 
 def test_edit_list_trims_and_is_no_damage(tmp_path: Path) -> None:

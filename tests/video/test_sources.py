@@ -40,10 +40,10 @@ class TestFolder:
 
     def test_frame_rate(self, tmp_path: Path) -> None:
         folder = fill(tmp_path, ["1.png", "2.png"])
-        with open_source(folder, folder_fps=Fraction(30000, 1001)) as source:
+        with open_source(folder, fps=Fraction(30000, 1001)) as source:
             assert [frame.time for frame in source] == [0, 1001 / 30000]
         with pytest.raises(InputError, match="frame rate of a folder is 0"):
-            open_source(folder, folder_fps=0)
+            open_source(folder, fps=0)
 
     def test_one_image(self, tmp_path: Path) -> None:
         fill(tmp_path, ["a.png", "b.png"])

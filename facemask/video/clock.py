@@ -1,0 +1,178 @@
+"""One clock for the pictures and the sound of a file, also of one joined of several recordings."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from facemask.video.probing import fraction, frame_rate
+
+_SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
+_JUMP: Final = 10  # seconds forward that are a clock set anew; FFmpeg's own limit
+_LARGEST_STEP_BACK: Final = 1.0  # seconds between frames; more is a clock that was set anew
+_MAY_JUMP: Final = 0x200  # FFmpeg's AVFMT_TS_DISCONT: MPEG-TS and MPEG-PS
+_ONE_CLOCK: Final = ("mov", "avi")  # formats with an index over all of the file
+
+
+def may_be_joined(container: InputContainer) -> bool:
+    """Whether a file of this format may be several recordings, one appended to the other."""
+    return not any(kind in container.format.name for kind in _ONE_CLOCK)
+
+
+def may_jump(container: InputContainer) -> bool:
+    """Whether the clock of a file of this format may be set forward, too."""
+    return bool(int(container.format.flags) & _MAY_JUMP)
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """Where one begins: bytes of the last picture before it and of its first one."""
+
+    before: int
+    at: int
+    offset: Fraction  # seconds to add to its time stamps
+
+
+class FileClock:
+    """Puts the time stamps of all recordings that a file is joined of on the first one's clock.
+
+    A recording's first picture comes when the last one before it ends; its sound keeps its place
+    beside its pictures. One begins where a key picture is earlier than pictures before it, which
+    reordering never makes. In MPEG-TS and MPEG-PS, which store times of decoding, one begins also
+    where these run backwards, or leap forward by more than 10 s while no sound goes on. All other
+    gaps stay.
+
+    Give it the packets in the order in which they are read.
+
+    Args:
+        container: The open file.
+        stream: Its pictures.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        """See the class."""
+        self._may_join = may_be_joined(container)
+        self._jumps = may_jump(container)
+        self._step = 1 / frame_rate(container, stream)
+        self._tick = fraction(stream.time_base) or self._step
+        self._recordings = [_Recording(-1, -1, Fraction(0))]
+        self._place = -1  # byte of the latest picture
+        self._latest: Fraction | None = None  # of the pictures' times
+        self._decoding: Fraction | None = None  # time of the latest picture in decoding order
+        self._end = self._seen = Fraction(0)  # of the pictures; latest of pictures and sound
+        self._sound_place, self._sound_in = -1, 0
+        self._sound_time: Fraction | None = None
+
+    @property
+    def joined(self) -> bool:
+        """Whether another recording than the first has begun."""
+        return len(self._recordings) > 1
+
+    def picture(self, packet: "Packet[VideoStream]") -> bool:
+        """Set a picture's time stamps; tell whether a recording may begin with it.
+
+        That is also a key picture right where the last one ends, as in segments of one recorder.
+        """
+        place = self._place if packet.pos is None else packet.pos
+        stamp = packet.dts if packet.pts is None else packet.pts
+        begins = seamless = False
+        if stamp is not None:
+            time = stamp * self._tick
+            decoding = time if packet.dts is None else packet.dts * self._tick
+            begins = self._begins(time, decoding, key=packet.is_keyframe)
+            seamless = packet.is_keyframe and abs(time - self._end) < self._step / 2
+            if begins:
+                offset = self._recordings[-1].offset + self._end - time
+                self._recordings.append(_Recording(self._place, place, offset))
+            if begins or self._latest is None:
+                self._latest = self._end = self._seen = time
+            lasts = packet.duration * self._tick if packet.duration else self._step
+            self._latest, self._decoding = max(self._latest, time), decoding
+            self._end, self._seen = max(self._end, time + lasts), max(self._seen, time)
+        self._place = place
+        _shift(packet, self._recordings[-1].offset, self._tick)
+        return begins or seamless
+
+    def _begins(self, time: Fraction, decoding: Fraction, *, key: bool) -> bool:
+        if self._latest is None or self._decoding is None or not self._may_join:
+            return False
+        rounding = min(self._step / 2, Fraction(1, 2))
+        if key and (time < self._latest - rounding or (self._jumps and time == self._latest)):
+            return True
+        # these store times of decoding; elsewhere FFmpeg makes them up
+        back, ahead = decoding < self._decoding - rounding, decoding > self._seen + _JUMP
+        return self._jumps and (back or ahead)
+
+    def note_sound(self, packet: "Packet[Any]") -> None:
+        """Take notice of sound that was read, so that a gap in the pictures alone stays one."""
+        if packet.pts is not None:
+            time = packet.pts * (fraction(packet.time_base) or Fraction(0))
+            if self._seen < time <= self._seen + _JUMP:
+                self._seen = time
+
+    def is_past(self, packet: "Packet[Any]") -> bool:
+        """Whether the pictures stored beside a packet of sound have been read."""
+        return packet.pos is None or packet.pos < self._place
+
+    def sound(self, packet: "Packet[Any]") -> None:
+        """Set the time stamps of a packet of sound, once the pictures beside it have been read."""
+        tick = fraction(packet.time_base) or Fraction(0)
+        stamp = packet.dts if packet.pts is None else packet.pts
+        time = None if stamp is None else stamp * tick
+        if packet.pos is not None:
+            self._sound_place = packet.pos
+        for recording in self._recordings[self._sound_in + 1 :]:
+            here = recording.before < self._sound_place and self._leaps(time)
+            if not here and self._sound_place < recording.at:
+                break
+            self._sound_in += 1
+        self._sound_time = time
+        _shift(packet, self._recordings[self._sound_in].offset, tick)
+
+    def _leaps(self, time: Fraction | None) -> bool:
+        """Whether sound that is stored where a recording begins belongs to that one."""
+        if time is None or self._sound_time is None:
+            return False
+        return not self._sound_time <= time < self._sound_time + 1
+
+
+def _shift(packet: "Packet[Any]", seconds: Fraction, tick: Fraction) -> None:
+    if seconds and tick:
+        ticks = round(seconds / tick)
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+
+
+class FrameClock:
+    """Seconds from the first frame, growing from frame to frame whatever the file says."""
+
+    def __init__(self, time_base: Fraction, fps: Fraction) -> None:
+        """See the class."""
+        self._time_base, self._fps = time_base, fps
+        self._zero = 0.0  # time of the file that is second 0
+        self._latest: float | None = None
+        self._unknown = 0  # number of frames since the latest with a time stamp
+        self._known = 0.0  # its time
+
+    def seconds(self, pts: int | None) -> float:
+        """Time of the next frame with this time stamp."""
+        if self._latest is None:
+            self._zero = float((pts or 0) * self._time_base)
+            self._latest = 0.0
+            return 0.0
+        if pts is None:
+            self._unknown += 1
+            time = self._known + float(self._unknown / self._fps)
+        else:
+            time = float(pts * self._time_base) - self._zero
+        if time < self._latest - _LARGEST_STEP_BACK:
+            next_one = self._latest + float(1 / self._fps)
+            self._zero += time - next_one
+            time = next_one
+        self._latest = max(time, self._latest + _SHORTEST_STEP)
+        if pts is not None:
+            self._unknown, self._known = 0, self._latest
+        return self._latest

@@ -1,0 +1,124 @@
+"""Recordings with a beep a second, and where pictures and beeps are in a file."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.stream import VideoStream
+
+from facemask.video.reading import open_source
+from facemask.video.writing import VideoWriter
+from tests.video.videos import RATE, picture
+
+
+def beep(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """880 Hz from 0.5 to 0.56 s of every second."""
+    on = (seconds % 1 >= 0.5) & (seconds % 1 < 0.56)
+    return (on * 0.8 * np.sin(2 * np.pi * 880 * seconds)).astype(np.float32)
+
+
+def record(
+    path: Path,
+    times: Sequence[float] | npt.NDArray[np.float64],
+    *,
+    fps: int = 25,
+    codec: str = "libx264",
+    sound: str | None = "aac",
+    sound_from: float = 0.0,
+    sound_to: float = 0.0,
+    clock: float = 0.0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write pictures at these times, with sound whose beeps are at 0.5, 1.5 ... s of that clock.
+
+    Args:
+        path: The file.
+        times: Seconds of the pictures.
+        fps: Their nominal rate.
+        codec: Of the pictures.
+        sound: Codec of the sound; None for none.
+        sound_from: When the sound begins.
+        sound_to: How much later than the last picture ends.
+        clock: What to add to all times.
+        options: Of the pictures' encoder.
+    """
+    tick = Fraction(1, fps)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, fps, options=options or {})
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.gop_size, stream.codec_context.time_base = 12, tick
+        track = None if sound is None else container.add_stream(sound, 48_000, layout="mono")
+        packets = []
+        for index, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(index, 48, 64), format="rgb24")
+            frame.pts, frame.time_base = round((time + clock) * fps), tick
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        if track is not None:
+            until = times[-1] + 1 / fps + sound_to
+            samples = beep(np.arange(round(sound_from * 48_000), round(until * 48_000)) / 48_000)
+            resampler = av.AudioResampler(track.format, "mono", 48_000)
+            for begin in range(0, len(samples), 960):
+                block = samples[None, begin : begin + 960]
+                sounding = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
+                sounding.sample_rate, sounding.time_base = 48_000, Fraction(1, 48_000)
+                sounding.pts = begin + round((sound_from + clock) * 48_000)
+                for part in resampler.resample(sounding):
+                    packets += track.encode(part)
+            packets += track.encode(None)
+
+        def when(packet: "av.Packet[av.VideoStream] | av.Packet[av.AudioStream]") -> float:
+            assert packet.dts is not None
+            assert packet.time_base is not None
+            return float(packet.dts * packet.time_base)
+
+        for packet in sorted(packets, key=when):
+            container.mux(packet)
+    return path
+
+
+def join(path: Path, *parts: Path) -> Path:
+    """Append recordings to each other, as `cat` does."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def times_of(path: Path, fps: Fraction | int | None = None) -> npt.NDArray[np.float64]:
+    """Seconds of the frames that are read; nothing may be wrong with them."""
+    with open_source(path, fps) as source:
+        times = np.array([frame.time for frame in source])
+        assert source.problem is None
+    return times
+
+
+def copied_beeps(path: Path, target: Path) -> npt.NDArray[np.float64]:
+    """Write a file's pictures and sound anew; seconds of the beeps from the first picture on."""
+    with open_source(path) as source, VideoWriter(target, source) as writer:
+        for frame in source:
+            writer.write(frame, frame.image)
+    with av.open(str(target)) as container:
+        first = next(container.decode(video=0))
+        assert first.pts is not None
+        assert first.time_base is not None
+        zero = float(first.pts * first.time_base)
+    return beeps(target) - zero
+
+
+def beeps(path: Path) -> npt.NDArray[np.float64]:
+    """Seconds at which beeps begin, by each sound frame's own time."""
+    heard: list[float] = []
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=RATE)
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            begin = float(frame.pts * frame.time_base)
+            samples = [part.to_ndarray()[0] for part in resampler.resample(frame)]
+            loud = np.flatnonzero(np.abs(np.concatenate([*samples, np.zeros(0)])) > 0.3)
+            heard += list(begin + loud / RATE)
+    loud_at = np.array(heard)
+    return loud_at[np.diff(loud_at, prepend=-1.0) > 0.1]
