@@ -72,9 +72,10 @@ class FileClock:
         return len(self._recordings) > 1
 
     def picture(self, packet: "Packet[VideoStream]") -> bool:
-        """Set a picture's time stamps; tell whether a recording may begin with it.
+        """Set a picture's time stamps; tell whether a whole recording may begin with it.
 
-        That is also a key picture right where the last one ends, as in segments of one recorder.
+        That is a key picture, also one right where the last picture ends, as in segments of one
+        recorder.
         """
         place = self._place if packet.pos is None else packet.pos
         stamp = packet.dts if packet.pts is None else packet.pts
@@ -83,7 +84,7 @@ class FileClock:
             time = stamp * self._tick
             decoding = time if packet.dts is None else packet.dts * self._tick
             begins = self._begins(time, decoding, key=packet.is_keyframe)
-            seamless = packet.is_keyframe and abs(time - self._end) < self._step / 2
+            seamless = abs(time - self._end) < self._step / 2
             if begins:
                 offset = self._recordings[-1].offset + self._end - time
                 self._recordings.append(_Recording(self._place, place, offset))
@@ -94,7 +95,7 @@ class FileClock:
             self._end, self._seen = max(self._end, time + lasts), max(self._seen, time)
         self._place = place
         _shift(packet, self._recordings[-1].offset, self._tick)
-        return begins or seamless
+        return packet.is_keyframe and (begins or seamless)
 
     def _begins(self, time: Fraction, decoding: Fraction, *, key: bool) -> bool:
         if self._latest is None or self._decoding is None or not self._may_join:

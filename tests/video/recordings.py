@@ -81,6 +81,26 @@ def record(
     return path
 
 
+def encode_raw(path: Path, codec: str) -> Path:
+    """Write 30 pictures at 30 a second, nothing but what the encoder gives (or an IVF)."""
+    if path.suffix == ".ivf":
+        return record(path, np.arange(30) / 30, fps=30, codec=codec, sound=None)
+    encoder = av.CodecContext.create(codec, "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height = 64, 48
+    encoder.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    encoder.framerate, encoder.time_base = Fraction(30), Fraction(1, 30)
+    if codec == "libx265":
+        encoder.options = {"x265-params": "log-level=none"}
+    packets = []
+    for index in range(30):
+        frame = av.VideoFrame.from_ndarray(picture(index, 48, 64), format="rgb24")
+        frame.pts = index
+        packets += encoder.encode(frame)
+    path.write_bytes(b"".join(bytes(packet) for packet in [*packets, *encoder.encode(None)]))
+    return path
+
+
 def join(path: Path, *parts: Path) -> Path:
     """Append recordings to each other, as `cat` does."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))

@@ -147,8 +147,9 @@ class TestSound:
         if name == "a.mp4":
             assert new_start == start == 0
             np.testing.assert_array_equal(new_samples, samples)
-        else:  # MKV shows the 1024 samples of AAC's run-up, before the pictures
-            np.testing.assert_array_equal(new_samples[1024:], samples)
+        else:  # before PyAV 19, MKV shows the 1024 samples of AAC's run-up, before the pictures
+            assert len(new_samples) - len(samples) in (0, 1024)
+            np.testing.assert_array_equal(new_samples[-len(samples) :], samples)
             assert _sound_lag(source, tmp_path / name) == pytest.approx(0, abs=2e-3)
 
     @pytest.mark.parametrize(
