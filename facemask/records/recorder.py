@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeGuard
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ from facemask.regions import Region
 _UNFINISHED: Final = ".labels.unfinished"
 
 
-@runtime_checkable
 class ScoredModule(Protocol):
     """What a LightningModule needs for its test to be recorded; every `MaskModule` has it.
 
@@ -48,6 +47,11 @@ class ScoredModule(Protocol):
 
     def describe_network(self) -> dict[str, Any]:
         """What the network is, in plain values."""
+
+
+def _is_scored(module: object) -> TypeGuard[ScoredModule]:
+    # from Python 3.12 on isinstance does not see metrics, which torch keeps as submodules
+    return all(hasattr(module, name) for name in ("test_iou", "region", "describe_network"))
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class FrameRecorder(Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # set in Lightning's set-up
             return
         data: object = trainer.datamodule  # type: ignore[attr-defined]  # set by the data connector
-        if not isinstance(pl_module, ScoredModule) or not isinstance(data, FaceMaskDataModule):
+        if not _is_scored(pl_module) or not isinstance(data, FaceMaskDataModule):
             raise InputError(
                 f"FrameRecorder got a {type(pl_module).__name__} and a {type(data).__name__}: "
                 "give a MaskModule and a FaceMaskDataModule (Trainer.test(model, datamodule=...))."
@@ -151,7 +155,7 @@ class FrameRecorder(Callback):
                 f"{type(pl_module).__name__}.test_step returned a {type(outputs).__name__}: let it "
                 "return the label image uint8 (H, W) of each frame by its name, as MaskModule does."
             )
-        assert isinstance(pl_module, ScoredModule)  # on_test_start
+        assert _is_scored(pl_module)  # on_test_start
         classes = len(pl_module.test_iou.class_names)
         for names, masks in zip(batch["names"], batch["original_masks"], strict=True):
             for position, (name, mask) in enumerate(zip(names, masks, strict=True)):
@@ -173,7 +177,7 @@ class FrameRecorder(Callback):
         rows = _gather(list(self._rows.values()))
         self._rows = {}
         if trainer.is_global_zero:
-            assert isinstance(pl_module, ScoredModule)  # on_test_start
+            assert _is_scored(pl_module)  # on_test_start
             self._write(self._place, rows, trainer, pl_module)
         trainer.strategy.barrier("facemask_record")
         self._place = None

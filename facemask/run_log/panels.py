@@ -1,6 +1,6 @@
 """Pictures, a video and the confusion matrix after each validation."""
 
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,6 @@ from facemask.run_log.sinks import (
 _LEAST: Final = {"clips": 0, "video_frames": 0, "every_n_epochs": 1, "seed": 0}
 
 
-@runtime_checkable
 class ValidatedModule(Protocol):
     """What a LightningModule needs for its validation to be shown; every `MaskModule` has it.
 
@@ -37,6 +36,11 @@ class ValidatedModule(Protocol):
 
     val_iou: MaskIoU
     region: Region
+
+
+def _is_validated(module: object) -> TypeGuard[ValidatedModule]:
+    # from Python 3.12 on isinstance does not see metrics, which torch keeps as submodules
+    return hasattr(module, "val_iou") and hasattr(module, "region")
 
 
 class ValidationPanels(Callback):
@@ -81,7 +85,7 @@ class ValidationPanels(Callback):
         """
         self._samples = {}
         data: object = trainer.datamodule  # type: ignore[attr-defined]  # set by the data connector
-        fits = isinstance(pl_module, ValidatedModule) and isinstance(data, FaceMaskDataModule)
+        fits = _is_validated(pl_module) and isinstance(data, FaceMaskDataModule)
         if stage in ("fit", "validate") and not fits:
             raise InputError(
                 f"ValidationPanels got a {type(pl_module).__name__} and a {type(data).__name__}: "
@@ -93,9 +97,9 @@ class ValidationPanels(Callback):
         self._confusion = None
         if trainer.sanity_checking or not self._due(trainer):
             return
-        assert isinstance(pl_module, ValidatedModule)  # setup
-        with pl_module.val_iou.sync_context():
-            self._confusion = pl_module.val_iou.confusion.cpu().numpy().copy()
+        metric = cast("ValidatedModule", pl_module).val_iou  # setup has looked
+        with metric.sync_context():
+            self._confusion = metric.confusion.cpu().numpy().copy()
 
     def _due(self, trainer: Trainer) -> bool:
         return (
@@ -107,11 +111,9 @@ class ValidationPanels(Callback):
         """Predict and log."""
         if self._confusion is None or not trainer.is_global_zero:
             return
-        assert isinstance(pl_module, ValidatedModule)  # setup
         clips, video = self._predict(trainer, pl_module)
-        panels = Panels(
-            clips, video, self._confusion, pl_module.val_iou.class_names, pl_module.region
-        )
+        shown = cast("ValidatedModule", pl_module)
+        panels = Panels(clips, video, self._confusion, shown.val_iou.class_names, shown.region)
         for logger in trainer.loggers:
             log_panels(logger, panels, logging_step(trainer))
 
