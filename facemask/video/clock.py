@@ -11,7 +11,8 @@ from av.video.stream import VideoStream
 from facemask.video.probing import fraction, frame_rate
 
 _SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
-_JUMP: Final = 10  # seconds forward that are a clock set anew; FFmpeg's own limit
+_JUMP: Final = 10  # seconds forward to a key picture that are a new clock; FFmpeg's own limit
+_LONG_JUMP: Final = 3600  # to any picture
 _LARGEST_STEP_BACK: Final = 1.0  # seconds between frames; more is a clock that was set anew
 _MAY_JUMP: Final = 0x200  # FFmpeg's AVFMT_TS_DISCONT: MPEG-TS and MPEG-PS
 _ONE_CLOCK: Final = ("mov", "avi")  # formats with an index over all of the file
@@ -29,21 +30,23 @@ def may_jump(container: InputContainer) -> bool:
 
 @dataclass(frozen=True)
 class _Recording:
-    """Where one begins: bytes of the last picture before it and of its first one."""
+    """Where one begins: bytes of the last picture before it and of its first one, and when."""
 
     before: int
     at: int
     offset: Fraction  # seconds to add to its time stamps
+    begins: Fraction  # time of its first picture, with the offset
 
 
 class FileClock:
     """Puts the time stamps of all recordings that a file is joined of on the first one's clock.
 
     A recording's first picture comes when the last one before it ends; its sound keeps its place
-    beside its pictures. One begins where a key picture is earlier than pictures before it, which
-    reordering never makes. In MPEG-TS and MPEG-PS, which store times of decoding, one begins also
-    where these run backwards, or leap forward by more than 10 s while no sound goes on. All other
-    gaps stay.
+    beside its pictures, and what it has before them or beyond them is left out at a seam. One
+    begins where a key picture is earlier than pictures before it, which reordering never makes. In
+    MPEG-TS and MPEG-PS, which store times of decoding, one begins also where these run backwards,
+    or leap forward while no sound goes on: by more than 10 s to a key picture, or by an hour. All
+    other gaps stay.
 
     Give it the packets in the order in which they are read.
 
@@ -58,7 +61,7 @@ class FileClock:
         self._jumps = may_jump(container)
         self._step = 1 / frame_rate(container, stream)
         self._tick = fraction(stream.time_base) or self._step
-        self._recordings = [_Recording(-1, -1, Fraction(0))]
+        self._recordings = [_Recording(-1, -1, Fraction(0), Fraction(0))]
         self._place = -1  # byte of the latest picture
         self._latest: Fraction | None = None  # of the pictures' times
         self._decoding: Fraction | None = None  # time of the latest picture in decoding order
@@ -86,13 +89,15 @@ class FileClock:
             begins = self._begins(time, decoding, key=packet.is_keyframe)
             seamless = abs(time - self._end) < self._step / 2
             if begins:
-                offset = self._recordings[-1].offset + self._end - time
-                self._recordings.append(_Recording(self._place, place, offset))
+                until = self._recordings[-1].offset + self._end
+                recording = _Recording(self._place, place, until - time, until)
+                self._recordings.append(recording)
             if begins or self._latest is None:
-                self._latest = self._end = self._seen = time
+                self._latest = self._end = time
+                self._seen = decoding
             lasts = packet.duration * self._tick if packet.duration else self._step
             self._latest, self._decoding = max(self._latest, time), decoding
-            self._end, self._seen = max(self._end, time + lasts), max(self._seen, time)
+            self._end, self._seen = max(self._end, time + lasts), max(self._seen, decoding)
         self._place = place
         _shift(packet, self._recordings[-1].offset, self._tick)
         return packet.is_keyframe and (begins or seamless)
@@ -104,8 +109,8 @@ class FileClock:
         if key and (time < self._latest - rounding or (self._jumps and time == self._latest)):
             return True
         # these store times of decoding; elsewhere FFmpeg makes them up
-        back, ahead = decoding < self._decoding - rounding, decoding > self._seen + _JUMP
-        return self._jumps and (back or ahead)
+        ahead = decoding - self._seen > (_JUMP if key else _LONG_JUMP)
+        return self._jumps and (ahead or decoding < self._decoding - rounding)
 
     def note_sound(self, packet: "Packet[Any]") -> None:
         """Take notice of sound that was read, so that a gap in the pictures alone stays one."""
@@ -118,20 +123,31 @@ class FileClock:
         """Whether the pictures stored beside a packet of sound have been read."""
         return packet.pos is None or packet.pos < self._place
 
-    def sound(self, packet: "Packet[Any]") -> None:
-        """Set the time stamps of a packet of sound, once the pictures beside it have been read."""
+    def sound(self, packet: "Packet[Any]") -> bool:
+        """Set the time stamps of a packet of sound, once the pictures beside it have been read.
+
+        Returns:
+            Whether it belongs to the file's sound, not before or beyond its recording's pictures.
+        """
         tick = fraction(packet.time_base) or Fraction(0)
         stamp = packet.dts if packet.pts is None else packet.pts
         time = None if stamp is None else stamp * tick
         if packet.pos is not None:
             self._sound_place = packet.pos
+        leaps = self._leaps(time)
         for recording in self._recordings[self._sound_in + 1 :]:
-            here = recording.before < self._sound_place and self._leaps(time)
+            here = leaps and recording.before < self._sound_place
             if not here and self._sound_place < recording.at:
                 break
             self._sound_in += 1
+            leaps = False
         self._sound_time = time
-        _shift(packet, self._recordings[self._sound_in].offset, tick)
+        recording, *later = self._recordings[self._sound_in :]
+        _shift(packet, recording.offset, tick)
+        if time is None:
+            return True
+        early = self._sound_in > 0 and time + recording.offset < recording.begins
+        return not early and not (later and time + recording.offset >= later[0].begins)
 
     def _leaps(self, time: Fraction | None) -> bool:
         """Whether sound that is stored where a recording begins belongs to that one."""

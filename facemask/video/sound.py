@@ -95,11 +95,10 @@ class Sound:
                     clock.note_sound(packet)
                     waiting.append(packet)
                 while waiting and (len(streams) == 1 or clock.is_past(waiting[0])):
-                    clock.sound(waiting[0])
-                    yield waiting.popleft()
-        for packet in waiting:
-            clock.sound(packet)
-            yield packet
+                    if clock.sound(waiting[0]):
+                        yield waiting[0]
+                    waiting.popleft()
+        yield from filter(clock.sound, waiting)
 
     def write_until(self, seconds: float) -> None:
         """Write what starts up to a time of the written file; infinity writes all of it."""

@@ -50,6 +50,13 @@ class TestJoined:
         found = copied_beeps(joined, tmp_path / "b.mp4")
         np.testing.assert_allclose(found, [*alone, *(alone + 3)], atol=4e-3)
 
+    def test_short_parts_whose_sound_is_stored_first(self, tmp_path: Path) -> None:
+        part = record(tmp_path / "a.mpg", SECOND[:20], codec="mpeg2video", sound="mp2")
+        joined = join(tmp_path / "b.mpg", part, part, part)
+        np.testing.assert_allclose(times_of(joined), np.arange(60) / 25, atol=1e-4)
+        found = copied_beeps(joined, tmp_path / "b.mp4")
+        np.testing.assert_allclose(found, [0.5, 1.3, 2.1], atol=4e-3)
+
     @pytest.mark.parametrize("count", [1, 2, 7, 20])
     def test_short_parts(self, tmp_path: Path, count: int) -> None:
         """The clock goes back by less than a second, even by nothing at all."""
@@ -90,10 +97,13 @@ class TestJoined:
         np.testing.assert_allclose(found, [0.5, 1.5, 2.5], atol=4e-3)
 
     def test_sound_beyond_the_pictures(self, tmp_path: Path) -> None:
-        part = record(tmp_path / "a.ts", SECOND, sound_to=0.4)
-        joined = join(tmp_path / "b.ts", part, part)
-        np.testing.assert_allclose(times_of(joined), np.arange(50) / 25, atol=1e-4)
-        assert copied_beeps(joined, tmp_path / "b.mp4")[:2] == pytest.approx([0.5, 1.5], abs=4e-3)
+        """The next recording's is heard with its pictures; the last one's goes on."""
+        first = record(tmp_path / "a.ts", SECOND, sound_to=3)
+        second = record(tmp_path / "b.ts", SECOND[:20], sound_to=2, clock=70)
+        joined = join(tmp_path / "c.ts", first, second)
+        np.testing.assert_allclose(times_of(joined), np.arange(45) / 25, atol=1e-4)
+        found = copied_beeps(joined, tmp_path / "c.mp4")
+        np.testing.assert_allclose(found, [0.5, 1.5, 2.5, 3.5], atol=4e-3)
 
     def test_a_part_without_sound(self, tmp_path: Path) -> None:
         part = record(tmp_path / "a.ts", SECOND)
@@ -165,6 +175,14 @@ class TestGapsStay:
         np.testing.assert_allclose(times_of(path), times, atol=1e-4)
         found = copied_beeps(path, tmp_path / "a.mp4")
         np.testing.assert_allclose(found, np.arange(16) + 0.5, atol=4e-3)
+
+    def test_long_one_between_pictures_of_one_group(self, tmp_path: Path) -> None:
+        times = np.r_[SECOND[:20], 100 + SECOND]  # key pictures are 0, 12, 24 ...
+        for reordered in ("0", "3"):
+            path = record(
+                tmp_path / "a.ts", times, sound=None, options={"bf": reordered, "sc_threshold": "0"}
+            )
+            np.testing.assert_allclose(times_of(path), times, atol=1e-4)
 
     def test_long_one_where_the_clock_cannot_jump(self, tmp_path: Path) -> None:
         times = np.r_[SECOND, 100 + SECOND]
