@@ -1,20 +1,23 @@
 """One clock for the pictures and the sound of a file, also of one joined of several recordings."""
 
+import mmap
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from facemask.video.probing import fraction, frame_rate
+from facemask.video.probing import fraction, frame_rate, stores_no_times
 
 _SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
 _JUMP: Final = 10  # seconds forward to a key picture that are a new clock; FFmpeg's own limit
 _LONG_JUMP: Final = 3600  # to any picture
 _LARGEST_STEP_BACK: Final = 1.0  # seconds between frames; more is a clock that was set anew
 _MAY_JUMP: Final = 0x200  # FFmpeg's AVFMT_TS_DISCONT: MPEG-TS and MPEG-PS
+_SIGNATURE: Final = 12  # bytes with which files of one format and writer begin
 _ONE_CLOCK: Final = ("mov", "avi")  # formats with an index over all of the file
 
 
@@ -26,6 +29,23 @@ def may_be_joined(container: InputContainer) -> bool:
 def may_jump(container: InputContainer) -> bool:
     """Whether the clock of a file of this format may be set forward, too."""
     return bool(int(container.format.flags) & _MAY_JUMP)
+
+
+def is_followed(path: Path, container: InputContainer, place: int) -> bool:
+    """Whether another file begins behind the last picture that FFmpeg reads of this one.
+
+    Of files that were appended to each other FFmpeg reads the first (MP4, FLV) or two (MKV).
+
+    Args:
+        path: The file.
+        container: It, open.
+        place: Byte at which its last picture begins.
+    """
+    to_the_end = may_jump(container) or stores_no_times(container, told=True)
+    if place <= 0 or to_the_end:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(data[:_SIGNATURE], place + 1) > 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,11 @@ class FileClock:
         self._end = self._seen = Fraction(0)  # of the pictures; latest of pictures and sound
         self._sound_place, self._sound_in = -1, 0
         self._sound_time: Fraction | None = None
+
+    @property
+    def place(self) -> int:
+        """Byte of the file at which the latest picture begins; -1 where it is unknown."""
+        return self._place
 
     @property
     def joined(self) -> bool:

@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
-from facemask.video.clock import FileClock, FrameClock, may_jump
+from facemask.video.clock import FileClock, FrameClock, is_followed, may_jump
 from facemask.video.colors import assumed_matrix, colors_to_write
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.orientation import orientation_of
@@ -144,6 +144,8 @@ class VideoFile(FrameSource):
             yield index, time, decoded
             problems.frames, problems.seconds = index + 1, time
         if not self._decoder.closed:
+            if self._decoder.is_followed:
+                problems.note_unread()
             missing = (self._promised or 0) - self._decoder.read_until
             tolerance = _TOLERANCE + 2 / self.fps
             self.problem = problems.sentence(missing if missing > tolerance else 0.0)
@@ -205,6 +207,11 @@ class Decoder:
     def stamp(self, frame: av.VideoFrame) -> int | None:
         """A picture's time, in ticks of the stream's."""
         return frame.dts if self._in_order else frame.pts
+
+    @property
+    def is_followed(self) -> bool:
+        """After the last frame: whether another file is appended that FFmpeg does not read."""
+        return is_followed(self.path, self.container, self._clock.place)
 
     def close(self) -> None:
         """Close the file; `frames` ends."""

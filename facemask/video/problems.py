@@ -33,6 +33,7 @@ class Problems:
     seconds: float = 0.0
     _places: dict[int, float] = field(default_factory=dict)
     _resized: str | None = None
+    _unread: bool = False
     _suspected: int = 0  # packets since one that seems damaged
 
     @property
@@ -63,6 +64,10 @@ class Problems:
         elif self._suspected or seems_damaged:
             self._suspected += 1
 
+    def note_unread(self) -> None:
+        """Another recording is appended, which cannot be read."""
+        self._unread = True
+
     def note_size(self, size: tuple[int, int], first: tuple[int, int]) -> None:
         """The next frame's width and height are not the first one's."""
         self._resized = self._resized or (
@@ -90,5 +95,10 @@ class Problems:
             parts.append(
                 f"is damaged after frame {self.frames} ({self.seconds:.1f} s): it ends "
                 f"{missing:.1f} s before its header says"
+            )
+        if self._unread:
+            parts.append(
+                f"goes on behind frame {self.frames} ({self.seconds:.1f} s) with another recording "
+                "that was appended and cannot be read: take them apart"
             )
         return f"{self.name} {'; it '.join(parts)}." if parts else None

@@ -162,6 +162,22 @@ class TestJoined:
         return path
 
 
+class TestUnread:
+    @pytest.mark.parametrize(("name", "read"), [("a.mkv", 2), ("a.mp4", 1), ("a.flv", 1)])
+    def test_parts_that_ffmpeg_does_not_reach_are_told(
+        self, tmp_path: Path, name: str, read: int
+    ) -> None:
+        part = record(tmp_path / name, SECOND)
+        assert len(times_of(part)) == 25
+        joined = join(tmp_path / f"b{part.suffix}", *[part] * (read + 1))
+        with open_source(joined) as source:
+            assert sum(1 for _ in source) == 25 * read
+            assert source.problem == (
+                f"b{part.suffix} goes on behind frame {25 * read} ({read - 0.04:.1f} s) with "
+                "another recording that was appended and cannot be read: take them apart."
+            )
+
+
 class TestGapsStay:
     def test_between_pictures(self, tmp_path: Path) -> None:
         times = np.r_[SECOND, 5 + SECOND]
