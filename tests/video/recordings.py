@@ -101,6 +101,37 @@ def encode_raw(path: Path, codec: str) -> Path:
     return path
 
 
+def packed_avi(path: Path, count: int = 21) -> Path:
+    """MPEG-4 ASP as DivX writes it: a B-frame in one chunk with the frame after it, then a stub."""
+    encoder = av.CodecContext.create("mpeg4", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.gop_size = 64, 48, "yuv420p", 100
+    encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
+    encoder.options = {"bf": "1", "b_strategy": "0", "sc_threshold": "1000000000"}
+    packets = []
+    for index in range(count):
+        frame = av.VideoFrame.from_ndarray(picture(index, 48, 64), format="rgb24")
+        frame.pts = index
+        packets += encoder.encode(frame)
+    first, *rest = [*packets, *encoder.encode(None)]
+    header, start, vop = bytes(first).partition(b"\x00\x00\x01\xb6")
+    chunks = [header + b"\x00\x00\x01\xb2DivX503b1393p" + start + vop]
+    for later, earlier in zip(rest[::2], rest[1::2], strict=True):
+        assert later.pts is not None
+        bits = f"0101{later.pts % 25:05b}10"  # a predicted picture that is not coded
+        bits += "0" + "1" * (15 - len(bits))
+        chunks += [bytes(later) + bytes(earlier), start + int(bits, 2).to_bytes(2, "big")]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, chunk in enumerate(chunks):
+            packet = av.Packet(chunk)
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = Fraction(1, 25), stream
+            container.mux(packet)
+    return path
+
+
 def join(path: Path, *parts: Path) -> Path:
     """Append recordings to each other, as `cat` does."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))

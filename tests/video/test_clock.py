@@ -11,8 +11,15 @@ from facemask.errors import InputError
 from facemask.video.clock import FrameClock
 from facemask.video.probing import fraction
 from facemask.video.reading import open_source
-from tests.video.recordings import copied_beeps, encode_raw, join, record, times_of
-from tests.video.videos import carphone
+from tests.video.recordings import (
+    copied_beeps,
+    encode_raw,
+    join,
+    packed_avi,
+    record,
+    times_of,
+)
+from tests.video.videos import carphone, frame_index
 
 SECOND = np.arange(25) / 25
 
@@ -248,6 +255,14 @@ class TestAVI:
         expected = np.delete(np.arange(60), [10, 11, 12, 13, 14, 31]) / 25
         path = record(tmp_path / "a.avi", expected, codec=codec, sound=None, options=options)
         np.testing.assert_allclose(times_of(path), expected, atol=1e-9)
+
+    def test_packed_b_frames(self, tmp_path: Path) -> None:
+        with open_source(packed_avi(tmp_path / "a.avi")) as source:
+            frames = list(source)
+            assert source.problem is None
+        np.testing.assert_allclose([frame.time for frame in frames], np.arange(21) / 25, atol=1e-9)
+        shown = [frame_index(frame.image) for frame in frames]
+        assert shown == [*range(20), 0]  # levels repeat after 20
 
 
 class TestRaw:
