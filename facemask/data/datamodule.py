@@ -362,10 +362,15 @@ class FaceMaskDataModule(LightningDataModule):
             num_workers=self.num_workers,
             worker_init_fn=_start_worker,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._goes_to_gpu(),
             # its own: starting a loader must not move the random numbers of the training
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+    def _goes_to_gpu(self) -> bool:
+        """Whether batches are copied to a GPU: else pinned memory only costs time and a context."""
+        trainer = self.trainer
+        return trainer is not None and trainer.strategy.root_device.type == "cuda"
 
 
 def _processes() -> tuple[int, int]:

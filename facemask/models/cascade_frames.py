@@ -40,10 +40,22 @@ def size_of(frame: Tensor) -> tuple[int, int]:
 
 def resize_whole(frame: Tensor, size: int) -> Tensor:
     """The whole frame, uint8 (3, size, size), as `facemask.data.transforms.resize_image` does."""
-    on_cpu = frame.device.type == "cpu"  # elsewhere torch cannot resize uint8
-    pixels = frame[None] if on_cpu else frame[None].float()
-    resized = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)[0]
-    return resized if on_cpu else resized.round().clamp(0, 255).byte()
+    if frame.device.type == "cpu":
+        return F.interpolate(frame[None], (size, size), mode="bilinear", antialias=True)[0]
+    return resize_in_steps(frame, size)
+
+
+def resize_in_steps(frame: Tensor, size: int) -> Tensor:
+    """`resize_whole` where torch cannot resize bytes, as on GPUs, with the rounding of the CPU.
+
+    There torch resizes bytes across and then down, and rounds after both; rounded once at the end,
+    one pixel in seven would be another, and a mask's edges with it.
+    """
+    pixels = frame[None].float()
+    for shape in ((frame.shape[-2], size), (size, size)):
+        pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True)
+        pixels = pixels.add_(0.5).floor_().clamp_(0, 255)
+    return pixels[0].byte()
 
 
 def cut_box(frame: Tensor, box: RelativeBox, size: int) -> Tensor:

@@ -383,7 +383,8 @@ def test_bfloat16_changes_few_labels() -> None:
     assert different <= 0.005 * sum(one.numel() for one, _ in pairs)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 def test_on_a_gpu_as_on_the_cpu() -> None:
     clips, truth = zip(*[make_clip(280, 300, seed=seed) for seed in (0, 1)], strict=True)
     cascade = oracles()
