@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
 
-_ATTACHED_PICTURE: Final = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: a song's cover
+_DEFAULT: Final = 0x1  # FFmpeg's AV_DISPOSITION_DEFAULT: the track that players take
+_COVERS: Final = 0x400 | 0x800  # and ATTACHED_PIC, TIMED_THUMBNAILS: a song's cover, chapters'
 _NO_TIMES: Final = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 _USUAL_FPS: Final = Fraction(25)  # of files that do not tell theirs
 _BOX_HEADER: Final = 8  # bytes of an MP4 box's header: length and type
@@ -47,7 +49,9 @@ def url_of(path: Path) -> str:
 
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Open a file, with threads, at its first stream of pictures.
+    """Open a file, with threads, at the stream of pictures that players take.
+
+    That is one marked as default, not a single picture beside a film.
 
     Raises:
         InputError: It cannot be read, is empty, cut off before its index, no video, or has only
@@ -58,16 +62,18 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         container = av.open(url_of(path), mode="r")
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path}: {_why_not(path)}") from error
-    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    streams = [each for each in container.streams.video if not _disposition(each) & _COVERS]
     if container.format.name == "tty" or not (streams or container.streams.audio):
         reason = _why_not(path)  # FFmpeg takes a text for a film of a terminal
     elif not streams:
         reason = "holds sound but no pictures; give a video."
-    elif not streams[0].codec_context:  # typed as if it were always there
+    elif not (
+        stream := _chosen(container, streams)
+    ).codec_context:  # typed as if it were always there
         reason = "its video codec is unknown here; convert it to H.264 first."
     else:
-        streams[0].thread_type = "AUTO"
-        return container, streams[0]
+        stream.thread_type = "AUTO"
+        return container, stream
     container.close()
     raise InputError(f"{path}: {reason}")
 
@@ -84,10 +90,21 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path}: the file is empty (0 bytes).")
 
 
-def _is_cover(stream: VideoStream) -> bool:
-    """Whether a stream is the picture that goes with a piece of music."""
-    # PyAV 14.0 does not tell
-    return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PICTURE)
+def is_default(stream: VideoStream | AudioStream) -> bool:
+    """Whether a file marks a stream as one that players take; False where PyAV does not tell."""
+    return bool(_disposition(stream) & _DEFAULT)
+
+
+def _disposition(stream: VideoStream | AudioStream) -> int:
+    return int(getattr(stream, "disposition", 0))  # PyAV 14.0 does not tell
+
+
+def _chosen(container: InputContainer, streams: list[VideoStream]) -> VideoStream:
+    """The one that players take: of films before single pictures, a default one, FFmpeg's best."""
+    films = [stream for stream in streams if stream.frames != 1] or streams
+    marked = [stream for stream in films if is_default(stream)] or films
+    best = container.streams.best("video")  # knows streams of which it saw but one picture
+    return next((stream for stream in marked if best and stream.index == best.index), marked[0])
 
 
 def _why_not(path: Path) -> str:

@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 
 from facemask.video.clock import FileClock, may_be_joined
-from facemask.video.probing import fraction, open_video
+from facemask.video.probing import fraction, is_default, open_video
 
 # sound that players take in MP4, by the decoder's name; FFmpeg itself would put in more
 _MP4_CODECS: Final = ("aac", "ac3", "alac", "eac3", "flac", "libopus", "mp3", "mp3float", "opus")
@@ -22,12 +22,13 @@ _AAC_LAYOUTS: Final = ("mono", "stereo", "5.1")
 
 
 def usable_sound(container: InputContainer) -> list[AudioStream]:
-    """The sound tracks whose codec and rate FFmpeg knows."""
-    return [track for track in container.streams.audio if track.codec_context and track.rate > 0]
+    """The sound tracks whose codec and rate FFmpeg knows, those marked as default first."""
+    known = (track for track in container.streams.audio if track.codec_context and track.rate > 0)
+    return sorted(known, key=is_default, reverse=True)
 
 
 class Sound:
-    """Copies the first sound track of a video into another file, as the pictures go along.
+    """Copies a video's default sound track, or its first, as the pictures of a result go along.
 
     The packets are copied as they are where the format takes their codec, else encoded as AAC.
     What is damaged is left out.
