@@ -250,7 +250,7 @@ def _extract(
             if before + count == 0:
                 raise InputError(f"{job.source}: holds no frame that can be read.")
             if isinstance(extractor.detector, BoxesFile):
-                extractor.detector.check_frames(before + count)
+                extractor.detector.check_frames(before + count, source.hidden)
         if job.plot is not None:
             plot_signals(job.paths["csv"])
         _report(progress, task, job, before, count, faces, time.monotonic() - start)

@@ -71,13 +71,22 @@ class BoxesFile:
                 raise InputError(f"{self._path}: frame {frame}: {error}") from error
         return faces
 
-    def check_frames(self, count: int) -> None:
+    def check_frames(self, count: int, hidden: int = 0) -> None:
         """Compare with the number of frames of the video.
+
+        Args:
+            count: How many frames players show of it.
+            hidden: How many more it holds, which its edit list hides.
 
         Raises:
             InputError: The file has boxes beyond the video's last frame.
         """
         last = max(self._frames)
+        if hidden and last == count + hidden - 1:
+            raise InputError(
+                f"{self._path}: the video holds {count + hidden} frames, of which an edit list "
+                f"hides {hidden}; the boxes seem to count them: number those that players show."
+            )
         if last >= count:
             raise InputError(
                 f"{self._path}: it has a box in frame {last}, but the video has {count} frames, "

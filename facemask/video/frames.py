@@ -109,6 +109,11 @@ class FrameSource(ABC):
             raise RuntimeError(f"{self.name}: its frames can be read once; open it again.")
         self._started = True
 
+    @property
+    def hidden(self) -> int:
+        """Number of frames so far that the source holds and that players do not show."""
+        return 0
+
     @abstractmethod
     def _frames(self) -> Iterator[VideoFrame]:
         """The frames; ends early, and quietly, once the source is closed."""

@@ -85,6 +85,10 @@ def test_boxes_of_another_video(tmp_path: Path) -> None:
     boxes.check_frames(10)
     with pytest.raises(InputError, match="a box in frame 9, but the video has 9 frames, 0 to 8"):
         boxes.check_frames(9)
+    with pytest.raises(InputError, match="holds 10 frames, of which an edit list hides 3; the box"):
+        boxes.check_frames(7, hidden=3)
+    with pytest.raises(InputError, match="but the video has 7 frames"):
+        boxes.check_frames(7, hidden=2)
     with pytest.raises(InputError, match=r"frame 2: the box .* leaves no face inside the frame"):
         boxes.faces(2, IMAGE)
 
