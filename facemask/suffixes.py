@@ -20,7 +20,7 @@ UNREAD_IMAGE_SUFFIXES: Final = (
 VIDEO_SUFFIXES: Final = (
     ".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".m2v", ".vob", ".ts",
     ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf", ".dv",
-    ".y4m", ".h264", ".264", ".h265", ".265", ".hevc", ".gif",
+    ".y4m", ".h264", ".264", ".h265", ".265", ".hevc", ".gif", ".apng",
 )  # fmt: skip
 """Videos that a folder or a pattern is searched for; a file given by name may have any suffix."""
 LANDMARK_SUFFIX: Final = ".pts"

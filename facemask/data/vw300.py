@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from facemask.files import read_image
 from facemask.suffixes import is_image
+from facemask.video.animated import first_of_several
 from facemask.video.decoding import VideoFile
 
 
@@ -75,7 +76,7 @@ def scan_frames(path: Path) -> FrameCount:
         InputError: The file cannot be opened or holds no frame.
     """
     if is_image(path):
-        return FrameCount(1)
+        return FrameCount(1, problem=first_of_several(path))
     with VideoFile(path) as video:
         count = video.count()
         return FrameCount(count, video.hidden, video.problem, video.numbered, video.pixel_aspect)

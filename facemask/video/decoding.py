@@ -146,9 +146,18 @@ class VideoFile(FrameSource):
         if not self._decoder.closed:
             if self._decoder.is_followed:
                 problems.note_unread()
+            self.last_duration = self._last_duration()
             missing = (self._promised or 0) - self._decoder.read_until
             tolerance = _TOLERANCE + 2 / self.fps
             self.problem = problems.sentence(missing if missing > tolerance else 0.0)
+
+    def _last_duration(self) -> float | None:
+        """Seconds from the last frame's time to the end of what was read, where that is told."""
+        ends, latest = self._decoder.ends, self._decoder.latest
+        if self._counted or self._decoder.lost > 0 or ends is None or latest is None:
+            return None
+        seconds = ends - float(latest * self._time_base)
+        return seconds if seconds > 0 else None
 
     def _to_rgb(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
         width, height = self._coded_size
@@ -194,7 +203,8 @@ class Decoder:
         self.path, self.problems = path, problems
         self.container, self.stream = open_video(path)
         self.read_until = 0.0
-        self.hidden = self.lost = 0
+        self.hidden = self.lost = self._lasted = 0
+        self._begun: int | None = None  # time of the earliest picture
         self._latest: int | None = None
         self.closed = False
         # AVI stores decoding order alone, from which FFmpeg makes up wrong stamps for H.264; what
@@ -207,6 +217,23 @@ class Decoder:
     def stamp(self, frame: av.VideoFrame) -> int | None:
         """A picture's time, in ticks of the stream's."""
         return frame.dts if self._in_order else frame.pts
+
+    @property
+    def latest(self) -> int | None:
+        """Latest time of a picture so far, in ticks of the stream's."""
+        return self._latest
+
+    @property
+    def ends(self) -> float | None:
+        """Seconds of the file's clock at which its last picture ends; None where that is unknown.
+
+        In MP4 and MOV packets last until the next one in the order of decoding.
+        """
+        if self._in_order:
+            return None
+        if "mov" in self.container.format.name and self._begun is not None:
+            return float((self._begun + self._lasted) * (fraction(self.stream.time_base) or 0))
+        return self.read_until
 
     @property
     def is_followed(self) -> bool:
@@ -308,3 +335,6 @@ class Decoder:
         if packet.pts is not None:
             end = (packet.pts + (packet.duration or 0)) * (fraction(packet.time_base) or 0)
             self.read_until = max(self.read_until, float(end))
+            if not packet.is_discard:
+                self._begun = packet.pts if self._begun is None else min(self._begun, packet.pts)
+                self._lasted += packet.duration or 0

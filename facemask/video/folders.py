@@ -16,9 +16,11 @@ from facemask.suffixes import (
     is_video,
     some_names,
 )
+from facemask.video.animated import first_of_several
 from facemask.video.frames import FrameSource, VideoFrame
 
 FOLDER_FPS: Final = 25
+_MOST_TOLD: Final = 3  # files that hold several pictures
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
@@ -94,6 +96,7 @@ class ImageFolder(FrameSource):
         raise InputError(f"{path}: a folder without images; expected frames as {suffixes}{hint}.")
 
     def _frames(self) -> Iterator[VideoFrame]:
+        several: list[str] = []
         for index, file in enumerate(self._files):
             image = read_image(file)
             height, width = image.shape[:2]
@@ -103,9 +106,15 @@ class ImageFolder(FrameSource):
                     f"{file}: has {width}x{height} pixels, but {self._files[0].name} has {first}: "
                     "all images of a folder must have one size."
                 )
+            if said := first_of_several(file):
+                several.append(said)
             yield VideoFrame(index, float(index / self.fps), image)
+        told = several[:_MOST_TOLD]
+        if len(several) > len(told):
+            told.append(f"So do {len(several) - len(told)} more.")
         if self.path.is_dir() and (others := _others(self.path)):
-            self.problem = f"{self.path} holds more than these pictures: {'; '.join(others)}."
+            told.append(f"{self.path} holds more than these pictures: {'; '.join(others)}.")
+        self.problem = " ".join(told) or None
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -54,6 +54,8 @@ class FrameSource(ABC):
         pixel_aspect: Width of a pixel over its height, 1 for nearly all videos.
         start: Seconds from the zero of the file's clock to the first frame; its sound uses the
             same clock.
+        last_duration: After the last frame: seconds for which it is shown; None where that is
+            unknown, and `1 / fps` is taken.
         problem: After the last frame: one sentence when something was missing or damaged.
     """
 
@@ -67,6 +69,7 @@ class FrameSource(ABC):
     colors: Colors | None = None
     pixel_aspect: Fraction = Fraction(1)
     start: float = 0.0
+    last_duration: float | None = None
     problem: str | None = None
     _started: bool = False
     _rotation: int = 0

@@ -10,6 +10,7 @@ from av.container import OutputContainer
 
 from facemask.files import remove, temporary_name
 from facemask.video.frames import FrameSource
+from facemask.video.last_packet import PacketQueue
 from facemask.video.matroska import write_pixel_aspect
 from facemask.video.probing import fraction
 from facemask.video.sound import Sound
@@ -35,7 +36,7 @@ def join_videos(parts: Sequence[Path], path: Path, source: FrameSource, *, audio
     options = {} if kind == "matroska" else {"movflags": "+faststart"}
     try:
         with av.open(str(temporary), "w", format=kind, options=options) as output:
-            _copy(parts, output, source if audio and source.has_audio else None)
+            _copy(parts, output, source, audio and source.has_audio)
         if kind == "matroska" and source.pixel_aspect != 1:
             write_pixel_aspect(temporary, source.pixel_aspect)
         temporary.replace(path)
@@ -43,12 +44,13 @@ def join_videos(parts: Sequence[Path], path: Path, source: FrameSource, *, audio
         remove(temporary)
 
 
-def _copy(parts: Sequence[Path], output: OutputContainer, source: FrameSource | None) -> None:
+def _copy(parts: Sequence[Path], output: OutputContainer, source: FrameSource, audio: bool) -> None:
+    queue = PacketQueue(output)
     with ExitStack() as stack:
         first = stack.enter_context(av.open(str(parts[0])))
         stream = output.add_stream_from_template(first.streams.video[0])
         sound = None
-        if source is not None and source.path is not None:
+        if audio and source.path is not None:
             sound = Sound(source.path, output, source.start)
             stack.callback(sound.close)
         for part in parts:
@@ -63,8 +65,9 @@ def _copy(parts: Sequence[Path], output: OutputContainer, source: FrameSource | 
                     packet.pts, packet.dts = packet.pts + late, packet.dts + late
                     seconds = float(packet.pts * tick)
                     packet.stream = stream
-                    output.mux(packet)
+                    queue.write(packet)
                     if sound is not None:
                         sound.write_until(seconds + _SOUND_AHEAD)
+        queue.finish(source.last_duration)
         if sound is not None:
             sound.finish()

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from facemask.errors import InputError
 from facemask.video.colors import Colors, assumed_colors
 from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.last_packet import PacketQueue
 from facemask.video.matroska import write_pixel_aspect
 from facemask.video.output import FrameWriter
 from facemask.video.probing import url_of
@@ -61,6 +62,8 @@ class EncodedVideo(FrameWriter[Image]):
         self._container: OutputContainer | None = None
         self._sound: Sound | None = None
         self._delay, self._latest = 0.0, -1
+        self._lasting = round(1 / self._rate / self._tick)  # of a packet: counts for the last alone
+        self._queue: PacketQueue
         self._shape: tuple[int, ...] = ()
         self._stream: VideoStream
 
@@ -103,6 +106,7 @@ class EncodedVideo(FrameWriter[Image]):
             stream.codec_context.sample_aspect_ratio = self._source.pixel_aspect
         if self._encoder.pixels == "yuv420p":
             self._tag_colors(stream)
+        self._queue = PacketQueue(self._container)
         self._stream, self._sound, self._delay = stream, None, 0.0
         if sound is not None:
             self._sound = Sound(sound, self._container, self._source.start)
@@ -140,15 +144,15 @@ class EncodedVideo(FrameWriter[Image]):
             )
 
     def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
-        assert self._container is not None
         for packet in packets:
-            packet.duration = round(1 / self._rate / self._tick)  # counts for the last one only
-            self._container.mux(packet)
+            packet.duration = self._lasting
+            self._queue.write(packet)
 
     def _complete(self) -> None:
         if self._container is None:
             raise InputError(f"{self.path}: not written, because there was no frame.")
         self._mux(self._stream.encode(None))
+        self._queue.finish(self._source.last_duration)
         if self._sound is not None:
             self._sound.finish()
         self._discard()

@@ -1,7 +1,7 @@
-"""Opening whatever shows faces: a video file, a folder of frames, an image or a camera.
+"""Opening whatever shows faces: a video, an animation, a folder of frames, an image or a camera.
 
-The sources themselves are in `decoding`, `folders` and `cameras`, the list of a command's inputs in
-`inputs`.
+The sources themselves are in `decoding`, `animated`, `folders` and `cameras`, the list of a
+command's inputs in `inputs`.
 """
 
 from fractions import Fraction
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facemask.errors import InputError
 from facemask.suffixes import is_image
+from facemask.video.animated import AnimatedPicture, is_animated
 from facemask.video.cameras import Camera
 from facemask.video.decoding import VideoFile
 from facemask.video.folders import FOLDER_FPS, ImageFolder
@@ -22,6 +23,8 @@ def open_source(
     source: str | Path | int, fps: Fraction | int | None = None, rotate: int = 0
 ) -> FrameSource:
     """Open a video file, a folder of images, one image or a camera.
+
+    Animated WebP, APNG and AVIF are videos; so are GIFs.
 
     Args:
         source: Path of the file or folder; a number, or a string of digits that names no file,
@@ -54,6 +57,8 @@ def _open(source: str | Path | int, fps: Fraction | int | None) -> FrameSource:
     if isinstance(source, int):
         return Camera(source)
     path = Path(source)
+    if path.is_file() and is_animated(path):
+        return AnimatedPicture(path)
     if path.is_dir() or (path.is_file() and is_image(path)):
         return ImageFolder(path, FOLDER_FPS if fps is None else fps)
     if not path.exists():
