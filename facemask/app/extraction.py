@@ -11,6 +11,7 @@ from typing import Final
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor
 from facemask.extraction.load import choose_device, load_model
+from facemask.extraction.naming import source_names
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.extraction.plot import picture_of, plot_signals
 from facemask.extraction.temporal import check_temporal
@@ -105,7 +106,9 @@ class Extractions:
             )
             folder = Path(tempfile.mkdtemp(dir=self._folder))
             try:
-                return _write(extractor, source, output_paths(folder, video.stem, KINDS), on_frame)
+                return _write(
+                    extractor, source, output_paths(folder, _name(video), KINDS), on_frame
+                )
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -117,6 +120,11 @@ class Extractions:
             self._loaded = None  # before the next one is read: memory holds one
             self._loaded = (name, load_model(self.models[name]))
         return self._loaded[1]
+
+
+def _name(video: Path) -> str:
+    """What `facemask extract` calls the results; the folder of an upload says nothing, though."""
+    return video.stem if video.stem == "vid" else source_names([str(video)])[0]
 
 
 def _write(

@@ -3,9 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -16,13 +16,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor, Precision
+from facemask.extraction.jobs import Job, is_done, is_left, leave, make_jobs
 from facemask.extraction.load import load_model, network_from_config
-from facemask.extraction.outputs import Outputs, check_kinds, output_paths
+from facemask.extraction.outputs import Outputs, check_kinds
 from facemask.extraction.parts import PART_FRAMES, PartedOutputs
-from facemask.extraction.plot import picture_of, plot_signals
+from facemask.extraction.plot import plot_signals
+from facemask.extraction.record import Facts, Record, sha256_of_file
 from facemask.extraction.shards import find_shard, share_of
 from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder
+from facemask.locking import claimed
 from facemask.report.plotting import check_matplotlib
 from facemask.tracking.detection import FaceDetector, GivenFaces
 from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
@@ -30,26 +33,6 @@ from facemask.tracking.tracker import TrackerSettings
 from facemask.video.frames import FrameSource
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.find import find_weights
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One video to do."""
-
-    source: str | int
-    name: str
-    paths: dict[str, Path]
-    plot: Path | None  # the picture of the signals
-
-    @property
-    def results(self) -> list[Path]:
-        """All that is written."""
-        return [*self.paths.values(), *([] if self.plot is None else [self.plot])]
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all of that is there."""
-        return all(path.exists() for path in self.results)
 
 
 def extract(
@@ -108,8 +91,9 @@ def extract(
             video that lies on its side or upside down and does not say so. Results are upright.
         opacity: Of the colours in overlays, 0 to 1.
         plot: Draw the signals over time (NAME.signals.png).
-        resume: Leave out the videos whose outputs are all there, and go on with a long one from
-            its last complete part (2000 frames).
+        resume: Leave out the videos whose outputs are all there, made from the same source with
+            the same model and options, and go on with a long one from its last complete part
+            (2000 frames).
 
     Raises:
         InputError: An option, the model, or an input is wrong. Of several videos the others are
@@ -126,7 +110,7 @@ def extract(
         raise InputError(f"fps is {fps}, expected more than 0.")
     shard = find_shard()
     folder = Path(out)
-    jobs = _jobs(expand_inputs(inputs), folder, kinds, plot)
+    jobs = make_jobs(expand_inputs(inputs), folder, kinds, plot)
     if boxes is not None and len(jobs) > 1:
         raise InputError(f"--boxes is for one video, but {len(jobs)} were given: run each alone.")
     settings = TrackerSettings(every=every, max_faces=max_faces, min_score=min_score)
@@ -140,23 +124,31 @@ def extract(
         device=_own_device(device), precision=precision,
     )  # fmt: skip
     make_folder(folder)
-    todo = [job for job in share_of(jobs, shard) if not (resume and job.is_done)]
+    about = {"name": model, "sha256": sha256_of_file(weights)}
+    options: dict[str, object] = {
+        "network": _content(network), "temporal": temporal, "detector": _name_of(finder),
+        "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
+        **asdict(settings), "precision": precision, "fps": fps, "rotate": rotate,
+        "opacity": opacity,
+    }  # fmt: skip
     console = Console(stderr=True)
+    mine = share_of(jobs, shard)
+    todo = [job for job in mine if not (resume and is_done(job, about, options))]
     if len(todo) < len(jobs):
         of_shard = f" (process {shard[0]} of {shard[1]})" if shard[1] > 1 else ""
         console.print(f"{len(todo)} of {len(jobs)} videos to do{of_shard}.", highlight=False)
-    stat = weights.stat()
-    options: dict[str, object] = {
-        "model": [str(weights.resolve()), stat.st_size, stat.st_mtime_ns],
-        "temporal": temporal, "detector": [detector, detector_model, boxes, cropped],
-        "tracking": asdict(settings), "precision": precision, "opacity": opacity,
-        "rotate": rotate, "fps": fps,
-    }  # fmt: skip
     failed: list[InputError] = []
     with _progress(console) as progress:
         for job in todo:
             try:
-                _extract(extractor, job, progress, (rate, rotate), opacity, options, resume)
+                with claimed(job.lock) as is_mine:
+                    if not is_mine:
+                        leave(job, console, resume)
+                        continue
+                    record = job.record(about, options)
+                    if is_left(job, record, console, resume):
+                        continue
+                    _extract(extractor, job, progress, (rate, rotate), opacity, record, resume)
             except InputError as error:
                 if len(jobs) == 1:
                     raise
@@ -169,27 +161,13 @@ def extract(
         raise InputError(f"{len(failed)} of {len(todo)} videos failed, the first: {failed[0]}")
 
 
-def _jobs(
-    sources: Sequence[str | int], folder: Path, kinds: Sequence[str], plot: bool
-) -> list[_Job]:
-    """A job for each source; the second of two with one name gets `_2`."""
-    jobs: list[_Job] = []
-    used: dict[str, int] = {}
-    for source in sources:
-        stem = f"camera{source}" if isinstance(source, int) else _stem(Path(source))
-        used[stem] = used.get(stem, 0) + 1
-        name = stem if used[stem] == 1 else f"{stem}_{used[stem]}"
-        paths = output_paths(folder, name, kinds)
-        jobs.append(_Job(source, name, paths, picture_of(paths["csv"]) if plot else None))
-    return jobs
+def _name_of(finder: FaceDetector | GivenFaces) -> str:
+    """Which detector "auto" is."""
+    return type(finder).__name__.removesuffix("Detector").lower()
 
 
-def _stem(path: Path) -> str:
-    """A source's name; the folder's for the many `vid.avi` of the 300VW layout."""
-    path = path.resolve()
-    if path.is_dir():
-        return path.name
-    return path.parent.name if path.stem == "vid" else path.stem
+def _content(file: str | None) -> str | None:
+    return None if file is None else sha256_of_file(Path(file))
 
 
 def _finder(
@@ -221,11 +199,11 @@ def _own_device(device: str) -> str:
 
 def _extract(
     extractor: FaceMaskExtractor,
-    job: _Job,
+    job: Job,
     progress: Progress,
     reading: tuple[Fraction | None, int],
     opacity: float,
-    options: Mapping[str, object],
+    record: Record,
     resume: bool,
 ) -> None:
     """Do one video.
@@ -236,8 +214,11 @@ def _extract(
     fps, rotate = reading
     with open_source(job.source, fps, rotate) as source:
         task = progress.add_task(job.name, total=source.frame_count, speed="")
-        opened = _outputs(job, source, opacity, options, resume)
+        opened = _outputs(job, source, opacity, record.begin(), resume)
         before = opened.done if isinstance(opened, PartedOutputs) else 0
+        if isinstance(opened, PartedOutputs) and opened.unused:
+            said = f"{job.name}: begun anew, of what was left {opened.unused}."
+            progress.console.print(said, highlight=False)
         count, faces, start = 0, 0, time.monotonic()
         with opened as outputs:
             with _ended_by_keyboard(job.source, opened):
@@ -251,43 +232,43 @@ def _extract(
                 raise InputError(f"{job.source}: holds no frame that can be read.")
             if isinstance(extractor.detector, BoxesFile):
                 extractor.detector.check_frames(before + count, source.hidden)
+            stale = record.invalidate()
         if job.plot is not None:
             plot_signals(job.paths["csv"])
+        record.write()
+        if stale:
+            said = f"{job.name}: still of an earlier run, not of this one: {', '.join(stale)}."
+            progress.console.print(said, highlight=False, style="yellow")
         _report(progress, task, job, before, count, faces, time.monotonic() - start)
         if source.problem:
             progress.console.print(f"{job.name}: {source.problem}", style="yellow", highlight=False)
 
 
 def _outputs(
-    job: _Job,
-    source: FrameSource,
-    opacity: float,
-    options: Mapping[str, object],
-    resume: bool,
+    job: Job, source: FrameSource, opacity: float, facts: Facts, resume: bool
 ) -> Outputs | PartedOutputs:
     """Long videos are written in parts, so that a killed job can go on."""
     if source.path is None or source.frame_count is None or source.frame_count <= PART_FRAMES:
         return Outputs(job.paths, source, opacity)
-    stat = source.path.stat()
-    facts = {**options, "video": [str(source.path), stat.st_size, stat.st_mtime_ns]}
     return PartedOutputs(job.paths, source, opacity, facts, resume)
 
 
 def _report(
     progress: Progress,
     task: TaskID,
-    job: _Job,
+    job: Job,
     before: int,
     count: int,
     faces: int,
     seconds: float,
 ) -> None:
     progress.remove_task(task)
-    written = ", ".join(path.name for path in job.results)
+    written = ", ".join(path.name for path in job.results.values())
     earlier = f"{before} frames before and " if before else ""
     progress.console.print(
         f"{job.name}: {earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
-        f"{count / seconds:.1f} frames/s: {written} in {job.results[0].parent}",
+        f"{count / seconds:.1f} frames/s: {written} "
+        f"in {job.lock.parent}, from {job.origin}",
         highlight=False,
     )
 

@@ -37,7 +37,10 @@ SUFFIXES: Final = {
 COLUMNS: Final = (
     "frame", "time", "face", "left", "top", "right", "bottom", "score", "confidence", *SIGNALS,
 )  # fmt: skip
-"""Columns of the table; a frame without a face has one row with frame and time alone."""
+"""Columns of the table; a frame without a face has one row with frame and time alone.
+
+Of pictures, `picture` comes after them: the file's name.
+"""
 
 
 def check_kinds(save: str) -> list[str]:
@@ -90,7 +93,7 @@ class Outputs:
 
     def write(self, frame: ExtractedFrame) -> None:
         """Write one frame to all of them."""
-        at = VideoFrame(frame.index, frame.time, frame.image)
+        at = VideoFrame(frame.index, frame.time, frame.image, frame.picture, frame.label)
         labels = frame.labels
         painted = None
         if {"overlay", "side-by-side"} & self._writers.keys():
@@ -126,12 +129,17 @@ def _writer(kind: str, path: Path, source: FrameSource, audio: bool) -> FrameWri
         return GreyVideoWriter(path, source)
     if kind == "npz":
         return ArrayWriter(path)
-    return LabelFolderWriter(path) if kind == "png" else TableWriter(path, COLUMNS)
+    if kind == "png":
+        return LabelFolderWriter(path)
+    named = ("picture",) if source.has_pictures else ()
+    return TableWriter(path, (*COLUMNS[:2], *named, *COLUMNS[2:]))
 
 
 def table_rows(frame: ExtractedFrame) -> list[dict[str, object]]:
     """The rows of one frame, one a face, or one without a face."""
     start: dict[str, object] = {"frame": frame.index, "time": f"{frame.time:.6f}"}
+    if frame.picture is not None:
+        start["picture"] = frame.picture
     rows = []
     for face in frame.faces:
         row = start | {"face": face.track_id} | face.box._asdict()

@@ -10,6 +10,7 @@ from typing import Final
 
 from facemask.errors import InputError
 from facemask.extraction.outputs import Outputs, output_paths
+from facemask.extraction.record import Facts, difference, read_facts
 from facemask.extraction.results import ExtractedFrame
 from facemask.files import make_folder, remove, temporary_name, write_atomic
 from facemask.video.frames import FrameSource
@@ -26,11 +27,12 @@ class PartedOutputs:
         paths: Where each kind goes in the end; parts lie in a hidden folder beside them.
         source: The opened video.
         opacity: Of the colours in overlays, 0 to 1.
-        options: All that the result depends on: parts of a job with others are not used.
+        facts: All that the result depends on: parts of a job with others are not used.
         resume: Whether to use what an earlier job has left.
 
     Attributes:
         done: Frames that are written already; give only those after them.
+        unused: Why parts that an earlier job has left are not used, as of `difference`.
 
     Raises:
         InputError: An output cannot be written.
@@ -41,20 +43,21 @@ class PartedOutputs:
         paths: Mapping[str, Path],
         source: FrameSource,
         opacity: float,
-        options: Mapping[str, object],
+        facts: Facts,
         resume: bool,
     ) -> None:
         """Look for earlier parts."""
         self._paths, self._source, self._opacity = dict(paths), source, opacity
         some = next(iter(paths.values()))
         self._folder = some.with_name(f".{source.name}.{some.name}.parts")
-        described = json.dumps(options, sort_keys=True, default=str).encode()
-        mark = self._folder / "options.json"
-        same = mark.is_file() and mark.read_bytes() == described
-        if not (resume and same):
+        mark = self._folder / "made_from.json"
+        old = read_facts(mark)
+        names = {kind: path.name for kind, path in paths.items()}
+        self.unused = None if old is None or not resume else difference(old, facts, names)
+        if old is None or not resume or self.unused:
             shutil.rmtree(self._folder, ignore_errors=True)
         make_folder(self._folder)
-        write_atomic(mark, described)
+        write_atomic(mark, json.dumps(facts).encode())
         self._parts = 0
         while self._marker(self._parts).is_file():
             self._parts += 1

@@ -73,12 +73,16 @@ class ExtractedFrame:
         time: Seconds from the first frame.
         image: uint8 (H, W, 3) RGB.
         faces: By track id; empty without a face.
+        picture: Name of the picture's file, of a folder of pictures.
+        label: What a file or an entry made from it is called; None to number it.
     """
 
     index: int
     time: float
     image: npt.NDArray[np.uint8]
     faces: list[ExtractedFace]
+    picture: str | None = None
+    label: str | None = None
 
     @property
     def labels(self) -> Labels:

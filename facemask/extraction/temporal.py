@@ -93,7 +93,7 @@ class FaceLabeller:
             frames: They follow those of the call before.
             faces: The faces of each. One whose box lies outside the frame is left out.
         """
-        results = [ExtractedFrame(f.index, f.time, f.image, []) for f in frames]
+        results = [ExtractedFrame(f.index, f.time, f.image, [], f.picture, f.label) for f in frames]
         runs = [run for of_face in self._crops(frames, faces) for run in _runs(of_face)]
         if runs:
             for run, labelled in zip(runs, self._run(frames, runs), strict=True):

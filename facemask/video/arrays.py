@@ -20,15 +20,18 @@ _FLUSH_EVERY: Final = 100  # frames
 _FASTEST: Final = 1  # level of zlib: masks shrink to a few per cent at any
 # all 256 entries: with fewer, Pillow packs several pixels into a byte and drops large values
 _COLORS: Final = PALETTE.tobytes().ljust(3 * 256, b"\x80")
+_PALETTE_AT: Final = 41  # where its colours begin in a PNG: after signature, header and two words
 
 
 def frame_name(frame: VideoFrame) -> str:
-    """Name of a frame's entry, counted from 1: `000001`."""
-    return f"{frame.index + 1:06d}"
+    """Name of a frame's entry: the picture's, or its number, counted from 1: `000001`."""
+    return f"{frame.index + 1:06d}" if frame.label is None else frame.label
 
 
 class LabelFolderWriter(FrameWriter[npt.NDArray[np.uint8]]):
-    """Writes label images as a folder of PNGs, `000001.png` …, whose pixels are class ids.
+    """Writes label images as a folder of PNGs, whose pixels are class ids.
+
+    They are called `000001.png` …, or as the pictures where frames are some.
 
     They carry the palette, so that viewers show colours. An older folder of that name is replaced
     when the new one is complete.
@@ -78,13 +81,21 @@ class LabelFolderWriter(FrameWriter[npt.NDArray[np.uint8]]):
 
 
 def _is_frame(file: Path) -> bool:
-    return file.suffix == ".png" and file.stem.isdecimal() and len(file.stem) >= 6
+    """Whether a file was written here: by its number, or by our palette."""
+    if file.suffix != ".png" or not file.is_file():
+        return False
+    if file.stem.isdecimal() and len(file.stem) >= 6:
+        return True
+    with file.open("rb") as png:
+        start = png.read(_PALETTE_AT + len(_COLORS))
+    return start[_PALETTE_AT - 4 :] == b"PLTE" + _COLORS
 
 
 class ArrayWriter(FrameWriter[npt.NDArray[Any]]):
     """Writes one array a frame into an `.npz` file, compressed, one in memory at a time.
 
-    `np.load(path)["000001"]` reads the first frame's and no other. Arrays may differ in shape and
+    `np.load(path)["000001"]` reads the first frame's and no other; those of pictures have their
+    names. Arrays may differ in shape and
     type; objects are refused.
 
     Args:

@@ -1,13 +1,14 @@
 """A folder of images as a video."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 from facemask.errors import InputError
 from facemask.files import read_image
+from facemask.naming import distinct_names, with_digests
 from facemask.suffixes import (
     IMAGE_SUFFIXES,
     is_hidden,
@@ -58,6 +59,13 @@ def _others(folder: Path) -> list[str]:
     return told
 
 
+def _labels(files: Sequence[Path]) -> list[str]:
+    """Names of pictures without their suffix, or with it where several have the same."""
+    return distinct_names(
+        [[file.stem, file.name, *with_digests(file.stem, file.name)] for file in files]
+    )
+
+
 class ImageFolder(FrameSource):
     """The images of a folder, or one image, as frames of one size.
 
@@ -69,6 +77,8 @@ class ImageFolder(FrameSource):
         InputError: There is no image, the first one is unreadable, or `fps` is not positive;
             while iterating: an image is unreadable or has another size than the first.
     """
+
+    has_pictures = True
 
     def __init__(self, path: Path, fps: Fraction | int = FOLDER_FPS) -> None:
         """See the class."""
@@ -97,7 +107,7 @@ class ImageFolder(FrameSource):
 
     def _frames(self) -> Iterator[VideoFrame]:
         several: list[str] = []
-        for index, file in enumerate(self._files):
+        for index, (file, label) in enumerate(zip(self._files, _labels(self._files), strict=True)):
             image = read_image(file)
             height, width = image.shape[:2]
             if (height, width) != self._stored:
@@ -108,7 +118,7 @@ class ImageFolder(FrameSource):
                 )
             if said := first_of_several(file):
                 several.append(said)
-            yield VideoFrame(index, float(index / self.fps), image)
+            yield VideoFrame(index, float(index / self.fps), image, file.name, label)
         told = several[:_MOST_TOLD]
         if len(several) > len(told):
             told.append(f"So do {len(several) - len(told)} more.")

@@ -32,11 +32,16 @@ class VideoFrame:
         index: Number of the frame, from 0.
         time: Seconds from the first frame; every frame's is larger than the one before.
         image: uint8 (H, W, 3) RGB, upright.
+        picture: Name of the file that it was read from, of a source of pictures.
+        label: What a file or an entry made from it is called, unlike any other frame's; None to
+            number it.
     """
 
     index: int
     time: float
     image: npt.NDArray[np.uint8]
+    picture: str | None = None
+    label: str | None = None
 
 
 class FrameSource(ABC):
@@ -50,6 +55,7 @@ class FrameSource(ABC):
         width: Width of every frame.
         frame_count: About how many frames there are; None where that is unknown.
         has_audio: Whether there is sound to keep.
+        has_pictures: Whether frames are files with names of their own.
         colors: What the numbers of its RGB stand for; None where nothing is known.
         pixel_aspect: Width of a pixel over its height, 1 for nearly all videos.
         start: Seconds from the zero of the file's clock to the first frame; its sound uses the
@@ -66,6 +72,7 @@ class FrameSource(ABC):
     width: int
     frame_count: int | None
     has_audio: bool = False
+    has_pictures: bool = False
     colors: Colors | None = None
     pixel_aspect: Fraction = Fraction(1)
     start: float = 0.0

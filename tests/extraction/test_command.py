@@ -75,26 +75,30 @@ def test_every_output_has_every_frame(
           "--plot"])  # fmt: skip
     said = " ".join(capsys.readouterr().err.split())  # the console wraps lines
     assert "clip_frames: 12 frames, 58 % with a face, " in said
-    assert said.endswith("clip_frames.csv, clip_frames.signals.png in out")
+    assert said.replace(" ", "").endswith(
+        f"clip_frames.csv,clip_frames.signals.pnginout,from{frames}"
+    )
     rows = table("out/clip_frames.csv")
     assert [int(row["frame"]) for row in rows] == list(range(12))
     assert [row["face"] for row in rows] == [""] * 3 + ["0"] * 7 + [""] * 2
+    names = [f"{n:04d}" for n in range(12)]  # of the pictures
+    assert [row["picture"] for row in rows] == [f"{name}.png" for name in names]
     assert [row["time"] for row in rows[:2]] == ["0.000000", "0.040000"]
     assert (rows[4]["left"], rows[4]["bottom"]) == ("22", "55")
     assert set(SIGNALS) < rows[0].keys()
     assert Path("out/clip_frames.signals.png").read_bytes().startswith(b"\x89PNG")
 
     arrays = np.load("out/clip_frames.labels.npz")
-    assert sorted(arrays) == [f"{n:06d}" for n in range(1, 13)]
+    assert sorted(arrays) == names
     with av.open("out/clip_frames.labels.mkv") as container:
         labels = [frame.to_ndarray() for frame in container.decode(video=0)]
     assert len(labels) == 12
-    for number, of_frame in enumerate(labels, start=1):
+    for name, row, of_frame in zip(names, rows, labels, strict=True):
         assert of_frame.shape == (HEIGHT, WIDTH)
-        np.testing.assert_array_equal(of_frame, arrays[f"{number:06d}"])
-        png = np.asarray(PillowImage.open(f"out/clip_frames.labels/{number:06d}.png"))
+        np.testing.assert_array_equal(of_frame, arrays[name])
+        png = np.asarray(PillowImage.open(f"out/clip_frames.labels/{name}.png"))
         np.testing.assert_array_equal(of_frame, png)
-        areas = [float(rows[number - 1][name] or 0) for name in SIGNALS[:4]]
+        areas = [float(row[column] or 0) for column in SIGNALS[:4]]
         assert areas == [(of_frame == value).sum() for value in (1, 2, 3, 4)]
     outside = labels[4].copy()
     outside[11:55, 22:66] = 0
@@ -107,8 +111,8 @@ def test_every_output_has_every_frame(
             assert (video.height, video.width) == (66, size)
         np.testing.assert_allclose(times, np.arange(12) / 25, atol=1e-3)
     assert sorted(path.name for path in Path("out").iterdir()) == [
-        "clip_frames.alpha.mp4", "clip_frames.csv", "clip_frames.labels", "clip_frames.labels.mkv",
-        "clip_frames.labels.npz",
+        "clip_frames.alpha.mp4", "clip_frames.csv", "clip_frames.facemask.json",
+        "clip_frames.labels", "clip_frames.labels.mkv", "clip_frames.labels.npz",
         "clip_frames.overlay.mp4", "clip_frames.side-by-side.mp4", "clip_frames.signals.png",
     ]  # fmt: skip
 
@@ -132,16 +136,16 @@ def test_several_videos_a_broken_one_and_what_is_done(
     said = error_of(["list.txt", *options], capsys)
     assert "1 of 3 videos failed, the first: " in said
     assert "broken.mp4" in said
-    done = {path: path.stat().st_mtime_ns for path in Path("out").glob("clip*.csv")}
-    assert sorted(path.name for path in done) == ["clip.csv", "clip_2.csv"]
+    done = {path: path.stat().st_mtime_ns for path in Path("out").glob("*-clip.csv")}
+    assert sorted(path.name for path in done) == ["a-clip.csv", "b-clip.csv"]
 
-    Path("out/clip_2.csv").unlink()
+    Path("out/b-clip.csv").unlink()
     (tmp_path / "list.txt").write_text("a/clip.mp4\nb/clip.mp4\n")
     main(["extract", "list.txt", *options, "--resume"])
-    assert Path("out/clip.csv").stat().st_mtime_ns == done[Path("out/clip.csv")]
-    assert Path("out/clip_2.csv").is_file()
+    assert Path("out/a-clip.csv").stat().st_mtime_ns == done[Path("out/a-clip.csv")]
+    assert Path("out/b-clip.csv").is_file()
     main(["extract", "list.txt", *options])  # without --resume all is done again
-    assert Path("out/clip.csv").stat().st_mtime_ns > done[Path("out/clip.csv")]
+    assert Path("out/a-clip.csv").stat().st_mtime_ns > done[Path("out/a-clip.csv")]
 
 
 def test_processes_share_the_videos(
@@ -154,7 +158,7 @@ def test_processes_share_the_videos(
     for rank, names in (("1", ["b.csv"]), ("0", ["a.csv", "b.csv", "c.csv"])):
         monkeypatch.setenv("RANK", rank)
         main(["extract", *options])
-        assert sorted(path.name for path in Path("out").iterdir()) == names
+        assert sorted(path.name for path in Path("out").glob("*.csv")) == names
 
 
 @pytest.mark.slow
