@@ -131,7 +131,7 @@ def extract(
         **asdict(settings), "precision": precision, "fps": fps, "rotate": rotate,
         "opacity": opacity,
     }  # fmt: skip
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)  # of names, [x] is no style
     mine = share_of(jobs, shard)
     todo = [job for job in mine if not (resume and is_done(job, about, options))]
     if len(todo) < len(jobs):
@@ -297,7 +297,7 @@ def _kept(done: int, count: int, of_last: str) -> str:
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TextColumn("{task.fields[speed]}"),

@@ -181,7 +181,18 @@ def read_facts(path: Path) -> Facts | None:
         return None
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content if _is_whole(content) else {}
+
+
+def _is_whole(content: object) -> bool:
+    """Whether it is what `Record.write` writes; of its outputs, names and no other paths."""
+    if not isinstance(content, dict):
+        return False
+    parts = [content.get(name) for name in ("source", "model", "options", "outputs")]
+    if not all(isinstance(part, dict) for part in parts):
+        return False
+    names = content["outputs"].values()
+    return all(isinstance(name, str) and name and Path(name).name == name for name in names)
 
 
 def content_of(source: Facts) -> str | None:

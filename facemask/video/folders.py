@@ -61,9 +61,9 @@ def _others(folder: Path) -> list[str]:
 
 def _labels(files: Sequence[Path]) -> list[str]:
     """Names of pictures without their suffix, or with it where several have the same."""
-    return distinct_names(
-        [[file.stem, file.name, *with_digests(file.stem, file.name)] for file in files]
-    )
+    names = [[file.stem, file.name, *with_digests(file.stem, file.name)] for file in files]
+    # of arrays `x` and `x.npy` in one file, NumPy gives the first under both names
+    return distinct_names([of[1:] if of[0].endswith(".npy") else of for of in names])
 
 
 class ImageFolder(FrameSource):

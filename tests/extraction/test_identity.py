@@ -134,6 +134,10 @@ def test_records_of_others_damaged_ones_and_none(capsys: pytest.CaptureFixture[s
     ]:
         path.write_text(text)
         assert f"00001: done anew, {reason}." in run(capsys, A, "--resume")
+        path.write_text(text)
+        run(capsys, A)
+    path.write_text(json.dumps(whole | {"outputs": {"npz": "../idA/00001.mp4"}}))
+    assert "its record cannot be read" in run(capsys, A, "--resume")
     path.unlink()
     said = run(capsys, A, "--resume")
     assert "00001: done anew, nothing says what it was made from." in said
@@ -230,6 +234,13 @@ def test_one_process_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(Path("masks").iterdir())
     run(capsys, A)
     assert not list(Path("masks").glob(".*"))
+
+
+def test_names_that_look_like_styles(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x[").mkdir()
+    shutil.copyfile("made/a.mp4", "x[/bold] [red] :smile:.mp4")
+    said = run(capsys, "x[/bold] [red] :smile:.mp4")
+    assert "bold] [red] :smile:.csv in masks, from x[/bold] [red] :smile:.mp4" in said
 
 
 def test_no_result_takes_the_place_of_an_input(capsys: pytest.CaptureFixture[str]) -> None:

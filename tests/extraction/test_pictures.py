@@ -21,6 +21,8 @@ PICTURES = {  # in natural order, with the name of what is made from each
     "img_10.png": "img_10",
     "Smith, J. #1.png": "Smith, J. #1",
     "x.y.png": "x.y",
+    "x.png": "x",
+    "x.npy.png": "x.npy.png",
 }
 
 
