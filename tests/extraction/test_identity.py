@@ -1,6 +1,7 @@
 """Results count only for the input and the options that they were made from."""
 
 import csv
+import inspect
 import json
 import os
 import shutil
@@ -106,6 +107,13 @@ def test_what_is_done_is_left_out_and_what_differs_is_not(
     Path(A).write_bytes(content)
     os.utime(A, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # size and time as before
     assert "done anew, its source has changed." in run(capsys, A, "--resume")
+
+
+def test_every_option_that_decides_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, A)
+    undecided = {"inputs", "out", "save", "device", "plot", "resume", "model"}
+    asked = set(inspect.signature(command.extract).parameters) - undecided
+    assert asked <= set(record("00001")["options"])  # type: ignore[call-overload]
 
 
 def test_another_content_of_boxes(capsys: pytest.CaptureFixture[str]) -> None:
