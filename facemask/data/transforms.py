@@ -1,10 +1,9 @@
 """Resizing, and augmentation whose random parameters the frames of a clip share."""
 
 from collections.abc import Sequence
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import albumentations as A
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -43,8 +42,11 @@ def resize_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.N
 
 def resize_mask(mask: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     """Resize a label image to the nearest pixel centres; uint8 (H, W) to (height, width)."""
-    resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return cast("npt.NDArray[np.uint8]", resized)
+    # in whole numbers: OpenCV's INTER_NEAREST_EXACT differs between releases, torch's rounds
+    old_height, old_width = mask.shape
+    rows = (2 * np.arange(height) + 1) * old_height // (2 * height)
+    columns = (2 * np.arange(width) + 1) * old_width // (2 * width)
+    return np.ascontiguousarray(mask[rows][:, columns])
 
 
 class ClipTransform:

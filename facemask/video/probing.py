@@ -96,7 +96,7 @@ def is_default(stream: VideoStream | AudioStream) -> bool:
 
 
 def _disposition(stream: VideoStream | AudioStream) -> int:
-    return int(getattr(stream, "disposition", 0))  # PyAV 14.0 does not tell
+    return int(stream.disposition.value)  # no number itself before PyAV 18
 
 
 def _chosen(container: InputContainer, streams: list[VideoStream]) -> VideoStream:

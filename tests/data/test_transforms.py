@@ -1,3 +1,5 @@
+import math
+from fractions import Fraction
 from typing import Any
 
 import albumentations as A
@@ -28,6 +30,17 @@ def test_resize_keeps_pixel_centres_and_antialiases() -> None:
     mask = np.arange(6, dtype=np.uint8).reshape(2, 3)
     expected = F.interpolate(torch.from_numpy(mask)[None, None], (5, 7), mode="nearest-exact")
     np.testing.assert_array_equal(resize_mask(mask, 5, 7), expected[0, 0].numpy())
+
+
+def test_labels_are_those_under_the_new_centres_at_any_size() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        height, width, new_height, new_width = (int(n) for n in rng.integers(1, 90, 4))
+        mask = rng.integers(0, 255, (height, width), dtype=np.uint8)
+        rows = [math.floor(Fraction(2 * i + 1, 2 * new_height) * height) for i in range(new_height)]
+        columns = [math.floor(Fraction(2 * i + 1, 2 * new_width) * width) for i in range(new_width)]
+        resized = resize_mask(mask, new_height, new_width)
+        np.testing.assert_array_equal(resized, mask[np.ix_(rows, columns)])
 
 
 def test_frames_of_a_clip_share_every_parameter() -> None:

@@ -21,7 +21,8 @@ def mux(path: Path, sources: list[Path], default: int | None, number: int = 0) -
         for index, stream in enumerate(part.streams[number] for part in inputs):
             assert isinstance(stream, VideoStream | AudioStream)
             copy = output.add_stream_from_template(stream)
-            copy.disposition = Disposition.default if index == default else Disposition(0)
+            flags = Disposition.default if index == default else Disposition(0)
+            copy.disposition = flags.value  # PyAV 16 takes numbers only
             pairs.append((stream, copy))
         for part, (stream, copy) in zip(inputs, pairs, strict=True):
             for packet in part.demux(stream):
