@@ -106,7 +106,8 @@ class TrainingGuard(Callback):
     A loss that is not finite ends the run with the files of its batch, before anything is
     validated or saved with what it did to the weights. After Ctrl-C the running step is finished
     and a checkpoint is written, from which the run goes on as if never stopped (with
-    `ResumableRun`); then the program ends with status 130. A second Ctrl-C stops at once.
+    `ResumableRun`); then the program ends with status 130. A second Ctrl-C stops at once. Where
+    SIGINT is ignored it stays so.
 
     With several processes both flags are exchanged at every step, so that all stop together. On a
     GPU they are looked at one step later, when they have long been computed, so that no step waits.
@@ -131,10 +132,11 @@ class TrainingGuard(Callback):
         check_trainer(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to Ctrl-C."""
+        """Listen to Ctrl-C, unless it is ignored, as in a shell's background job."""
         self._step, self._interrupted, self._stop, self._saved = None, False, False, False
         self._first = trainer.is_global_zero
-        if threading.current_thread() is threading.main_thread():
+        heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        if heeded and threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGINT, self._interrupt)
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:

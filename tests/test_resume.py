@@ -425,6 +425,17 @@ def test_ctrl_c_at_once_after_a_second_one(mask_root: Path, tmp_path: Path) -> N
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")  # sets the handler back
+def test_ignored_ctrl_c_stays_ignored(mask_root: Path, tmp_path: Path) -> None:
+    class Interrupted(Callback):
+        def on_train_batch_start(self, *_: Any) -> None:  # noqa: ANN401
+            signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    fit_tiny(mask_root, tmp_path, callbacks=[Interrupted()])  # to its end
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 def test_a_checkpoint_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
