@@ -2,19 +2,14 @@
 
 # ruff: noqa: ARG002  # Lightning decides what its hooks are given
 
-import csv
 import io
-import random
 import re
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torchmetrics import Metric
@@ -24,10 +19,16 @@ from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.hyperparameters import DATA_KEY, MODULE_KEY, keep_known
 from facemask.lightning_trees import check_trainer
+from facemask.metrics_file import (
+    MetricsFile,
+    csv_loggers,
+    put_back_metrics,
+    restore_rows,
+    save_rows,
+)
 from facemask.models.checkpoints import read_checkpoint
+from facemask.random_state import random_state, set_random_state
 
-METRICS: Final = "metrics.csv"
-EARLIER_METRICS: Final = "metrics.resumed.csv"
 _STATE: Final = "facemask_run"
 
 
@@ -124,7 +125,7 @@ class ResumableRun(Callback):
         if stage != "fit" or not trainer.is_global_zero:
             return
         for logger in csv_loggers(trainer):
-            logger._experiment = _MetricsFile(logger.log_dir)
+            logger._experiment = MetricsFile(logger.log_dir)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the writing of `last.ckpt` over from Lightning."""
@@ -139,7 +140,7 @@ class ResumableRun(Callback):
         self._saved_step = trainer.global_step
         if trainer.is_global_zero:
             for logger in csv_loggers(trainer):
-                _restore_rows(logger, self._last_row)
+                restore_rows(logger, self._last_row)
         if self._state is not None:
             set_random_state(self._state["random"])
             _set_metrics(pl_module, self._state["metrics"])
@@ -169,13 +170,13 @@ class ResumableRun(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave the log as it was found, if nothing was trained."""
-        _put_back(trainer)
+        put_back_metrics(trainer)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Leave the log as it was found, if nothing was trained."""
-        _put_back(trainer)
+        put_back_metrics(trainer)
 
     def _save_epoch(self, trainer: Trainer, begun: int) -> None:
         """Save what Lightning would have at the end of the epoch, when less of it was logged.
@@ -257,29 +258,6 @@ def remove_unfinished(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def random_state() -> dict[str, Any]:
-    """The state of the random number generators of this process, in plain values and tensors."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
-    state = {
-        "python": random.getstate(),
-        "numpy": (str(name), np.asarray(keys).tolist(), position, has_gauss, gauss),
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Set what `random_state` returned."""
-    random.setstate(state["python"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
-
-
 def _metrics(module: LightningModule) -> dict[str, dict[str, Tensor | list[Tensor]]]:
     """What the module's metrics have counted in this process, on the CPU."""
     return {
@@ -323,71 +301,3 @@ def _end_with_a_batch(loops: dict[str, Any]) -> None:
         batches[part]["completed"] = batches[part]["processed"] - 1
     batches["is_last_batch"] = True
     loops["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
-
-
-class _MetricsFile(ExperimentWriter):
-    """Lightning's `metrics.csv`, which a new column would have rewritten in place."""
-
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        with Path(self.metrics_file_path).open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        _write_rows(Path(self.metrics_file_path), fieldnames, rows)
-
-
-def csv_loggers(trainer: Trainer) -> list[CSVLogger]:
-    """The trainer's loggers that write a `metrics.csv`."""
-    return [logger for logger in trainer.loggers if isinstance(logger, CSVLogger)]
-
-
-def save_rows(trainer: Trainer) -> None:
-    """Write what the CSV loggers keep in memory."""
-    for logger in csv_loggers(trainer):
-        logger.save()
-
-
-def set_metrics_aside(folder: Path, resume: bool) -> None:
-    """Keep a folder's `metrics.csv`, which CSVLogger deletes.
-
-    Args:
-        folder: The logger's.
-        resume: Whether its rows are to be gone on with; else it stays as `metrics.<n>.csv`.
-    """
-    waiting, metrics = folder / EARLIER_METRICS, folder / METRICS
-    if not waiting.is_file() and metrics.is_file():
-        metrics.replace(waiting)
-    if waiting.is_file() and not resume:
-        numbers = [int(p.suffixes[0][1:]) for p in folder.glob("metrics.[0-9]*.csv")]
-        waiting.replace(folder / f"metrics.{max(numbers, default=0) + 1}.csv")
-
-
-def _put_back(trainer: Trainer) -> None:
-    """Give the rows that wait for a training back their name."""
-    for logger in csv_loggers(trainer) if trainer.is_global_zero else []:
-        waiting, metrics = (Path(logger.log_dir, name) for name in (EARLIER_METRICS, METRICS))
-        if waiting.is_file() and not metrics.is_file():
-            waiting.replace(metrics)
-
-
-def _restore_rows(logger: CSVLogger, last: int | None) -> None:
-    """Begin `metrics.csv` with the earlier rows up to the step `last`."""
-    folder = Path(logger.log_dir)
-    earlier = folder / EARLIER_METRICS
-    if not earlier.is_file():
-        return
-    with earlier.open(newline="") as file:
-        reader = csv.DictReader(file)
-        names = list(reader.fieldnames or [])
-        rows = [row for row in reader if (row.get("step") or "").isdigit()]
-    rows = [row for row in rows if last is not None and int(row["step"]) <= last]
-    if rows:
-        _write_rows(folder / METRICS, names, rows)
-        logger.experiment.metrics_keys = names
-    earlier.unlink()
-
-
-def _write_rows(path: Path, names: list[str], rows: list[dict[str, str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue().encode())

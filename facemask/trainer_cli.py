@@ -25,16 +25,15 @@ from facemask.callbacks import LabelWriter, TrainingGuard
 from facemask.checkpointing import (
     AtomicCheckpointIO,
     ResumableRun,
-    csv_loggers,
     last_checkpoints,
     model_checkpoints,
     remove_unfinished,
-    set_metrics_aside,
 )
 from facemask.cli import VERBS, first_line, verb_parser
 from facemask.data.datamodule import FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.files import make_folder
+from facemask.metrics_file import csv_loggers, set_metrics_aside
 from facemask.models.checkpoints import read_checkpoint
 from facemask.models.mask_module import MaskModule
 from facemask.parser_errors import SentenceParser

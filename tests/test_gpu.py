@@ -13,7 +13,6 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from facemask.checkpointing import random_state, set_random_state
 from facemask.cli import main
 from facemask.extraction import FaceMaskExtractor
 from facemask.extraction.extractor import Precision
@@ -21,6 +20,7 @@ from facemask.extraction.temporal import Temporal
 from facemask.losses import CompositeLoss, CrossEntropyLoss, IoULoss, SegmentationLoss
 from facemask.metrics import MaskIoU
 from facemask.models import ConvLSTM, ConvLSTMFCN
+from facemask.random_state import random_state, set_random_state
 from facemask.records import read_run
 from facemask.tracking.detectors import CroppedFrames
 from facemask.weights.find import find_weights

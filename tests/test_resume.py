@@ -23,12 +23,13 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
 from facemask.callbacks import TrainingGuard
-from facemask.checkpointing import AtomicCheckpointIO, ResumableRun, random_state, set_random_state
+from facemask.checkpointing import AtomicCheckpointIO, ResumableRun
 from facemask.cli import main
 from facemask.data import ClipAugmentation, FaceMaskDataModule
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.models.mask_module import MaskModule
+from facemask.random_state import random_state, set_random_state
 from facemask.trainer_cli import _is_finished
 
 pytestmark = pytest.mark.filterwarnings(
