@@ -222,7 +222,8 @@ def _extract(
         count, faces, start = 0, 0, time.monotonic()
         with opened as outputs:
             with _ended_by_keyboard(job.source, opened):
-                for frame in extractor.video(source, before):
+                journal = opened.journal if isinstance(opened, PartedOutputs) else None
+                for frame in extractor.video(source, before, journal):
                     outputs.write(frame)
                     count += 1
                     faces += bool(frame.faces)

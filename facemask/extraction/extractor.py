@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
+from facemask.extraction.journal import Correction, Journal
 from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.extraction.shape import as_stored, in_square_pixels
@@ -135,7 +136,10 @@ class FaceMaskExtractor:
         return labeller.label([VideoFrame(0, 0.0, image)], [faces])[0]
 
     def video(
-        self, source: str | Path | int | FrameSource, first: int = 0
+        self,
+        source: str | Path | int | FrameSource,
+        first: int = 0,
+        journal: Journal | None = None,
     ) -> Iterator[ExtractedFrame]:
         """Label a video's frames one after the other, in bounded memory.
 
@@ -146,6 +150,8 @@ class FaceMaskExtractor:
             source: A file, a folder of pictures, the number of a camera, or an opened source.
             first: Number of the first frame to label, from 0. In those before it faces are only
                 followed, so that they have their track ids.
+            journal: What an earlier call knew of the frames before `first`; results are then those
+                of a call from the beginning. What this call learns is added.
 
         Yields:
             Every frame of the source from `first` on, with or without a face.
@@ -156,10 +162,10 @@ class FaceMaskExtractor:
         opened = source if isinstance(source, FrameSource) else open_source(source)
         with opened:
             squares = SquarePixels.of(opened.height, opened.width, opened.pixel_aspect)
-            frames = self._labelled(opened, first, squares)
+            frames = self._labelled(opened, first, squares, journal or Journal())
             if self.temporal == "smooth":
                 frames = smooth_frames(frames, TemporalSmoothing())
-            yield from frames
+            yield from (frame for frame in frames if frame.index >= first)
 
     def tracker(self) -> FaceTracker:
         """A tracker of this extractor's detector and settings."""
@@ -174,21 +180,33 @@ class FaceMaskExtractor:
         return FaceMaskStream(self.tracker(), FaceLabeller(self.cascade, live, self._bf16))
 
     def _labelled(
-        self, frames: Iterable[VideoFrame], first: int, squares: SquarePixels
+        self, frames: Iterable[VideoFrame], first: int, squares: SquarePixels, journal: Journal
     ) -> Iterator[ExtractedFrame]:
+        """Every frame from the beginning of a chunk on, at `first` or before it."""
         tracker = self.tracker()
         labeller = FaceLabeller(self.cascade, self.temporal, self._bf16)
         numbered = iter(frames)
-        for frame in itertools.islice(numbered, first):
+        size = CHUNK[self.temporal]
+        count = first // size * size
+        if self.temporal in ("window", "smooth"):  # need the frames before
+            count = max(0, count - size)
+        for done, frame in enumerate(itertools.islice(numbered, count), start=1):
             self._follow(tracker, frame.image, squares)
-        while stored := list(itertools.islice(numbered, CHUNK[self.temporal])):
+            for known in journal.corrections.get(done, []):
+                tracker.correct(*known)
+        labeller.remember(journal.memories_at(count), count - 1)
+        while stored := list(itertools.islice(numbered, size)):
             chunk = [replace(frame, image=squares.image(frame.image)) for frame in stored]
             faces = [
                 self._follow(tracker, frame.image, squares, square.image)
                 for frame, square in zip(stored, chunk, strict=True)
             ]
             results = labeller.label(chunk, faces)
-            correct(tracker, results)
+            count += len(stored)
+            if count not in journal.corrections:  # else this chunk only lies before `first`
+                journal.note(count, mask_boxes(results), labeller.memories())
+            for known in journal.corrections[count]:
+                tracker.correct(*known)
             for frame, result in zip(stored, results, strict=True):
                 yield as_stored(result, frame.image, squares)
 
@@ -229,7 +247,8 @@ class FaceMaskStream:
         frame = VideoFrame(self._index, self._index / 25 if time is None else time, image)
         self._index += 1
         results = self._labeller.label([frame], [faces])
-        correct(self._tracker, results)
+        for known in mask_boxes(results):
+            self._tracker.correct(*known)
         return results[0]
 
     def reset(self) -> None:
@@ -239,19 +258,18 @@ class FaceMaskStream:
         self._index = 0
 
 
-def correct(tracker: FaceTracker, frames: list[ExtractedFrame]) -> None:
-    """Tell the tracker where the masks of the latest frames show each face.
+def mask_boxes(frames: list[ExtractedFrame]) -> list[Correction]:
+    """Where the masks of consecutive frames show each face, for the tracker that has seen them.
 
     Args:
-        tracker: Has seen these frames, the last of them last.
         frames: Labelled frames; each face's last one counts.
     """
-    seen: set[int] = set()
+    found: dict[int, Correction] = {}
     for age, frame in enumerate(reversed(frames)):
         for face in frame.faces:
-            if face.track_id not in seen:
-                seen.add(face.track_id)
-                tracker.correct(face.track_id, _mask_box(face), age)
+            if face.track_id not in found:
+                found[face.track_id] = Correction(face.track_id, _mask_box(face), age)
+    return list(found.values())
 
 
 def _mask_box(face: ExtractedFace) -> FaceBox | None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final
 
 from facemask.errors import InputError
+from facemask.extraction.journal import Journal
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.extraction.record import Facts, difference, read_facts
 from facemask.extraction.results import ExtractedFrame
@@ -32,6 +33,7 @@ class PartedOutputs:
 
     Attributes:
         done: Frames that are written already; give only those after them.
+        journal: What is known of their faces; the extraction goes on from there and adds to it.
         unused: Why parts that an earlier job has left are not used, as of `difference`.
 
     Raises:
@@ -59,7 +61,8 @@ class PartedOutputs:
         make_folder(self._folder)
         write_atomic(mark, json.dumps(facts).encode())
         self._parts = 0
-        while self._marker(self._parts).is_file():
+        self.journal = Journal()
+        while self._marker(self._parts).is_file() and self.journal.load(self._state(self._parts)):
             self._parts += 1
         self.done = self._parts * PART_FRAMES
         self._current: Outputs | None = None
@@ -71,6 +74,9 @@ class PartedOutputs:
 
     def _marker(self, part: int) -> Path:
         return self._folder / f"{part:05d}.done"
+
+    def _state(self, part: int) -> Path:
+        return self._folder / f"{part:05d}.faces"
 
     def _part_paths(self, part: int) -> dict[str, Path]:
         return output_paths(self._folder, f"{part:05d}", list(self._paths))
@@ -89,6 +95,8 @@ class PartedOutputs:
         assert self._current is not None
         current, self._current = self._current, None
         current.__exit__(None, None, None)
+        begun = self._parts * PART_FRAMES
+        self.journal.save(self._state(self._parts), begun, begun + PART_FRAMES)
         write_atomic(self._marker(self._parts), b"")
         self._parts += 1
 

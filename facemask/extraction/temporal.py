@@ -1,7 +1,7 @@
 """From crops of followed faces to masks, by one of five ways to use time."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -83,6 +83,21 @@ class FaceLabeller:
     def reset(self) -> None:
         """Forget all faces."""
         self._past: dict[int, _Past] = {}
+
+    def memories(self) -> dict[int, CascadeMemory]:
+        """What the networks remember of each face, by track id; empty unless "stream"."""
+        if self._temporal != "stream":
+            return {}
+        return {face: past.memory for face, past in self._past.items()}
+
+    def remember(self, memories: Mapping[int, CascadeMemory], last: int) -> None:
+        """Go on with faces whose latest frame has this number, after `memories` of then."""
+        for face, memory in memories.items():
+            states = {
+                name: (hidden.to(self._device), cell.to(self._device))
+                for name, (hidden, cell) in memory.states.items()
+            }
+            self._past[face] = _Past(last, memory=CascadeMemory(states, memory.boxes))
 
     def label(
         self, frames: Sequence[VideoFrame], faces: Sequence[Sequence[TrackedFace]]

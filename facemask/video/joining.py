@@ -12,6 +12,7 @@ from facemask.files import remove, temporary_name
 from facemask.video.frames import FrameSource
 from facemask.video.last_packet import PacketQueue
 from facemask.video.matroska import write_pixel_aspect
+from facemask.video.muxing import mp4_options, rate_of, ticks_a_second
 from facemask.video.probing import fraction
 from facemask.video.sound import Sound
 
@@ -33,7 +34,8 @@ def join_videos(parts: Sequence[Path], path: Path, source: FrameSource, *, audio
     """
     temporary = temporary_name(path)
     kind = "matroska" if path.suffix == ".mkv" else "mp4"
-    options = {} if kind == "matroska" else {"movflags": "+faststart"}
+    tick = 1 / ticks_a_second(rate_of(source))
+    options = {} if kind == "matroska" else mp4_options(tick)
     try:
         with av.open(str(temporary), "w", format=kind, options=options) as output:
             _copy(parts, output, source, audio and source.has_audio)

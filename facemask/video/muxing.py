@@ -56,7 +56,7 @@ class EncodedVideo(FrameWriter[Image]):
             raise InputError(f"{path}: the name must end in {' or '.join(self._formats)}.")
         super().__init__(path)
         self._source, self._encoder = source, encoder
-        self._rate = source.fps.limit_denominator(1001) or Fraction(25)
+        self._rate = rate_of(source)
         self._tick = 1 / ticks_a_second(self._rate)
         self._with_sound = audio and source.has_audio
         self._container: OutputContainer | None = None
@@ -91,9 +91,9 @@ class EncodedVideo(FrameWriter[Image]):
 
     def _open_container(self, size: tuple[int, int], sound: Path | None) -> None:
         suffix = self.path.suffix.lower()
-        faststart = {} if suffix == ".mkv" else {"movflags": "+faststart"}  # browsers want it
+        options = {} if suffix == ".mkv" else mp4_options(self._tick)
         self._container = av.open(
-            url_of(self._temporary), mode="w", format=self._formats[suffix], options=faststart
+            url_of(self._temporary), mode="w", format=self._formats[suffix], options=options
         )
         stream = self._container.add_stream(
             self._encoder.name, self._rate, options=self._encoder.options
@@ -164,6 +164,20 @@ class EncodedVideo(FrameWriter[Image]):
             self._sound.close()
         if self._container is not None:
             self._container.close()
+
+
+def rate_of(source: FrameSource) -> Fraction:
+    """Frames a second of what is written of a source."""
+    return source.fps.limit_denominator(1001) or Fraction(25)
+
+
+def mp4_options(tick: Fraction) -> dict[str, str]:
+    """FFmpeg's options of an MP4 or MOV whose pictures' times are counted in `tick` seconds.
+
+    Its index lies at the start, as browsers want it. The gap before a part's first picture is
+    stored in units of the whole file, which are milliseconds unless they are made finer.
+    """
+    return {"movflags": "+faststart", "movie_timescale": str(round(1 / tick))}
 
 
 def ticks_a_second(rate: Fraction) -> Fraction:
