@@ -55,7 +55,8 @@ class FaceMaskDataModule(LightningDataModule):
 
     Args:
         root: The data set's folder.
-        split: Which split: a folder below data_splits.
+        split: Which split: a folder below data_splits such as split_1, or a folder and its
+            lists to train, validate and test on, such as split_2:A,B,C.
         clip_length: Frames a clip, T (5 in the paper); None gives single frames (FCN).
         size: Side of the square network input in pixels.
         batch_size: Clips (or single frames) a batch, per process.

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.data.masks import check_class_ids, color_to_mask
+from facemask.data.splits import SPLIT_NAMES
 from facemask.errors import InputError
 from facemask.suffixes import is_hidden, is_image
 
@@ -52,8 +53,39 @@ def sequence_id(frame: int) -> int:
 
 
 def split_file(root: Path, split: str, side: str) -> Path:
-    """Path of a split file; `split` is a folder such as split_1, `side` train, val or test."""
-    return root / "data_splits" / split / f"{side}_per10.txt"
+    """Path of one side's file of a split.
+
+    Args:
+        root: The data set's folder.
+        split: A folder below data_splits whose sides are train_per10.txt, val_per10.txt and
+            test_per10.txt, such as split_1; or a folder and the names of three of its files in
+            that order, such as `split_2:A,B,C`. The authors' files of split_2 are A.txt, B.txt
+            and C.txt, and do not say which of them to train on: that is for you to say.
+        side: train, val or test.
+
+    Raises:
+        InputError: Not three files are named, or they have to be.
+    """
+    name, colon, files = split.partition(":")
+    folder = root / "data_splits" / name
+    if not colon:
+        path = folder / f"{side}_per10.txt"
+        found = sorted(file.stem for file in folder.glob("*.txt"))
+        if not path.is_file() and found and not any(f"{s}_per10" in found for s in SPLIT_NAMES):
+            raise InputError(
+                f"{folder}: holds the lists {', '.join(found)}, which do not say what they are "
+                f"for; name those to train, validate and test on: split {name}:"
+                f"{','.join((found * 3)[:3])}."
+            )
+        return path
+    words = files.split(",")
+    if len(words) != len(SPLIT_NAMES) or not all(words):
+        raise InputError(
+            f"the split is {split!r}, expected three lists after the colon, to train, validate "
+            "and test on, such as split_2:A,B,C."
+        )
+    names = dict(zip(map(str, SPLIT_NAMES), words, strict=True))
+    return folder / f"{names[side]}.txt"
 
 
 def read_split(root: Path, split: str, side: str) -> list[Frame]:
@@ -69,6 +101,9 @@ def read_split(root: Path, split: str, side: str) -> list[Frame]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; expected a data set from `facemask prepare`.")
     path = split_file(root, split, side)
+    if not path.is_file() and path.parent.is_dir() and ":" in split:
+        lists = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
+        raise InputError(f"{path}: no such list; there are {lists}.")
     if not path.is_file():
         raise InputError(f"{path}: missing; run `facemask prepare SOURCE {root}` first.")
     existing: dict[Path, set[str]] = {}

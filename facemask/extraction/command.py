@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -27,8 +27,8 @@ from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder
 from facemask.locking import claimed
 from facemask.report.plotting import check_matplotlib
-from facemask.tracking.detection import FaceDetector, GivenFaces
-from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
+from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
+from facemask.tracking.detectors import SMALLEST, BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.frames import FrameSource
 from facemask.video.reading import expand_inputs, open_source
@@ -50,6 +50,7 @@ def extract(
     every: int = 5,
     max_faces: int | None = None,
     min_score: float = 0.5,
+    smallest_face: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     fps: float | None = None,
@@ -82,6 +83,10 @@ def extract(
         every: Frames from one detection to the next; in between boxes are tracked.
         max_faces: Most faces to follow, the largest first. Default: all.
         min_score: Score, 0 to 1, from which a detection is a face.
+        smallest_face: Smallest face to be found, as share of the picture's longer side, 0.02 to 1;
+            smaller ones are left out. dlib looks for that size, which takes longer the smaller it
+            is; the other detectors see what they see. Default: 0.125 for dlib, and crops from 20
+            pixels on.
         device: auto, cpu, cuda, cuda:1 and so on.
         precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
             it.
@@ -114,7 +119,11 @@ def extract(
     if boxes is not None and len(jobs) > 1:
         raise InputError(f"--boxes is for one video, but {len(jobs)} were given: run each alone.")
     settings = TrackerSettings(every=every, max_faces=max_faces, min_score=min_score)
-    finder = _finder(detector, detector_model, boxes, cropped)
+    if smallest_face is not None:
+        settings = replace(
+            settings, min_size=min(check_smallest(smallest_face), 0.99)
+        )  # 1 is pixels
+    finder = _finder(detector, detector_model, boxes, cropped, smallest_face)
     if len(jobs) == 1:
         open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
     weights = find_weights(model)
@@ -128,6 +137,7 @@ def extract(
     options: dict[str, object] = {
         "network": _content(network), "temporal": temporal, "detector": _name_of(finder),
         "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
+        "smallest_face": smallest_face,
         **asdict(settings), "precision": precision, "fps": fps, "rotate": rotate,
         "opacity": opacity,
     }  # fmt: skip
@@ -171,7 +181,7 @@ def _content(file: str | None) -> str | None:
 
 
 def _finder(
-    detector: str, model: str | None, boxes: str | None, cropped: bool
+    detector: str, model: str | None, boxes: str | None, cropped: bool, smallest: float | None
 ) -> FaceDetector | GivenFaces:
     """What says where faces are.
 
@@ -182,11 +192,14 @@ def _finder(
         raise InputError("--boxes and --cropped are both given: give one of them.")
     if (boxes is not None or cropped) and (detector != "auto" or model is not None):
         raise InputError("--boxes and --cropped take the place of --detector: leave that out.")
+    if (boxes is not None or cropped) and smallest is not None:
+        raise InputError("--smallest_face is for a detector, not for --boxes or --cropped.")
     if boxes is not None:
         return BoxesFile(Path(boxes))
     if cropped:
         return CroppedFrames()
-    return open_detector(detector, None if model is None else Path(model))
+    file = None if model is None else Path(model)
+    return open_detector(detector, file, SMALLEST if smallest is None else smallest)
 
 
 def _own_device(device: str) -> str:

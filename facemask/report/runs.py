@@ -138,6 +138,11 @@ def _check_same_data(first: NamedRun, second: NamedRun) -> None:
             f"{pair} look at different regions, {one.region!r} and {two.region!r}: report them "
             "one by one."
         )
+    if one.split != two.split:
+        raise InputError(
+            f"{pair} belong to different protocols, {one.split!r} and {two.split!r}, whose results "
+            "are never put into one table: report them one by one."
+        )
     if one.class_names != two.class_names:
         raise InputError(
             f"{pair} have different classes, {', '.join(one.class_names)} and "

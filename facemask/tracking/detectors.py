@@ -20,6 +20,7 @@ from facemask.tracking.yunet_detector import YunetDetector
 
 __all__ = [
     "DETECTORS",
+    "SMALLEST",
     "BoxesFile",
     "CroppedFrames",
     "Detection",
@@ -31,11 +32,13 @@ __all__ = [
     "open_detector",
 ]
 
+SMALLEST: Final = 1 / 8
+"""Smallest face that is looked for unless told, as a share of the image's longer side."""
 DETECTORS: Final = ("auto", "dlib", "mediapipe", "yunet", "cropped")
 
 
 def open_detector(
-    name: str = "auto", model: Path | None = None, smallest: float = 1 / 8
+    name: str = "auto", model: Path | None = None, smallest: float = SMALLEST
 ) -> FaceDetector:
     """A face detector by its name.
 

@@ -87,6 +87,24 @@ def test_missing_root_and_split(mask_root: Path, tmp_path: Path) -> None:
         read_split(mask_root, "split_7", "train")
 
 
+def test_the_second_protocol_is_named_by_its_lists(mask_root: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(mask_root, root)
+    lists = root / "data_splits" / "split_2"
+    lists.mkdir()
+    for name, side in (("A", "val"), ("B", "train"), ("C", "test")):
+        shutil.copy(root / "data_splits" / "split_1" / f"{side}_per10.txt", lists / f"{name}.txt")
+    for side in ("train", "val", "test"):
+        assert read_split(root, "split_2:B,A,C", side) == read_split(root, "split_1", side)
+    assert read_split(root, "split_2:C,A,B", "test") == read_split(root, "split_1", "train")
+    with pytest.raises(InputError, match=r"lists A, B, C, .* split split_2:A,B,C"):
+        read_split(root, "split_2", "train")
+    with pytest.raises(InputError, match="'split_2:A,B', expected three lists"):
+        read_split(root, "split_2:A,B", "train")
+    with pytest.raises(InputError, match=r"D.txt: no such list; there are A, B, C"):
+        read_split(root, "split_2:A,B,D", "test")
+
+
 def test_labels_as_ids_colours_and_palette(tmp_path: Path) -> None:
     mask = np.array([[0, 1, 2, 3], [4, 255, 0, 1]], dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "ids.png"), mask)

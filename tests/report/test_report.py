@@ -185,6 +185,12 @@ def other_region(run: Path) -> None:
     write_run(run, run.parents[2] / "data", region="eyes", flow=None)
 
 
+def other_protocol(run: Path) -> None:
+    text = (run / "record.json").read_text()
+    assert "split_1" in text
+    (run / "record.json").write_text(text.replace("split_1", "split_2:A,B,C"))
+
+
 def other_classes(run: Path) -> None:
     for name in ("record.json", "frames.csv"):
         text = (run / name).read_text()
@@ -210,6 +216,7 @@ def no_frames(run: Path) -> None:
     ("damage", "message"),
     [
         (other_region, r"fcn \(.*\) and lstm \(.*\) look at different regions"),
+        (other_protocol, r"belong to different protocols, 'split_1' and 'split_2:A,B,C'"),
         (other_classes, r"fcn \(.*\) and lstm \(.*\) have different classes"),
         (other_truth, r"fcn \(.*\) and lstm \(.*\) have different true masks"),
         (no_frames, "lstm.*holds no frame"),
