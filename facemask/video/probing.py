@@ -1,6 +1,7 @@
 """Opening a video file, and what its header promises."""
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,6 +15,8 @@ from av.video.stream import VideoStream
 from facemask.errors import InputError
 
 _DEFAULT: Final = 0x1  # FFmpeg's AV_DISPOSITION_DEFAULT: the track that players take
+_PICTURES: Final = ("bmp", "gif", "mjpeg", "png", "tiff", "webp")  # codecs of covers
+_ENOUGH: Final = 250  # packets of a film beside a single picture
 _COVERS: Final = 0x400 | 0x800  # and ATTACHED_PIC, TIMED_THUMBNAILS: a song's cover, chapters'
 _NO_TIMES: Final = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 _USUAL_FPS: Final = Fraction(25)  # of files that do not tell theirs
@@ -101,10 +104,31 @@ def _disposition(stream: VideoStream | AudioStream) -> int:
 
 def _chosen(container: InputContainer, streams: list[VideoStream]) -> VideoStream:
     """The one that players take: of films before single pictures, a default one, FFmpeg's best."""
-    films = [stream for stream in streams if stream.frames != 1] or streams
+    single = _single_pictures(container, streams) if len(streams) > 1 else set()
+    films = [stream for stream in streams if stream.index not in single] or streams
     marked = [stream for stream in films if is_default(stream)] or films
     best = container.streams.best("video")  # knows streams of which it saw but one picture
     return next((stream for stream in marked if best and stream.index == best.index), marked[0])
+
+
+def _single_pictures(container: InputContainer, streams: list[VideoStream]) -> set[int]:
+    """Indices of the streams that hold one picture, such as a cover that is not marked as one."""
+    single = {stream.index for stream in streams if stream.frames == 1}
+    # where the header does not count, as in MKV, the packets of the first seconds do
+    unsure = [
+        stream
+        for stream in streams
+        if stream.frames == 0 and stream.codec_context and stream.codec_context.name in _PICTURES
+    ]
+    if not unsure:
+        return single
+    seen = dict.fromkeys((stream.index for stream in streams), 0)
+    with suppress(FFmpegError), av.open(container.name, mode="r") as probe:
+        for packet in probe.demux([probe.streams[index] for index in seen]):
+            seen[packet.stream.index] += packet.size > 0
+            if max(seen.values()) > _ENOUGH or all(seen[s.index] > 1 for s in unsure):
+                break
+    return single | {stream.index for stream in unsure if seen[stream.index] == 1}
 
 
 def _why_not(path: Path) -> str:

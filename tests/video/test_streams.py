@@ -43,13 +43,25 @@ def test_default_pictures_are_read(tmp_path: Path, default: int, width: int) -> 
         assert stream.width == width
 
 
+@pytest.mark.parametrize("default", [None, 0])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_unmarked_cover_does_not_hide_the_film(tmp_path: Path, suffix: str) -> None:
+def test_unmarked_cover_does_not_hide_the_film(
+    tmp_path: Path, suffix: str, default: int | None
+) -> None:
     cover = make_video(tmp_path / "cover.mov", 1, (80, 96), codec="mjpeg", pixels="yuvj420p")
     film = make_video(tmp_path / "film.mp4", 20, (48, 64))
-    container, stream = open_video(mux(tmp_path / f"both.{suffix}", [cover, film], None))
+    container, stream = open_video(mux(tmp_path / f"both.{suffix}", [cover, film], default))
     with container:
         assert (stream.index, stream.width) == (1, 64)
+
+
+@pytest.mark.parametrize("default", [0, 1])
+def test_a_film_of_pictures_is_no_cover(tmp_path: Path, default: int) -> None:
+    first = make_video(tmp_path / "a.mov", 3, (80, 96), codec="mjpeg", pixels="yuvj420p")
+    second = make_video(tmp_path / "b.mov", 9, (40, 48), codec="mjpeg", pixels="yuvj420p")
+    container, stream = open_video(mux(tmp_path / "both.mkv", [first, second], default))
+    with container:
+        assert stream.index == default
 
 
 @pytest.mark.parametrize("default", [0, 1])
