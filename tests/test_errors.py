@@ -104,6 +104,12 @@ def test_a_damaged_checkpoint_says_what_is_wrong_with_it(checkpoint: Path) -> No
         read_checkpoint(checkpoint)
 
 
+def test_a_text_is_not_told_about_the_reader(tmp_path: Path) -> None:
+    (tmp_path / "a.ckpt").write_text("text\n")
+    with pytest.raises(InputError, match="is no checkpoint, or a damaged one; give a file that"):
+        read_checkpoint(tmp_path / "a.ckpt")
+
+
 def test_a_cascade_that_the_system_does_not_hand_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,10 @@ def unreadable(path: Path, error: Exception, damaged: str, expected: str) -> Inp
             f"{path}: no checkpoint, or one that holds Python objects beside weights, which could "
             "run code; save the model's state_dict alone."
         )
-    return InputError(f"{path}: {damaged} ({cause_of(error)}); {expected}.")
+    # a reader that stumbles over bytes of something else says nothing about the file
+    stumbled = isinstance(error, LookupError | TypeError | AttributeError | AssertionError)
+    why = "" if stumbled else f" ({cause_of(error)})"
+    return InputError(f"{path}: {damaged}{why}; {expected}.")
 
 
 def weights_below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
