@@ -70,11 +70,11 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         reason = _why_not(path)  # FFmpeg takes a text for a film of a terminal
     elif not streams:
         reason = "holds sound but no pictures; give a video."
-    elif not (
-        stream := _chosen(container, streams)
-    ).codec_context:  # typed as if it were always there
+    # typed as if it were always there
+    elif not (known := [stream for stream in streams if stream.codec_context]):
         reason = "its video codec is unknown here; convert it to H.264 first."
     else:
+        stream = _chosen(container, known)
         stream.thread_type = "AUTO"
         return container, stream
     container.close()
@@ -118,7 +118,7 @@ def _single_pictures(container: InputContainer, streams: list[VideoStream]) -> s
     unsure = [
         stream
         for stream in streams
-        if stream.frames == 0 and stream.codec_context and stream.codec_context.name in _PICTURES
+        if stream.frames == 0 and stream.codec_context.name in _PICTURES
     ]
     if not unsure:
         return single

@@ -8,6 +8,7 @@ from av.audio.stream import AudioStream
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from facemask.errors import InputError
 from facemask.video.probing import open_video
 from facemask.video.sound import usable_sound
 from tests.video.videos import make_video
@@ -62,6 +63,20 @@ def test_a_film_of_pictures_is_no_cover(tmp_path: Path, default: int) -> None:
     container, stream = open_video(mux(tmp_path / "both.mkv", [first, second], default))
     with container:
         assert stream.index == default
+
+
+def test_pictures_of_an_unknown_codec_are_passed_over(tmp_path: Path) -> None:
+    small = make_video(tmp_path / "small.mp4", 5, (24, 32))
+    large = make_video(tmp_path / "large.mp4", 5, (48, 64))
+    path = mux(tmp_path / "both.mkv", [small, large], 0)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_NOBODYS_CODEC", 1))
+    container, stream = open_video(path)
+    with container:
+        assert (stream.index, stream.width) == (1, 64)
+    path.write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_NOBODYS_CODEC"))
+    with pytest.raises(InputError, match="its video codec is unknown here"):
+        open_video(path)
 
 
 @pytest.mark.parametrize("default", [0, 1])
