@@ -107,6 +107,8 @@ def run(folder: str, arguments: list[str], log: str) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
     sys.argv = ["facemask"]
+    # a shell's background job ignores it, and training would leave it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Path(log).open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
