@@ -37,6 +37,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	@$(BIN)/pygount --suffix=py --format=json facemask | $(BIN)/python -c \
+	  "import json, sys; print(json.load(sys.stdin)['summary']['totalCodeCount'], 'lines of code in facemask/')"
 
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict

@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FaceBox, face_box_of_points, overlap
 from facemask.data.landmarks import read_pts
 from facemask.data.vw300 import read_frames
 from facemask.files import read_image
 from facemask.tracking.detection import BoxMapping, Detection, Image
 from facemask.tracking.detectors import DlibDetector, MediapipeDetector
-from facemask.tracking.geometry import FaceBox, face_box_of_points, overlap
 from facemask.tracking.tracker import FaceTracker, TrackerSettings
 from facemask.tracking.yunet_detector import crop_of_five_points
 
@@ -152,7 +152,6 @@ class Counted:
     """A detector that counts its calls and their time."""
 
     def __init__(self, detector: Detector) -> None:
-        """See the class."""
         self._detector, self.calls, self.seconds = detector, 0, 0.0
 
     def detect(self, image: Image) -> list[Detection]:

@@ -30,7 +30,7 @@ from facemask.data import FaceMaskDataModule
 from facemask.data.clips import ClipBatch
 from facemask.files import write_image
 from facemask.losses import SegmentationLoss
-from facemask.models.modules import ConvLSTMFCNModule
+from facemask.training.modules import ConvLSTMFCNModule
 
 CLIPS, FRAMES = 8, 5
 ROUNDS = 3

@@ -20,8 +20,8 @@ import cv2
 import safetensors.torch
 import torch
 
+from facemask.boxes import face_crop_box
 from facemask.cli import main as facemask
-from facemask.data.crops import face_crop_box
 from facemask.data.landmarks import read_pts, write_pts
 from facemask.data.vw300_mask import parse_name, sequence_id
 from facemask.files import read_image, write_atomic, write_image

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.data.occlusion import Occluders
+from facemask.data.augment.occlusion import Occluders
 from facemask.extraction import FaceMaskExtractor
 from facemask.files import read_image, write_image
 from facemask.video.painting import overlay

@@ -41,7 +41,7 @@ def _extract() -> Callable[..., None]:
 
 
 def _landmarks() -> Callable[..., None]:
-    from facemask.tracking.landmark_command import landmarks
+    from facemask.annotate.command import landmarks
 
     return landmarks
 
@@ -53,13 +53,13 @@ def _synth() -> Callable[..., None]:
 
 
 def _show() -> Callable[..., None]:
-    from facemask.show import show
+    from facemask.data.show import show
 
     return show
 
 
 def _report() -> Callable[..., None]:
-    from facemask.report import report
+    from facemask.report.command import report
 
     return report
 
@@ -110,7 +110,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if arguments and arguments[0] in VERBS:
             _run_verb(arguments[0], arguments[1:])
         else:
-            from facemask.trainer_cli import TrainerCLI  # Lightning takes seconds to import
+            from facemask.training.cli import TrainerCLI  # Lightning takes seconds to import
 
             TrainerCLI(None if args is None else arguments)
     except KeyboardInterrupt as interrupt:

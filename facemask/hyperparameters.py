@@ -6,8 +6,8 @@ from typing import Any, Final, TypeVar
 
 from pytorch_lightning.utilities import rank_zero_warn
 
+from facemask.checkpoints import read_checkpoint
 from facemask.errors import InputError
-from facemask.models.checkpoints import read_checkpoint
 
 MODULE_KEY: Final = "hyper_parameters"
 """Where Lightning keeps a LightningModule's."""

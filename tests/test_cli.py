@@ -13,7 +13,7 @@ import yaml
 
 from facemask.cli import main
 from facemask.data.vw300_mask import read_label
-from facemask.records import read_run
+from facemask.report import read_run
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 BACKBONE = "mobilenetv3_small_050"
@@ -213,7 +213,7 @@ def test_unknown_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None
 def test_optimiser_loss_and_transforms_by_class_path(mask_root: Path, tmp_path: Path) -> None:
     config = {
         "model": {
-            "class_path": "facemask.models.modules.ConvLSTMFCNModule",
+            "class_path": "facemask.training.modules.ConvLSTMFCNModule",
             "init_args": {
                 "optimizer": {"class_path": "torch.optim.RMSprop", "init_args": {"alpha": 0.9}},
                 "loss": {"class_path": "torch.nn.CrossEntropyLoss",
@@ -245,7 +245,7 @@ def test_optimiser_loss_and_transforms_by_class_path(mask_root: Path, tmp_path: 
 def test_composite_loss_in_yaml(mask_root: Path, tmp_path: Path) -> None:
     config = {
         "model": {
-            "class_path": "facemask.models.modules.ConvLSTMFCNModule",
+            "class_path": "facemask.training.modules.ConvLSTMFCNModule",
             "init_args": {
                 "loss": {
                     "class_path": "facemask.losses.CompositeLoss",

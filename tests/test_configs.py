@@ -10,7 +10,7 @@ import yaml
 from facemask.cli import main
 from facemask.experiment.job import Job
 from facemask.experiment.plan import read_plan
-from facemask.trainer_cli import check_arguments
+from facemask.training.cli import check_arguments
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.y*ml"))

@@ -14,14 +14,14 @@ import safetensors.torch
 import torch
 
 from facemask import cli
+from facemask.checkpoints import read_checkpoint
 from facemask.cli import main
 from facemask.errors import InputError, cause_of, input_error, system_cause
 from facemask.experiment import run
 from facemask.experiment.job import Job
 from facemask.experiment.plan import Plan, Step
 from facemask.experiment.run import reason_of
-from facemask.models.cascade import Cascade
-from facemask.models.checkpoints import read_checkpoint
+from facemask.models.cascade.cascade import Cascade
 from facemask.models.fcn import FCN
 from tests.test_cli import error_of
 
@@ -119,7 +119,7 @@ def test_a_cascade_that_the_system_does_not_hand_out(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("facemask.models.cascade_header.safe_open", refuse)
+    monkeypatch.setattr("facemask.models.cascade.header.safe_open", refuse)
     with pytest.raises(InputError, match=r"saved\.safetensors: cannot read it: Permission denied"):
         Cascade.load(path)
 

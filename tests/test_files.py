@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facemask.callbacks import LabelWriter
 from facemask.errors import InputError
 from facemask.files import read_image, write_atomic, write_image
 from facemask.parallel import run_jobs
+from facemask.training.callbacks import LabelWriter
 
 
 def test_a_failed_write_leaves_the_old_file(

@@ -20,9 +20,9 @@ from facemask.extraction.temporal import Temporal
 from facemask.losses import CompositeLoss, CrossEntropyLoss, IoULoss, SegmentationLoss
 from facemask.metrics import MaskIoU
 from facemask.models import ConvLSTM, ConvLSTMFCN
-from facemask.random_state import random_state, set_random_state
-from facemask.records import read_run
+from facemask.report import read_run
 from facemask.tracking.detectors import CroppedFrames
+from facemask.training.random_state import random_state, set_random_state
 from facemask.weights.find import find_weights
 from tests.extraction.faces import Frames, Image, paint, paint_labels, random_cascade
 from tests.test_cli import BACKBONE, CONFIGS

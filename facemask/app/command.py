@@ -19,7 +19,7 @@ from facemask._distribution import pip_install
 from facemask.app.extraction import Extractions
 from facemask.app.model_files import find_models
 from facemask.errors import InputError
-from facemask.report.plotting import check_matplotlib
+from facemask.plotting import check_matplotlib
 
 
 def app(

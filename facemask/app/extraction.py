@@ -15,7 +15,7 @@ from facemask.extraction.naming import source_names
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.extraction.plot import picture_of, plot_signals
 from facemask.extraction.temporal import check_temporal
-from facemask.models.cascade import Cascade
+from facemask.models.cascade.cascade import Cascade
 from facemask.tracking.detectors import open_detector
 from facemask.video.frames import FrameSource
 from facemask.video.reading import open_source
@@ -78,7 +78,6 @@ class Extractions:
     """
 
     def __init__(self, models: Mapping[str, Path], folder: Path, device: str = "auto") -> None:
-        """See the class."""
         self.models = models
         self._folder = folder
         self._device = str(choose_device(device))

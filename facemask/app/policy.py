@@ -18,7 +18,6 @@ class ContentPolicy:
     """
 
     def __init__(self, app: Any) -> None:  # noqa: ANN401  # ASGI has no types of its own
-        """See the class."""
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401

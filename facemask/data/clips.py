@@ -9,6 +9,8 @@ import torch
 from torch.utils.data import Dataset
 
 from facemask.classes import IGNORE
+from facemask.data.augment.still_motion import StillMotion
+from facemask.data.augment.transforms import ClipTransform, resize_image, resize_mask
 from facemask.data.region_boxes import (
     WHOLE_IMAGE,
     RegionBoxes,
@@ -16,8 +18,6 @@ from facemask.data.region_boxes import (
     cut_image,
     cut_labels,
 )
-from facemask.data.still_motion import StillMotion
-from facemask.data.transforms import ClipTransform, resize_image, resize_mask
 from facemask.data.vw300_mask import Frame, check_same_size, cut_clips, read_label
 from facemask.errors import InputError
 from facemask.files import read_image
@@ -92,7 +92,6 @@ class ClipDataset(Dataset[dict[str, Any]]):
         original_images: bool = False,
         still_motion: StillMotion | None = None,
     ) -> None:
-        """See the class."""
         if still_motion is not None and (keep_original_masks or original_images):
             raise InputError("still_motion is for training: it moves nothing of original size.")
         clips = cut_clips(frames, clip_length or 1)

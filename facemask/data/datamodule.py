@@ -13,14 +13,14 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
+from facemask.data.augment.still_motion import StillMotion
+from facemask.data.augment.transforms import ClipTransform
 from facemask.data.clips import ClipBatch, ClipDataset, collate_clips
 from facemask.data.features import FeatureDataset, collate_features
 from facemask.data.more_training import check_shares, count_shares, read_more
 from facemask.data.region_boxes import LabelExtent, RegionBoxes, read_extents
 from facemask.data.samplers import EpochSampler, Shares, WholeBatches
 from facemask.data.splits import Split
-from facemask.data.still_motion import StillMotion
-from facemask.data.transforms import ClipTransform
 from facemask.data.vw300_mask import Frame, list_crops, read_split
 from facemask.errors import InputError
 from facemask.hyperparameters import DATA_KEY, build_from
@@ -29,7 +29,7 @@ from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, check_region
 
 if TYPE_CHECKING:
-    from facemask.data.feature_cache import FeatureCache
+    from facemask.training.feature_cache import FeatureCache
 
 __all__ = ["ClipBatch", "ClipDataset", "EpochSampler", "FaceMaskDataModule"]
 
@@ -109,7 +109,6 @@ class FaceMaskDataModule(LightningDataModule):
         still_motion: StillMotion | None = None,
         more_training: dict[str, float] | None = None,
     ) -> None:
-        """See the class."""
         super().__init__()
         warn_of_lightning()
         least = {"clip_length": 1, "size": 1, "batch_size": 1, "num_workers": 0, "seed": 0}

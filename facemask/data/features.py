@@ -110,7 +110,6 @@ class FeatureDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, clips: ClipDataset, parts: FeatureParts) -> None:
-        """See the class."""
         self.names = [[frame.image.stem for frame in clip] for clip in clips.clips]
         self.parts = parts
 

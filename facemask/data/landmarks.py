@@ -49,7 +49,6 @@ class HiddenLandmarksError(InputError):
     """
 
     def __init__(self, sentence: str, points: list[int]) -> None:
-        """See the class."""
         super().__init__(sentence, points)  # both, for pickling
         self.points = points
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FACE_CROP_SCALE, face_crop_box
 from facemask.data import hidden
-from facemask.data.crops import FACE_CROP_SCALE, face_crop_box
 from facemask.data.find import AnnotatedVideo
 from facemask.data.landmarks import HiddenLandmarksError, read_pts
 from facemask.data.masks import landmarks_to_mask

@@ -30,7 +30,6 @@ class Shares:
     """
 
     def __init__(self, counts: Sequence[int], shares: Sequence[float], seed: int) -> None:
-        """See the class."""
         self.counts = list(counts)
         self.entries = [
             max(1, round(share * count)) for share, count in zip(shares, counts, strict=True)
@@ -123,7 +122,6 @@ class WholeBatches(BatchSampler):
         sampler: object = None,  # noqa: ARG002
         drop_last: bool = False,  # noqa: ARG002
     ) -> None:
-        """See the class."""
         super().__init__(range(length), batch_size, drop_last=False)
         self.length = length
         self.replicas = replicas

@@ -128,7 +128,7 @@ def _commands(job: Job, name: str) -> list[list[str]]:
 
 def _check(name: str, commands: list[list[str]]) -> None:
     """Raise an `InputError` if the command line does not take a step's training: no run begins."""
-    from facemask.trainer_cli import check_arguments
+    from facemask.training.cli import check_arguments
 
     for command in commands:
         if command[0] == "fit":

@@ -26,7 +26,7 @@ from facemask.extraction.shards import find_shard, share_of
 from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder
 from facemask.locking import claimed
-from facemask.report.plotting import check_matplotlib
+from facemask.plotting import check_matplotlib
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
 from facemask.tracking.detectors import SMALLEST, BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings

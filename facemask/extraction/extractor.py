@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FaceBox, face_box_of_mask
 from facemask.errors import InputError
 from facemask.extraction.journal import Correction, Journal
 from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
@@ -21,11 +22,10 @@ from facemask.extraction.temporal import (
     check_temporal,
     smooth_frames,
 )
-from facemask.models.cascade import Cascade
+from facemask.models.cascade.cascade import Cascade
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_image
 from facemask.tracking.detectors import open_detector
-from facemask.tracking.geometry import FaceBox, face_box_of_mask
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.reading import open_source

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 import torch
 
+from facemask.boxes import FaceBox
 from facemask.files import write_atomic
-from facemask.models.cascade_time import CascadeMemory
+from facemask.models.cascade.memory import CascadeMemory
 from facemask.resample import RelativeBox
-from facemask.tracking.geometry import FaceBox
 
 Memories: TypeAlias = dict[int, CascadeMemory]
 """What the networks remember of each face, by track id."""

@@ -10,17 +10,17 @@ import torch
 import yaml
 from torch import nn
 
+from facemask.checkpoints import read_checkpoint
 from facemask.errors import InputError, cause_of
-from facemask.models.cascade import Cascade
-from facemask.models.cascade_file import network_of
-from facemask.models.cascade_settings import CascadeSettings
-from facemask.models.checkpoints import read_checkpoint
+from facemask.models.cascade.cascade import Cascade
+from facemask.models.cascade.file import network_of
+from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.description import use_of
 from facemask.models.folding import fold_batchnorm, fold_padding
-from facemask.models.mask_module import MaskModule
 from facemask.models.own_network import FrameNetwork, takes_clips
 from facemask.parser_errors import SentenceParser
+from facemask.training.mask_module import MaskModule
 from facemask.weights.find import find_weights
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
-from facemask.report.plotting import check_matplotlib, new_figure, run_colors, to_png
+from facemask.plotting import check_matplotlib, new_figure, run_colors, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

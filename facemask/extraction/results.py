@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import Box
 from facemask.classes import BACKGROUND, NUM_CLASSES
-from facemask.data.crops import Box
 
 Labels = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]

@@ -6,9 +6,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from facemask.data.crops import Box
+from facemask.boxes import Box, FaceBox
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Labels
-from facemask.tracking.geometry import FaceBox
 from facemask.video.squares import SquarePixels
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemask.data.crops import Box
+from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Probabilities
-from facemask.models.cascade import Cascade
-from facemask.models.cascade_time import CascadeMemory
+from facemask.models.cascade.cascade import Cascade
+from facemask.models.cascade.memory import CascadeMemory
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.tracker import TrackedFace
 from facemask.video.frames import VideoFrame

@@ -40,7 +40,6 @@ class CompositeLoss(nn.Module):
     def __init__(
         self, terms: Mapping[str, nn.Module], weights: Mapping[str, float] | None = None
     ) -> None:
-        """See the class."""
         super().__init__()
         if not terms:
             raise InputError("CompositeLoss got no terms: give at least one loss by name.")

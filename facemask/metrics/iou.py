@@ -56,7 +56,6 @@ class MaskIoU(Metric):
     def __init__(
         self, class_names: Sequence[str] = CLASS_NAMES, ignore_index: int = IGNORE
     ) -> None:
-        """See the class."""
         super().__init__()
         self.class_names = check_class_names(class_names, type(self).__name__)
         self.ignore_index = ignore_index

@@ -30,7 +30,6 @@ class WeightedMeans(Metric):
     rows: list[Tensor]
 
     def __init__(self, names: Sequence[str]) -> None:
-        """See the class."""
         super().__init__()
         self.names = tuple(names)
         self.add_state("rows", [], dist_reduce_fx="cat")

@@ -66,7 +66,6 @@ class TemporalConsistency(Metric):
     pairs: Tensor
 
     def __init__(self, class_names: Sequence[str] = CLASS_NAMES, flow: Flow = "dis_medium") -> None:
-        """See the class."""
         super().__init__()
         self.class_names = check_class_names(class_names, type(self).__name__)
         size = len(self.class_names)
@@ -136,7 +135,7 @@ class TemporalConsistency(Metric):
         previous_mask, mask = labels
         if previous.shape != frame.shape:
             # not above: it brings albumentations, which takes over a second to import
-            from facemask.data.transforms import resize_image, resize_mask
+            from facemask.data.augment.transforms import resize_image, resize_mask
 
             previous = resize_image(previous, *mask.shape)
             previous_mask = resize_mask(previous_mask, *mask.shape)

@@ -10,8 +10,8 @@ import torch
 from timm.models import FeatureInfo, clean_state_dict
 from torch import Tensor, nn
 
+from facemask.checkpoints import load_weights, read_checkpoint
 from facemask.errors import InputError, cause_of, system_cause
-from facemask.models.checkpoints import load_weights, read_checkpoint
 from facemask.models.skips import SkipFusion, check_skips
 
 

@@ -8,13 +8,13 @@ from torch import nn
 
 from facemask import __version__
 from facemask.errors import InputError
+from facemask.models.baselines.deeplab import DeepLab
+from facemask.models.baselines.fcn_vgg16 import FCNVGG16
+from facemask.models.baselines.vgg16 import VGG16Network
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.deeplab import DeepLab
 from facemask.models.fcn import FCN
-from facemask.models.fcn_vgg16 import FCNVGG16
 from facemask.models.own_network import normalisation
 from facemask.models.skips import SKIP_KEYS, describe_skips
-from facemask.models.vgg16 import VGG16Network
 
 USE_KEY: Final = "facemask"
 """Where a checkpoint says what it takes to use it."""

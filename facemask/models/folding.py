@@ -65,7 +65,6 @@ class EvenConv2d(nn.Module):
     weight: Tensor
 
     def __init__(self, convolution: Conv2dSame) -> None:
-        """See the class."""
         super().__init__()
         self.convolution = convolution
         weight = F.pad(convolution.weight.detach(), (1, 0, 1, 0))

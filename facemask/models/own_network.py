@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from facemask.errors import InputError
+from facemask.models.baselines.vgg16 import VGG16Network
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
-from facemask.models.vgg16 import VGG16Network
 
 
 def check_network(network: nn.Module) -> None:
@@ -100,7 +100,6 @@ class FrameNetwork(nn.Module):
     std: Tensor
 
     def __init__(self, network: nn.Module) -> None:
-        """See the class."""
         super().__init__()
         check_network(network)
         self.network = network

@@ -1,5 +1,8 @@
-"""The paper's tables and figures from what `facemask test` recorded."""
+"""What `facemask test` records of every frame, and tables and figures of it."""
 
-from facemask.report.command import report
+from facemask.report.frame_table import FrameTable
+from facemask.report.read import Run, find_run, read_run
+from facemask.report.record import Record
+from facemask.report.sequence_table import SequenceTable
 
-__all__ = ["report"]
+__all__ = ["FrameTable", "Record", "Run", "SequenceTable", "find_run", "read_run"]

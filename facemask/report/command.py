@@ -7,12 +7,12 @@ from typing import Final
 from facemask import __version__
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
-from facemask.records.read import RECORD
+from facemask.plotting import check_matplotlib
 from facemask.report.consistency import consistency_section
 from facemask.report.examples import examples_section
 from facemask.report.page import Page, to_html, to_markdown
 from facemask.report.parts import Section, Table
-from facemask.report.plotting import check_matplotlib
+from facemask.report.read import RECORD
 from facemask.report.runs import Comparison, load_runs
 from facemask.report.scores import positions_section, scores_section
 from facemask.report.subjects import subjects_section

@@ -2,10 +2,9 @@
 
 import math
 
-from facemask.records import SequenceTable
-from facemask.records.sequences import TRUTH
 from facemask.report.parts import NOTHING, SHORT_NAMES, Section, Table, Value, percent
 from facemask.report.runs import Comparison, NamedRun
+from facemask.report.sequence_table import TRUTH, SequenceTable
 
 CEILING = "true masks"
 

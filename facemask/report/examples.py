@@ -11,9 +11,9 @@ from facemask.data.masks import mask_to_color
 from facemask.data.vw300_mask import Frame, read_label, read_split
 from facemask.errors import InputError
 from facemask.files import read_image
-from facemask.records.record import fingerprint
+from facemask.plotting import literal, new_figure, to_png
 from facemask.report.parts import Picture, Section, percent
-from facemask.report.plotting import literal, new_figure, to_png
+from facemask.report.record import fingerprint
 from facemask.report.runs import Comparison, NamedRun
 
 _SIDE: Final = 240  # pixels of a picture in the figure

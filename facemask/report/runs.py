@@ -9,8 +9,8 @@ import numpy as np
 
 from facemask.errors import InputError
 from facemask.metrics import FrameCounts
-from facemask.records import FrameTable, Run, find_run, read_run
-from facemask.records.read import TEST
+from facemask.report.frame_table import FrameTable
+from facemask.report.read import TEST, Run, find_run, read_run
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facemask.plotting import literal, new_figure, run_colors, to_png
 from facemask.report.parts import Picture, Section, Table, Value, percent
-from facemask.report.plotting import literal, new_figure, run_colors, to_png
 from facemask.report.runs import Comparison
 
 

@@ -5,9 +5,9 @@ import math
 from pathlib import Path
 from typing import Final
 
+from facemask.boxes import FaceBox
 from facemask.errors import InputError
 from facemask.tracking.detection import Detection, Image, check_image
-from facemask.tracking.geometry import FaceBox
 
 EDGES: Final = ("left", "top", "right", "bottom")
 COLUMNS: Final = ("frame", "face", *EDGES)
@@ -42,7 +42,6 @@ class BoxesFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """See the class."""
         self._path = path
         self._frames: dict[int, dict[int, FaceBox]] = {}
         for number, row in _rows(path):

@@ -38,7 +38,6 @@ class CutDetector:
     """
 
     def __init__(self) -> None:
-        """See the class."""
         self.reset()
 
     def reset(self) -> None:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FaceBox
 from facemask.errors import InputError
-from facemask.tracking.geometry import FaceBox
 
 Image = npt.NDArray[np.uint8]
 

@@ -4,6 +4,7 @@ import math
 from typing import Any, Final
 
 from facemask._distribution import pip_install
+from facemask.boxes import FaceBox
 from facemask.errors import InputError
 from facemask.tracking.detection import (
     BoxMapping,
@@ -15,7 +16,6 @@ from facemask.tracking.detection import (
     check_smallest,
     resized,
 )
-from facemask.tracking.geometry import FaceBox
 
 SMALLEST_PIXELS: Final = 80
 """dlib's detector sees faces from this many pixels on."""
@@ -51,7 +51,6 @@ class DlibDetector:
     """
 
     def __init__(self, smallest: float = 1 / 8) -> None:
-        """See the class."""
         self._longest = SMALLEST_PIXELS / check_smallest(smallest)
         try:
             import dlib

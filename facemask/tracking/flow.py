@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FaceBox
 from facemask.tracking.detection import Image
-from facemask.tracking.geometry import FaceBox
 
 LONGEST: Final = 480
 """The reduced image is at most so many pixels long."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from facemask.boxes import FaceBox, overlap
 from facemask.tracking.detection import Detection
 from facemask.tracking.flow import SmallFrame
-from facemask.tracking.geometry import FaceBox, overlap
 from facemask.tracking.track import Track
 
 COVERED: Final = 0.05

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from facemask._distribution import pip_install
+from facemask.boxes import FaceBox, overlap
 from facemask.errors import InputError
 from facemask.tracking.detection import (
     BoxMapping,
@@ -12,7 +13,6 @@ from facemask.tracking.detection import (
     best_first,
     check_image,
 )
-from facemask.tracking.geometry import FaceBox, overlap
 
 # Fitted with benchmarks/detectors.py like dlib's (see dlib_detector.py). IoU of mapped and true
 # crop, median (5th percentile), on videos and on stills:
@@ -36,7 +36,6 @@ class MediapipeDetector:
     """
 
     def __init__(self) -> None:
-        """See the class."""
         try:
             import mediapipe
         except ImportError as error:

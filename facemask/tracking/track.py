@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FaceBox, overlap
 from facemask.tracking.flow import Motion
-from facemask.tracking.geometry import FaceBox, overlap
 
 LEAST_GAIN: Final = 0.1
 """Share that a detection has in the estimate once many were seen: they scatter, flow does not."""
@@ -79,7 +79,6 @@ class Track:
         frame: int,
         look: npt.NDArray[np.float32],
     ) -> None:
-        """See the class."""
         self.track_id = track_id
         self.score = score
         self.look = look

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from facemask.boxes import FaceBox, overlap
 from facemask.errors import InputError
 from facemask.tracking.cuts import CutDetector
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, Image, check_image
 from facemask.tracking.flow import SmallFrame, face_motions
-from facemask.tracking.geometry import FaceBox, overlap
 from facemask.tracking.matching import CROWDED, Look, is_covered, is_strange, look_of, match
 from facemask.tracking.track import YOUNG, Track
 
@@ -90,7 +90,6 @@ class FaceTracker:
     def __init__(
         self, detector: FaceDetector | GivenFaces, settings: TrackerSettings | None = None
     ) -> None:
-        """See the class."""
         self._detector = detector
         self._settings = settings or TrackerSettings()
         self._cuts = CutDetector()

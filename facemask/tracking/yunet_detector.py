@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FaceBox
 from facemask.errors import InputError, cause_of
 from facemask.tracking.detection import Detection, Image, best_first, check_image, resized
-from facemask.tracking.geometry import FaceBox
 
 SIDE: Final = 640
 """Size of the square input. Older model files take no other."""
@@ -42,7 +42,6 @@ class YunetDetector:
     """
 
     def __init__(self, model: Path | None) -> None:
-        """See the class."""
         if model is None:
             raise InputError(
                 f"the yunet detector needs a model file: give {MODEL_FILE} of OpenCV Zoo "

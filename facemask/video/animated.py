@@ -58,7 +58,6 @@ class AnimatedPicture(FrameSource):
     """
 
     def __init__(self, path: Path) -> None:
-        """See the class."""
         self.path: Path = path
         self.name = path.stem
         try:

@@ -106,7 +106,6 @@ class ArrayWriter(FrameWriter[npt.NDArray[Any]]):
     """
 
     def __init__(self, path: Path) -> None:
-        """See the class."""
         if path.suffix != ".npz":
             raise InputError(f"{path}: the name must end in .npz.")
         super().__init__(path)
@@ -141,7 +140,6 @@ class TableWriter(FrameWriter[Sequence[Mapping[str, object]]]):
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        """See the class."""
         self.columns = tuple(columns)
         super().__init__(path)
 

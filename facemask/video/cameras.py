@@ -42,7 +42,6 @@ class Camera(FrameSource):
     """
 
     def __init__(self, index: int) -> None:
-        """See the class."""
         self.name, self.path, self.frame_count = f"camera{index}", None, None
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(index)

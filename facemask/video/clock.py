@@ -76,7 +76,6 @@ class FileClock:
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        """See the class."""
         self._may_join = may_be_joined(container)
         self._jumps = may_jump(container)
         self._step = 1 / frame_rate(container, stream)
@@ -192,7 +191,6 @@ class FrameClock:
     """Seconds from the first frame, growing from frame to frame whatever the file says."""
 
     def __init__(self, time_base: Fraction, fps: Fraction) -> None:
-        """See the class."""
         self._time_base, self._fps = time_base, fps
         self._zero = 0.0  # time of the file that is second 0
         self._latest: float | None = None

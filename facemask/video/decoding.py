@@ -52,7 +52,6 @@ class VideoFile(FrameSource):
     """
 
     def __init__(self, path: Path, fps: Fraction | int | None = None) -> None:
-        """See the class."""
         if fps is not None and fps <= 0:
             raise InputError(f"{path}: the frame rate given is {fps}, expected more than 0.")
         self.path, self.name = path, path.stem
@@ -199,7 +198,6 @@ class Decoder:
     """
 
     def __init__(self, path: Path, problems: Problems) -> None:
-        """See the class."""
         self.path, self.problems = path, problems
         self.container, self.stream = open_video(path)
         self.read_until = 0.0

@@ -55,7 +55,6 @@ class VideoWriter(EncodedVideo):
         crf: int = 18,
         preset: str = "veryfast",
     ) -> None:
-        """See the class."""
         super().__init__(path, source, _lossy(codec, crf, preset), audio=audio)
         self._reformatter = VideoReformatter()
 
@@ -98,7 +97,6 @@ class GreyVideoWriter(EncodedVideo):
         crf: int = 18,
         preset: str = "veryfast",
     ) -> None:
-        """See the class."""
         super().__init__(path, source, _lossy(codec, crf, preset))
 
     def _colors(self, width: int, height: int) -> Colors:
@@ -129,7 +127,6 @@ class LabelVideoWriter(EncodedVideo):
     _formats: ClassVar[dict[str, str]] = {".mkv": "matroska"}
 
     def __init__(self, path: Path, source: FrameSource) -> None:
-        """See the class."""
         options = {"level": "3", "slicecrc": "1"}
         super().__init__(path, source, Encoder("ffv1", "gray", options))
         self._shaped: Graph | None = None

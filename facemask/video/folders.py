@@ -81,7 +81,6 @@ class ImageFolder(FrameSource):
     has_pictures = True
 
     def __init__(self, path: Path, fps: Fraction | int = FOLDER_FPS) -> None:
-        """See the class."""
         if fps <= 0:
             raise InputError(f"The frame rate of a folder is {fps}, expected more than 0.")
         self.path: Path = path

@@ -51,7 +51,6 @@ class EncodedVideo(FrameWriter[Image]):
     def __init__(
         self, path: Path, source: FrameSource, encoder: Encoder, *, audio: bool = False
     ) -> None:
-        """See the class."""
         if path.suffix.lower() not in self._formats:
             raise InputError(f"{path}: the name must end in {' or '.join(self._formats)}.")
         super().__init__(path)

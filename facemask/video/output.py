@@ -30,7 +30,6 @@ class FrameWriter(ABC, Generic[Item]):
     """
 
     def __init__(self, path: Path) -> None:
-        """See the class."""
         self.path = path
         make_folder(path.parent)
         if obstacle := self._obstacle():

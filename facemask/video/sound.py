@@ -43,7 +43,6 @@ class Sound:
     """
 
     def __init__(self, path: Path, container: OutputContainer, start: float) -> None:
-        """See the class."""
         self._output = container
         self._source, self._pictures = open_video(path)
         self._track = usable_sound(self._source)[0]

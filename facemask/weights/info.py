@@ -7,8 +7,8 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from facemask.models.cascade import Cascade
-from facemask.models.cascade_header import read_header
+from facemask.models.cascade.cascade import Cascade
+from facemask.models.cascade.header import read_header
 from facemask.weights.catalog import sha256_of, shipped
 
 

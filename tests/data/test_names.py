@@ -13,7 +13,7 @@ from facemask.data.landmarks import write_pts
 from facemask.data.lists import read_exclusions, read_subjects
 from facemask.data.vw300_mask import read_split, split_line
 from facemask.errors import InputError
-from facemask.records import read_run
+from facemask.report import read_run
 from tests.conftest import draw_frame
 from tests.faces import face_points
 

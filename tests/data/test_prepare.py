@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facemask.data.crops import face_crop_box
+from facemask.boxes import face_crop_box
 from facemask.data.find import find_videos
 from facemask.data.landmarks import write_pts
 from facemask.data.lists import read_exclusions

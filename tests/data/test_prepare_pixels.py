@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from facemask.annotate.command import _frames, _progress
+from facemask.boxes import face_crop_box
 from facemask.cli import main
-from facemask.data.crops import face_crop_box
 from facemask.data.landmarks import write_pts
 from facemask.data.prepare import prepare
 from facemask.data.vw300 import read_frames, scan_frames
 from facemask.files import read_image, write_image
-from facemask.tracking.landmark_command import _frames, _progress
 from facemask.video.matroska import write_pixel_aspect
 from facemask.video.reading import open_source
 from tests.faces import Points, face_points

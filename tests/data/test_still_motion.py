@@ -6,11 +6,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from facemask.data import FaceMaskDataModule, StillMotion, feature_cache
+from facemask.data import FaceMaskDataModule, StillMotion
+from facemask.data.augment.still_motion import SHAKE
 from facemask.data.clips import ClipDataset
-from facemask.data.still_motion import SHAKE
 from facemask.data.vw300_mask import read_split
 from facemask.errors import InputError
+from facemask.training import feature_cache
 
 ARGUMENTS = ("shift", "rotate", "zoom", "turn", "shake", "still", "flicker", "noise")
 NOTHING = dict.fromkeys(ARGUMENTS, 0.0)

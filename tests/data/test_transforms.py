@@ -7,7 +7,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from facemask.data.transforms import ClipAugmentation, ClipTransform, resize_image, resize_mask
+from facemask.data.augment.transforms import (
+    ClipAugmentation,
+    ClipTransform,
+    resize_image,
+    resize_mask,
+)
 
 
 def clip(size: int = 64, frames: int = 3) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -13,7 +13,7 @@ import yaml
 from facemask.cli import main
 from facemask.experiment.job import Job
 from facemask.experiment.plan import read_plan
-from facemask.records import read_run
+from facemask.report import read_run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = {

@@ -131,7 +131,7 @@ def test_table_2_has_the_papers_baselines_small_when_fast() -> None:
     for step, kind in (("deeplab_v2", "DeepLabModule"), ("fcn_vgg16", "FCNVGG16Module")):
         full, fast = (job(plan, fast).config(step, "fit") for fast in (False, True))
         for config in (full, fast):
-            assert config["model"]["class_path"] == f"facemask.models.baseline_modules.{kind}"
+            assert config["model"]["class_path"] == f"facemask.training.baseline_modules.{kind}"
             assert config["trainer"]["callbacks"][0]["init_args"]["dirpath"] == f"/out/runs/{step}"
         assert "base_channels" not in full["model"]["init_args"]
         assert full["model"]["init_args"]["pretrained"] is True

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from facemask.boxes import FaceBox
 from facemask.errors import InputError
 from facemask.extraction import FaceMaskExtractor, load_model
 from facemask.models import FCN, Cascade, CascadeSettings
-from facemask.models.modules import FCNModule
 from facemask.tracking.detection import Detection
-from facemask.tracking.geometry import FaceBox
 from facemask.tracking.tracker import TrackerSettings
+from facemask.training.modules import FCNModule
 from tests.extraction.faces import Frames, Image, PaletteReader, paint, paint_labels, reader
 from tests.models.test_cascade_file import BACKBONE, checkpoint
 

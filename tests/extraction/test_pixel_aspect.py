@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import facemask.extraction.parts
+from facemask.boxes import FaceBox
 from facemask.extraction import FaceMaskExtractor, face_signals
 from facemask.extraction.outputs import SUFFIXES, Outputs, output_paths
 from facemask.extraction.parts import PartedOutputs
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.tracking.detection import Detection
-from facemask.tracking.geometry import FaceBox
 from facemask.video.reading import open_source
 from facemask.video.squares import SquarePixels
 from tests.extraction.faces import Frames, Image, paint, paint_labels, reader

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from facemask.boxes import FaceBox
 from facemask.cli import main
 from facemask.extraction import command, parts
 from facemask.extraction.journal import Correction, Journal
 from facemask.models import Cascade
-from facemask.models.cascade_time import CascadeMemory
+from facemask.models.cascade.memory import CascadeMemory
 from facemask.resample import RelativeBox
 from facemask.tracking.detection import Detection
-from facemask.tracking.geometry import FaceBox
 from tests.extraction.faces import Image, paint, paint_labels, random_cascade, reader
 from tests.extraction.test_parts import killed_at
 

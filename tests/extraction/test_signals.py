@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from facemask.boxes import Box
 from facemask.classes import EYES, INNER_MOUTH, LIPS, NUM_CLASSES, SKIN
-from facemask.data.crops import Box
 from facemask.extraction import SIGNALS, ExtractedFace, face_signals
 
 Labels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]

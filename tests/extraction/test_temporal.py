@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from facemask.boxes import Box, FaceBox
 from facemask.classes import NUM_CLASSES
-from facemask.data.crops import Box
 from facemask.errors import InputError
 from facemask.extraction import ExtractedFace, ExtractedFrame, FaceMaskExtractor, Temporal
 from facemask.extraction.temporal import smooth_frames
 from facemask.models import Cascade
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detectors import CroppedFrames
-from facemask.tracking.geometry import FaceBox
 from tests.extraction.faces import Frames, Image, random_cascade, random_images
 
 IMAGES = random_images(23)  # more than are labelled together

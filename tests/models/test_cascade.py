@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from facemask.classes import BACKGROUND, CLASS_NAMES, EYES, INNER_MOUTH, LIPS, SKIN
+from facemask.data.augment.transforms import resize_image
 from facemask.data.masks import landmarks_to_mask
-from facemask.data.transforms import resize_image
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models import FCN, Cascade, CascadeOutput, CascadeSettings, ConvLSTMFCN

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from facemask.errors import InputError
 from facemask.models import FCN, Cascade, CascadeOutput, CascadeSettings, ConvLSTMFCN
-from facemask.models.modules import ConvLSTMFCNModule, FCNModule
+from facemask.training.modules import ConvLSTMFCNModule, FCNModule
 from tests.models.test_cascade import Oracle, make_clip
 
 BACKBONE = "mobilenetv3_small_050"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemask.models import CascadeSettings
-from facemask.models.cascade_regions import enclosed_background, find_boxes
+from facemask.models.cascade.zoom import enclosed_background, find_boxes
 from facemask.resample import RelativeBox
 
 Labels: TypeAlias = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facemask.models.cascade_stitch import Frame, Zoom, fill_holes, stitch
+from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
 from facemask.regions import Region
 from facemask.resample import PixelBox
 

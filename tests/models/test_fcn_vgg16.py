@@ -11,7 +11,7 @@ import torchvision  # type: ignore[import-untyped]
 
 from facemask.errors import InputError
 from facemask.models import FCNVGG16
-from facemask.models.vgg16 import VGG16
+from facemask.models.baselines.vgg16 import VGG16
 from tests.models.vgg16 import make_positive, seen_columns, vgg16_weights
 
 

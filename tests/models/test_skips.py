@@ -15,9 +15,9 @@ from facemask.extraction import load_model
 from facemask.models import FCN, Cascade, ConvLSTMFCN
 from facemask.models.backbone import Encoder
 from facemask.models.description import build, describe
-from facemask.models.modules import ConvLSTMFCNModule, FCNModule
 from facemask.models.skips import SkipFusion
-from tests.training import quiet_trainer as trainer
+from facemask.training.modules import ConvLSTMFCNModule, FCNModule
+from tests.training.runs import quiet_trainer as trainer
 
 BACKBONE = "mobilenetv3_small_050"
 

@@ -13,7 +13,7 @@ from facemask.cli import main
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
 from facemask.models import TemporalSmoothing
-from facemask.models.modules import FCNModule
+from facemask.training.modules import FCNModule
 
 
 def smoothed_directly(

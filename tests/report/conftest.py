@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.records.runs import write_data, write_run
+from tests.report.runs import write_data, write_run
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from facemask.report.examples import choose_frames
 from facemask.report.runs import Comparison, load_runs
 from facemask.report.scores import positions_section, scores_section
 from facemask.report.subjects import score_subjects, subjects_section
-from tests.records.runs import write_data, write_run
+from tests.report.runs import write_data, write_run
 
 CLASSES = ["background", "skin", "eyes", "lips", "inner_mouth"]
 Row = dict[str, str]

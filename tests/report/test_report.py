@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from facemask.errors import InputError
-from facemask.report import report
-from tests.records.runs import write_run
+from facemask.report.command import report
+from tests.report.runs import write_run
 
 FILES = [
     "consistency.csv", "figure5.png", "figure6.png", "report.html", "report.md", "runs.csv",

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import FaceBox
 from facemask.tracking.detection import Detection
-from facemask.tracking.geometry import FaceBox
 
 Image = npt.NDArray[np.uint8]
 HEIGHT, WIDTH = 240, 320

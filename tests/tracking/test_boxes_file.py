@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facemask.boxes import FaceBox
 from facemask.errors import InputError
 from facemask.tracking.detectors import BoxesFile, CroppedFrames
-from facemask.tracking.geometry import FaceBox
 from facemask.tracking.tracker import FaceTracker
 
 IMAGE = np.zeros((60, 80, 3), dtype=np.uint8)

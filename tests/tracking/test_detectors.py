@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facemask.boxes import FaceBox, overlap
 from facemask.errors import InputError
 from facemask.tracking import detectors
 from facemask.tracking.detection import FaceDetector
 from facemask.tracking.detectors import DlibDetector, MediapipeDetector, open_detector
-from facemask.tracking.geometry import FaceBox, overlap
 from facemask.tracking.yunet_detector import YunetDetector, crop_of_five_points
 
 Image = npt.NDArray[np.uint8]

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from facemask.boxes import FaceBox
 from facemask.tracking.flow import SmallFrame, face_motions
-from facemask.tracking.geometry import FaceBox
 from tests.tracking.scenes import Image, texture
 
 

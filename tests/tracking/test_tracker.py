@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from facemask.boxes import FaceBox, overlap
 from facemask.errors import InputError
-from facemask.tracking.geometry import FaceBox, overlap
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from tests.tracking.scenes import HEIGHT, WIDTH, Patch, Scene, SceneDetector, texture
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
+from facemask.boxes import Box
 from facemask.classes import LIPS
-from facemask.data.crops import Box
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.video.reading import VideoFrame, open_source

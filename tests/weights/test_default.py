@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from facemask.annotate.landmark_tracker import LandmarkTracker
+from facemask.annotate.predictor import LandmarkPredictor
 from facemask.classes import CLASS_NAMES
 from facemask.cli import main
 from facemask.data.masks import landmarks_to_mask
 from facemask.extraction import FaceMaskExtractor
 from facemask.extraction.extractor import Precision
 from facemask.metrics import MaskIoU
-from facemask.tracking.landmark_tracker import LandmarkTracker
-from facemask.tracking.landmarks import LandmarkPredictor
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video import open_source
 from facemask.weights import LicenceNotice, shipped
@@ -93,7 +93,7 @@ def test_extract_without_a_model_takes_them(
 
 
 def test_cards_say_what_they_may_be_used_for() -> None:
-    from facemask.models.cascade_header import read_card
+    from facemask.models.cascade.header import read_card
 
     for name, words in {"default": "non-commercial", "synthetic": "made-up"}.items():
         card = read_card(shipped()[name].path)

@@ -1,0 +1,68 @@
+"""Modules by their former paths, as YAML files, checkpoints and programs of others name them."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Final
+
+_MOVED: Final = {
+    "callbacks": ["training.callbacks"],
+    "checkpointing": ["training.checkpointing"],
+    "data.crops": ["boxes"],
+    "data.feature_cache": ["training.feature_cache"],
+    "data.occlusion": ["data.augment.occlusion"],
+    "data.still_motion": ["data.augment.still_motion"],
+    "data.transforms": ["data.augment.transforms"],
+    "models.baseline_modules": ["training.baseline_modules"],
+    "models.cascade_file": ["models.cascade.file"],
+    "models.cascade_header": ["models.cascade.header"],
+    "models.cascade_module": ["training.cascade_module"],
+    "models.cascade_settings": ["models.cascade.settings"],
+    "models.checkpoints": ["checkpoints"],
+    "models.deeplab": ["models.baselines.deeplab"],
+    "models.dense_crf": ["models.baselines.dense_crf"],
+    "models.fcn_vgg16": ["models.baselines.fcn_vgg16"],
+    "models.landmark_module": ["training.landmark_module"],
+    "models.mask_module": ["training.mask_module"],
+    "models.modules": ["training.modules"],
+    "models.vgg16": ["models.baselines.vgg16"],
+    "records": ["report"],
+    "records.read": ["report.read"],
+    "records.record": ["report.record"],
+    "records.recorder": ["report.recorder"],
+    "run_log": ["training.loggers"],
+    "run_log.names": ["training.loggers.names"],
+    "run_log.sinks": ["training.loggers.sinks"],
+    "tracking.geometry": ["boxes"],
+    "tracking.landmark_tracker": ["annotate.landmark_tracker"],
+    "tracking.landmarks": ["annotate.predictor"],
+}
+"""Where the public names of each of these are now."""
+
+
+class _Former(MetaPathFinder, Loader):
+    """Finds modules by their former paths, with the names that they had."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What loads this module, if it is a former path of one of ours."""
+        del path, target
+        package, _, rest = name.partition(".")
+        known = package == "facemask" and rest in _MOVED
+        return ModuleSpec(name, self, is_package="." not in rest) if known else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill the module with the public names of its successors."""
+        for successor in _MOVED[module.__name__.partition(".")[2]]:
+            names = vars(importlib.import_module(f"facemask.{successor}"))
+            vars(module).update({k: v for k, v in names.items() if not k.startswith("__")})
+
+
+def find_former_paths() -> None:
+    """Let imports of former paths find what is elsewhere now; others cost nothing."""
+    if not any(isinstance(finder, _Former) for finder in sys.meta_path):
+        sys.meta_path.append(_Former())

@@ -1,0 +1,1 @@
+"""Landmarks of own videos, from which `facemask prepare` makes a data set."""

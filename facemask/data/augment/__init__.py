@@ -1,0 +1,1 @@
+"""What changes a clip in training: size, colour, motion, and things in front of the face."""

@@ -1,0 +1,263 @@
+"""`facemask show`: a contact sheet of a data module's clips, to check the data at a glance."""
+
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
+from facemask.data.augment.transforms import ClipAugmentation, resize_image
+from facemask.data.clips import ClipDataset, read_frame
+from facemask.data.datamodule import EpochSampler, FaceMaskDataModule
+from facemask.data.splits import SPLIT_NAMES, Split
+from facemask.data.vw300_mask import Frame
+from facemask.errors import InputError
+from facemask.files import make_folder, write_image
+from facemask.regions import REGIONS, Region, to_face_labels, to_region_labels
+from facemask.resample import RelativeBox
+from facemask.video.painting import overlay
+
+Image: TypeAlias = npt.NDArray[np.uint8]
+
+OPACITY: Final = 0.45
+"""Of the classes' colours over a picture on a sheet."""
+_PAPER: Final = 30  # grey levels of the sheet and of what lies outside a picture
+_OUTSIDE: Final = 70
+_GAP: Final = 4
+_LINE: Final = 18  # height of a line of text in pixels
+_TEXT: Final = 0.45
+_WHITE: Final = (235, 235, 235)
+_YELLOW: Final = (255, 220, 0)
+
+
+def show(
+    source: str,
+    root: str | None = None,
+    region: Region | None = None,
+    side: Split = "train",
+    clips: int = 6,
+    out: str = "sheet.png",
+    epoch: int = 0,
+    tile: int = 200,
+) -> None:
+    """Draw clips as training or scoring gets them, with masks and boxes, into one picture.
+
+    One row a clip, its frames side by side: with the mask over it, plain, and for eyes and mouth
+    the face crop with the box. Training clips are shuffled and augmented as in that epoch; those
+    of the other sides are taken evenly from all of them.
+
+    Args:
+        source: Folder of a data set from `facemask prepare`, or the YAML of a training run, whose
+            `data` section is taken as it is.
+        root: Folder of the data set, where the YAML names none or another one.
+        region: What clips show: face, eyes or mouth; null is the YAML's, else face.
+        side: train, val or test.
+        clips: Number of clips, at most.
+        out: The picture to write, .png or .jpg.
+        epoch: Which epoch of training, from 0.
+        tile: Side of one picture in the sheet in pixels.
+
+    Raises:
+        InputError: An option is wrong, there is no data, or the picture cannot be written.
+    """
+    path = Path(out)
+    _check(side, {"clips": (clips, 1), "epoch": (epoch, 0), "tile": (tile, 64)}, path)
+    data = _data_module(source, root, region)
+    data.setup({"train": "fit", "val": "validate", "test": "test"}[side])
+    dataset, keys = data.datasets[side], _choose(data, side, clips, epoch)
+    rows = [_draw_clip(dataset, key, data.region, tile) for key in keys]
+    head = f"{side} of {data.root}: {len(keys)} of {len(dataset)} clips, region {data.region}"
+    head += f", epoch {epoch}" if side == "train" else ""
+    head += f", {dataset.left_out} clips without it left out" if data.region != "face" else ""
+    write_image(path, stack([draw_head(head, data.region, rows[0].shape[1]), *rows]))
+    print(f"{path}: {head}")
+
+
+def _check(side: str, numbers: dict[str, tuple[int, int]], out: Path) -> None:
+    if side not in SPLIT_NAMES:
+        raise InputError(f"--side is {side!r}: give one of {', '.join(SPLIT_NAMES)}.")
+    for name, (value, least) in numbers.items():
+        if value < least:
+            raise InputError(f"--{name} is {value}, expected at least {least}.")
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"--out is {str(out)!r}: give a file that ends in .png or .jpg.")
+    if out.is_dir():
+        raise InputError(f"{out}: cannot write: it is a folder.")
+    make_folder(out.parent)
+
+
+def _data_module(source: str, root: str | None, region: Region | None) -> FaceMaskDataModule:
+    """The data module of a folder or of a training YAML; nothing is loaded in other processes."""
+    if Path(source).suffix not in (".yaml", ".yml"):
+        if root is not None:
+            raise InputError(f"--root is {root!r}, but {source} is a folder already: leave it out.")
+        return FaceMaskDataModule(
+            source, region=region or "face", augmentation=ClipAugmentation(), num_workers=0
+        )
+    section = _data_section(Path(source))
+    section["init_args"]["num_workers"] = 0
+    section["init_args"] |= {k: v for k, v in (("root", root), ("region", region)) if v is not None}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(FaceMaskDataModule, "data", required=True)
+    try:
+        options = parser.parse_object({"data": section})
+    except ArgumentError as error:
+        raise InputError(f"{source}: its data section is wrong: {error}") from error
+    # its name before jsonargparse 4.49
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    data = instantiate(options).data
+    assert isinstance(data, FaceMaskDataModule)  # the parser takes nothing else
+    return data
+
+
+def _data_section(path: Path) -> dict[str, Any]:
+    """The `data` section of a training YAML, with the keys class_path and init_args."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
+        raise InputError(f"{path}: cannot read the configuration: {reason}.") from error
+    section = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(section, dict) or "class_path" not in section:
+        raise InputError(
+            f"{path}: has no section `data` with a class_path; give the YAML of a training run."
+        )
+    return {
+        "class_path": section["class_path"],
+        "init_args": dict(section.get("init_args") or {}),
+    }
+
+
+def _choose(data: FaceMaskDataModule, side: Split, clips: int, epoch: int) -> list[tuple[int, int]]:
+    """(epoch, index) of the clips to show."""
+    if side == "train":
+        sampler = data.train_dataloader().sampler
+        assert isinstance(sampler, EpochSampler)
+        sampler.set_epoch(epoch)
+        return list(sampler)[:clips]
+    count = len(data.datasets[side])
+    return [(0, int(i)) for i in np.unique(np.linspace(0, count - 1, min(clips, count)).round())]
+
+
+def _draw_clip(dataset: ClipDataset, key: tuple[int, int], region: Region, tile: int) -> Image:
+    """One row of the sheet."""
+    sample, frames = dataset[key], dataset.clips[key[1]]
+    size = sample["masks"].shape[-1]
+    images = sample["images"].reshape(-1, 3, size, size).permute(0, 2, 3, 1).numpy()
+    masks = to_face_labels(sample["masks"].reshape(-1, size, size).numpy(), region)  # (T, S, S)
+    columns = []
+    for t, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        pictures = [_fit(overlay(image, mask, OPACITY, outline=False), tile), _fit(image, tile)]
+        if t >= len(frames):
+            _write(pictures[0], "padding", 6, tile - 8)
+        if region != "face":
+            box = RelativeBox(*sample["boxes"].tolist())
+            pictures.append(
+                _draw_crop(frames[t], box, region, tile)
+                if t < len(frames)
+                else np.full((tile, tile, 3), _PAPER, dtype=np.uint8)
+            )
+        # a single frame's pictures side by side, the frames of a clip above one another
+        columns.append(stack(pictures) if len(images) > 1 else stack(pictures, axis=1))
+    row = stack(columns, axis=1)
+    ignored = float((masks[: len(frames)] == IGNORE).mean())
+    title = _title(dataset, key[1], sample["original_sizes"], size, ignored)
+    return stack([draw_text(title, row.shape[1]), row])
+
+
+def _title(
+    dataset: ClipDataset, index: int, sizes: list[tuple[int, int]], size: int, ignored: float
+) -> str:
+    names = [frame.image.stem for frame in dataset.clips[index]]
+    span = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    measured = [f"{width}x{height}" for height, width in (sizes[0], sizes[-1])]
+    what = "crop" if dataset.boxes is None else "box"
+    sides = measured[0] if len(set(measured)) == 1 else f"{measured[0]} to {measured[-1]}"
+    return (
+        f"clip {index}: {span}, {len(names)} frame{'s' if len(names) > 1 else ''}, "
+        f"{what} {sides}, net {size}x{size}, ignored {100 * ignored:.1f} %"
+    )
+
+
+def _draw_crop(frame: Frame, box: RelativeBox, region: Region, tile: int) -> Image:
+    """A face crop with the region's mask and the clip's box, which may leave it."""
+    image, mask = read_frame(frame)
+    mask = to_face_labels(to_region_labels(mask, region), region)
+    height, width = mask.shape
+    edges = box.in_pixels(height, width)
+    # a canvas that holds picture and box
+    low = np.floor(np.minimum((edges.left, edges.top), 0)).astype(int)
+    high = np.ceil(np.maximum((edges.right, edges.bottom), (width, height))).astype(int)
+    side = int((high - low).max())
+    canvas = np.full((side, side, 3), _OUTSIDE, dtype=np.uint8)
+    canvas[-low[1] : height - low[1], -low[0] : width - low[0]] = overlay(
+        image, mask, OPACITY, outline=False
+    )
+    picture = _fit(canvas, tile)
+    scale = tile / side
+    corners = [
+        (round((x - low[0]) * scale), round((y - low[1]) * scale))
+        for x, y in ((edges.left, edges.top), (edges.right - 1, edges.bottom - 1))
+    ]
+    cv2.rectangle(picture, corners[0], corners[1], _YELLOW, max(1, tile // 150))
+    return picture
+
+
+def draw_head(text: str, region: Region, width: int) -> Image:
+    """What the sheet shows, and the colours of the classes."""
+    legend = np.full((_LINE, width, 3), _PAPER, dtype=np.uint8)
+    left = _GAP
+    for class_id in REGIONS[region].classes[1:]:
+        legend[4:16, left : left + 12] = PALETTE[class_id]
+        left = _write(legend, CLASS_NAMES[class_id].replace("_", " "), left + 16, 14) + 16
+    _write(legend, "hatched: ignored", left, 14)
+    return stack([draw_text(text, width), legend])
+
+
+def draw_text(text: str, width: int) -> Image:
+    """Text in as many lines as the width needs."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and _text_width(longer) > width - 2 * _GAP:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    picture = np.full((_LINE * len(lines), width, 3), _PAPER, dtype=np.uint8)
+    for number, line in enumerate(lines):
+        _write(picture, line, _GAP, _LINE * number + 14)
+    return picture
+
+
+def _text_width(text: str) -> int:
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _TEXT, 1)[0][0])
+
+
+def _write(picture: Image, text: str, left: int, base: int) -> int:
+    """Write on a dark ground; returns where the text ends."""
+    letters = text.encode("ascii", "replace").decode()  # the font has no others
+    right = left + _text_width(letters)
+    picture[base - 14 : base + 4, left - 2 : right + 2] = _PAPER
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(picture, letters, (left, base), font, _TEXT, _WHITE, 1, cv2.LINE_AA)
+    return right
+
+
+def _fit(image: Image, tile: int) -> Image:
+    return np.ascontiguousarray(resize_image(np.ascontiguousarray(image), tile, tile))
+
+
+def stack(pictures: list[Image], axis: int = 0) -> Image:
+    """Pictures below (axis 0) or beside (axis 1) one another, with gaps."""
+    across = max(picture.shape[1 - axis] for picture in pictures)
+    parts = []
+    for picture in pictures:
+        padding = [(0, 0), (0, 0), (0, 0)]
+        padding[axis] = (0, _GAP)
+        padding[1 - axis] = (0, across - picture.shape[1 - axis])
+        parts.append(np.pad(picture, padding, constant_values=_PAPER))
+    return np.concatenate(parts, axis=axis)

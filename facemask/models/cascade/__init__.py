@@ -1,0 +1,6 @@
+"""Three networks as one: the face first, then its eyes and its mouth, zoomed in."""
+
+from facemask.models.cascade.cascade import Cascade, CascadeOutput
+from facemask.models.cascade.settings import CascadeSettings
+
+__all__ = ["Cascade", "CascadeOutput", "CascadeSettings"]

@@ -1,0 +1,191 @@
+"""Cascades as files, and networks from training's checkpoints."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from facemask import __version__
+from facemask.checkpoints import load_weights, read_checkpoint, weights_below
+from facemask.errors import InputError, cause_of
+from facemask.files import write_atomic
+from facemask.models.cascade.header import CARD_KEY, KEY, open_cascade, read_content
+from facemask.models.cascade.settings import CascadeSettings
+from facemask.models.description import (
+    BUILDABLE,
+    USE_KEY,
+    build,
+    describe,
+    take_normalisation,
+)
+from facemask.regions import REGIONS, Region
+
+FORMAT_VERSION: Final = 1
+_REGIONS: Final[dict[str, Region]] = {"primary": "face", "eyes": "eyes", "mouth": "mouth"}
+_DTYPES: Final = (None, torch.float32, torch.float16, torch.bfloat16)
+
+
+def write_cascade(
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    settings: CascadeSettings,
+    dtype: torch.dtype | None,
+    card: str | None = None,
+) -> None:
+    """Write networks and settings into one safetensors file; see `Cascade.save`.
+
+    Its metadata has JSON under the key `facemask_cascade`: `format_version`, `facemask_version`,
+    `networks` (how to build each), `class_names` of each, and `settings`. Tensors are named as in
+    the networks' state_dicts after `primary.`, `eyes.` or `mouth.`. A model card is beside the
+    JSON, under the key `facemask_card`.
+    """
+    if dtype not in _DTYPES:
+        raise InputError(
+            f"A cascade cannot be saved as {dtype}: give torch.float16 or leave it out."
+        )
+    content = {
+        "format_version": FORMAT_VERSION,
+        "facemask_version": __version__,
+        "networks": {name: _describe_buildable(network) for name, network in networks.items()},
+        "class_names": {name: REGIONS[_REGIONS[name]].class_names for name in networks},
+        "settings": asdict(settings),
+    }
+    tensors = {
+        f"{name}.{key}": _stored(value, dtype, f"{name}.{key}")
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    metadata = {KEY: json.dumps(content)} | ({} if card is None else {CARD_KEY: card})
+    write_atomic(path, safetensors.torch.save(tensors, metadata))
+
+
+def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
+    """Read what `write_cascade` wrote; see `Cascade.load`."""
+    tensors, content = _read(path)
+    if content.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: is a cascade of format version {content.get('format_version')!r}, and this "
+            f"facemask {__version__} reads version {FORMAT_VERSION}: save it again, or use "
+            f"facemask {content.get('facemask_version')!r}."
+        )
+    try:
+        settings = CascadeSettings(**content["settings"])
+        described: dict[str, Any] = content["networks"]
+        for name in described:
+            found, expected = content["class_names"][name], REGIONS[_REGIONS[name]].class_names
+            if tuple(found) != expected:
+                raise InputError(
+                    f"{path}: its {name} network has the classes {', '.join(map(str, found))}, "
+                    f"expected {', '.join(expected)}: give a cascade of this library's classes."
+                )
+        networks: dict[str, nn.Module] = {
+            name: build(description) for name, description in described.items()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: its description of networks and settings is damaged ({cause_of(error)}): "
+            "save the cascade again."
+        ) from error
+    if "primary" not in networks:
+        raise InputError(f"{path}: has no primary network: save the cascade again.")
+    for name, network in networks.items():
+        load_weights(network, weights_below(tensors, f"{name}."), path)
+    return networks, settings
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and description in a cascade's file."""
+    with open_cascade(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
+        metadata = file.metadata() or {}
+    return tensors, read_content(metadata, path)
+
+
+def _stored(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
+    stored = value.detach().cpu().contiguous()
+    if dtype is None or not value.is_floating_point():
+        return stored
+    stored = stored.to(dtype)
+    if not bool(stored.isfinite().all()) and bool(value.isfinite().all()):
+        raise InputError(
+            f"{name} has values too large for {str(dtype).removeprefix('torch.')}: save the "
+            "cascade as torch.bfloat16, or leave dtype out."
+        )
+    return stored
+
+
+def _describe_buildable(network: nn.Module) -> dict[str, Any]:
+    description = describe(network)
+    if "class" in description:
+        raise InputError(
+            f"A cascade with a {type(network).__name__} cannot be saved: only {BUILDABLE} can be "
+            "built from a file."
+        )
+    return description
+
+
+def read_network(path: Path, region: Region) -> nn.Module:
+    """Read the network of a checkpoint that one of the LightningModules wrote.
+
+    Args:
+        path: The checkpoint; read without running code from it.
+        region: What it must have been trained on.
+
+    Raises:
+        InputError: The file is missing or damaged, was not written by facemask, or holds a model
+            of another region or class set.
+    """
+    return network_of(read_checkpoint(path), path, region)
+
+
+def network_of(
+    checkpoint: Mapping[str, Any], path: Path, region: Region, own: nn.Module | None = None
+) -> nn.Module:
+    """The network of a checkpoint that has been read; see `read_network`.
+
+    Args:
+        checkpoint: What `read_checkpoint` returned.
+        path: The file it comes from, for the error message.
+        region: What it must have been trained on.
+        own: What to load the weights into, instead of a network built from the description.
+    """
+    description = checkpoint.get(USE_KEY)
+    weights = checkpoint.get("state_dict")
+    if not isinstance(description, dict) or not isinstance(weights, Mapping):
+        raise InputError(
+            f"{path}: was not written by facemask: it does not say what it holds; give a "
+            "checkpoint of `facemask fit`."
+        )
+    found = description.get("region", "face")
+    if found != region:
+        raise InputError(
+            f"{path}: holds a model of the region {found!r}, expected {region!r}: give the "
+            f"checkpoint of a run with data.region={region}."
+        )
+    names = REGIONS[region].class_names
+    if description.get("num_classes") != len(names):
+        raise InputError(
+            f"{path}: holds a model of {description.get('num_classes')} classes, expected "
+            f"{len(names)} ({', '.join(names)}): give a checkpoint of the region {region!r}."
+        )
+    if own is None and "class" in description:
+        raise InputError(
+            f"{path}: holds a network of your own, {description['class']}, which a file cannot "
+            "build: give `facemask extract` the YAML of its training with --network, or load_model "
+            "such a network (in Python a cascade takes any: Cascade(primary, eyes, mouth))."
+        )
+    try:
+        network = build(description) if own is None else own
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: its description of the network is damaged or of another version of facemask "
+            f"({cause_of(error)})."
+        ) from error
+    load_weights(network, weights_below(weights, "network."), path)
+    take_normalisation(network, description)
+    return network

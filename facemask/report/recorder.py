@@ -1,0 +1,301 @@
+"""Writing the record of a test: frames.csv, record.json, consistency.csv and label images."""
+
+# ruff: noqa: ARG002  # Lightning decides what its hooks are given
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeGuard
+
+import numpy as np
+import torch
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+
+from facemask import __version__
+from facemask.data.datamodule import ClipBatch, FaceMaskDataModule
+from facemask.data.lists import read_subjects
+from facemask.data.vw300_mask import Frame, read_split, sequence_id
+from facemask.errors import InputError
+from facemask.files import make_folder, write_atomic, write_image
+from facemask.metrics import MaskIoU, confusion_matrix
+from facemask.metrics.motion import Flow
+from facemask.regions import Region
+from facemask.report.frame_table import FrameTable, table_to_csv
+from facemask.report.read import CONSISTENCY, FRAMES, LABELS, RECORD, TEST
+from facemask.report.record import Record, fingerprint, record_to_json
+from facemask.report.sequence_table import SequenceTable, sequence_consistency, sequences_to_csv
+
+_UNFINISHED: Final = ".labels.unfinished"
+
+
+class ScoredModule(Protocol):
+    """What a LightningModule needs for its test to be recorded; every `MaskModule` has it.
+
+    Its `test_step` returns the label image, uint8 (H, W) at original size, of each frame by name.
+
+    Attributes:
+        test_iou: The test's metric, whose class names are the record's.
+        region: What the model looks at.
+    """
+
+    test_iou: MaskIoU
+    region: Region
+
+    def describe_network(self) -> dict[str, Any]:
+        """What the network is, in plain values."""
+
+
+def _is_scored(module: object) -> TypeGuard[ScoredModule]:
+    # from Python 3.12 on isinstance does not see metrics, which torch keeps as submodules
+    return all(hasattr(module, name) for name in ("test_iou", "region", "describe_network"))
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """What is kept of a scored frame until the test ends.
+
+    Attributes:
+        name: Its file stem.
+        clip: The stem of its clip's first frame.
+        position: Its place in the clip, from 0.
+        size: Height and width of its label image in pixels.
+        confusion: Pixels of each pair of classes, int64 (C, C) [truth, prediction].
+    """
+
+    name: str
+    clip: str
+    position: int
+    size: tuple[int, int]
+    confusion: Tensor
+
+
+class FrameRecorder(Callback):
+    """Writes what a test found on every frame, so that reports need no model.
+
+    Into one folder: frames.csv (one row a frame), record.json (what the run is),
+    labels/<name>.png (predicted class ids at original size) and consistency.csv (one row a
+    sequence). All appear when the test ends, in place of those of an earlier test.
+
+    Args:
+        folder: Where to. Null is where the CSVLogger writes; without one, the folder "test"
+            beside the checkpoint.
+        flow: Optical flow of the temporal consistency between neighbouring frames ("none"
+            compares masks where they are); null leaves consistency.csv out.
+        labels: Keep the predicted label images.
+    """
+
+    def __init__(
+        self, folder: str | None = None, flow: Flow | None = "dis_fast", labels: bool = True
+    ) -> None:
+        super().__init__()
+        self.folder = folder
+        self.flow: Flow | None = flow
+        self.labels = labels
+        self._place: Path | None = None  # of the test that runs, or None
+        self._frames: dict[str, Frame] = {}
+        self._subjects: dict[str, str] = {}
+        self._rows: dict[str, FrameRow] = {}
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check everything and make the folders, before anything is computed.
+
+        Raises:
+            InputError: The module or the data module is another one, the data set cannot be
+                read, or the folder cannot be written to or holds other files' labels.
+        """
+        self._place = None
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # set in Lightning's set-up
+            return
+        data: object = trainer.datamodule  # type: ignore[attr-defined]  # set by the data connector
+        if not _is_scored(pl_module) or not isinstance(data, FaceMaskDataModule):
+            raise InputError(
+                f"FrameRecorder got a {type(pl_module).__name__} and a {type(data).__name__}: "
+                "give a MaskModule and a FaceMaskDataModule (Trainer.test(model, datamodule=...))."
+            )
+        self._rows = {}
+        frames = read_split(Path(data.root or ""), data.split, "test")
+        self._frames = {frame.image.stem: frame for frame in frames}
+        videos = sorted({frame.video for frame in frames})
+        subjects = Path(data.root or "", "subjects.csv")
+        self._subjects = (
+            read_subjects(subjects, videos)
+            if subjects.is_file()
+            else {video: video for video in videos}
+        )
+        place = Path(self.folder) if self.folder else default_folder(trainer)
+        # a logger that counts its versions may count another one in another process
+        self._place = Path(trainer.strategy.broadcast(str(place)))
+        if trainer.is_global_zero:
+            _prepare(self._place)
+        trainer.strategy.barrier("facemask_record")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: ClipBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count one batch and write its label images.
+
+        Raises:
+            InputError: `test_step` returned something else than label images by name.
+        """
+        if self._place is None:
+            return
+        if not isinstance(outputs, dict):
+            raise InputError(
+                f"{type(pl_module).__name__}.test_step returned a {type(outputs).__name__}: let it "
+                "return the label image uint8 (H, W) of each frame by its name, as MaskModule does."
+            )
+        assert _is_scored(pl_module)  # on_test_start
+        classes = len(pl_module.test_iou.class_names)
+        for names, masks in zip(batch["names"], batch["original_masks"], strict=True):
+            for position, (name, mask) in enumerate(zip(names, masks, strict=True)):
+                label = outputs[name].cpu()
+                confusion = confusion_matrix(label, mask.cpu(), classes)
+                size = (label.shape[0], label.shape[1])
+                self._rows[name] = FrameRow(name, names[0], position, size, confusion)
+                if self.labels or self.flow is not None:
+                    write_image(self._place / _UNFINISHED / f"{name}.png", label.numpy())
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the tables, whole, in place of those of an earlier test.
+
+        Raises:
+            InputError: No frame was scored, or a file cannot be read or written.
+        """
+        if self._place is None:
+            return
+        rows = _gather(list(self._rows.values()))
+        self._rows = {}
+        if trainer.is_global_zero:
+            assert _is_scored(pl_module)  # on_test_start
+            self._write(self._place, rows, trainer, pl_module)
+        trainer.strategy.barrier("facemask_record")
+        self._place = None
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Remove what a stopped test has written so far."""
+        if self._place is not None and trainer.is_global_zero:
+            shutil.rmtree(self._place / _UNFINISHED, ignore_errors=True)
+
+    def _write(
+        self, place: Path, rows: Sequence[FrameRow], trainer: Trainer, module: ScoredModule
+    ) -> None:
+        if not rows:
+            raise InputError("No frame was scored, so there is nothing to record.")
+        table = self._table(rows, module.test_iou.class_names, module.region)
+        consistency = self._consistency(table, place / _UNFINISHED, module.region)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        labels = {name: self._frames[name].label for name in table.name.tolist()}
+        record = Record(
+            fingerprint=fingerprint({name: label for name, label in labels.items() if label}),
+            frames=len(table),
+            data_root=str(Path(data.root).resolve()),
+            split=data.split,
+            class_names=table.class_names,
+            region=module.region,
+            checkpoint=str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            facemask_version=__version__,
+            network=module.describe_network(),
+            metrics={
+                name.removeprefix("test/"): float(value)
+                for name, value in trainer.callback_metrics.items()
+                if name.startswith("test/")
+            },
+            flow=None if consistency is None else self.flow,
+        )
+        # record.json is what makes a record: it goes first and comes last
+        (place / RECORD).unlink(missing_ok=True)
+        write_atomic(place / FRAMES, table_to_csv(table))
+        (place / CONSISTENCY).unlink(missing_ok=True)
+        if consistency is not None:
+            write_atomic(place / CONSISTENCY, sequences_to_csv(consistency))
+        shutil.rmtree(place / LABELS, ignore_errors=True)
+        if self.labels:
+            (place / _UNFINISHED).replace(place / LABELS)
+        else:
+            shutil.rmtree(place / _UNFINISHED)
+        write_atomic(place / RECORD, record_to_json(record))
+        rank_zero_info(f"The record of {len(table)} frames is in {place}.")
+
+    def _table(
+        self, rows: Sequence[FrameRow], class_names: tuple[str, ...], region: str
+    ) -> FrameTable:
+        frames = [self._frames[row.name] for row in rows]
+        confusion = torch.stack([row.confusion for row in rows]).numpy()  # (F, C, C)
+        truth, prediction = confusion.sum(axis=2), confusion.sum(axis=1)
+        intersection = np.diagonal(confusion, axis1=1, axis2=2)
+        return FrameTable(
+            class_names=class_names,
+            name=np.array([row.name for row in rows]),
+            video=np.array([frame.video for frame in frames]),
+            frame=np.array([frame.number for frame in frames]),
+            subject=np.array([self._subjects[frame.video] for frame in frames]),
+            sequence=np.array([sequence_id(frame.number) for frame in frames]),
+            clip=np.array([row.clip for row in rows]),
+            position=np.array([row.position for row in rows]),
+            height=np.array([row.size[0] for row in rows]),
+            width=np.array([row.size[1] for row in rows]),
+            region=np.array([region for _ in rows]),
+            intersection=intersection,
+            union=truth + prediction - intersection,
+            truth=truth,
+            prediction=prediction,
+        )
+
+    def _consistency(self, table: FrameTable, labels: Path, region: str) -> SequenceTable | None:
+        if self.flow is None:
+            return None
+        if region != "face":
+            rank_zero_warn(
+                f"consistency.csv is left out: it compares whole face crops, and this model looks "
+                f"at the region {region!r}."
+            )
+            return None
+        rank_zero_info("Comparing the masks of neighbouring frames …")
+        return sequence_consistency(table, self._frames, labels, self.flow)
+
+
+def default_folder(trainer: Trainer) -> Path:
+    """Where a test's results lie: beside its metrics.csv, or in "test" beside the checkpoint."""
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            return Path(logger.log_dir)
+    checkpoint = trainer.ckpt_path
+    return (Path(checkpoint).parent if checkpoint else Path(trainer.default_root_dir)) / TEST
+
+
+def _prepare(place: Path) -> None:
+    """Make the folders; results of an earlier test stay until those of this one are there."""
+    make_folder(place)
+    ours = (place / RECORD).is_file() or (place / FRAMES).is_file()
+    if (place / LABELS).exists() and not ours:
+        raise InputError(
+            f"{place / LABELS}: exists, and not from `facemask test`; give another folder with "
+            "--record.folder."
+        )
+    shutil.rmtree(place / _UNFINISHED, ignore_errors=True)
+    make_folder(place / _UNFINISHED)
+
+
+def _gather(rows: list[FrameRow]) -> list[FrameRow]:
+    """The rows of all processes, sorted by name, each frame once.
+
+    Loaders other than `FaceMaskDataModule`'s repeat frames so that they divide by the processes.
+    """
+    gathered = [rows]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gathered = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(gathered, rows)
+    by_name = {row.name: row for part in gathered for row in part}
+    return [by_name[name] for name in sorted(by_name)]

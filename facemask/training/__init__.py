@@ -1,0 +1,1 @@
+"""Training, scoring and predicting with Lightning: modules, callbacks and the trainer's CLI."""

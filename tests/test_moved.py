@@ -1,0 +1,59 @@
+"""Tests of imports by former paths, which YAML files, checkpoints and others' programs name."""
+
+import importlib
+
+import pytest
+
+# module by its former path, and a name in it
+FORMER = [
+    ("callbacks", "SyncBatchNorm"),
+    ("checkpointing", "ResumableRun"),
+    ("data.crops", "face_crop_box"),
+    ("data.feature_cache", "FeatureCache"),
+    ("data.occlusion", "Occluders"),
+    ("data.still_motion", "StillMotion"),
+    ("data.transforms", "ClipTransform"),
+    ("models.baseline_modules", "FCNVGG16Module"),
+    ("models.baseline_modules", "DeepLabModule"),
+    ("models.cascade", "Cascade"),
+    ("models.cascade_file", "write_cascade"),
+    ("models.cascade_header", "read_card"),
+    ("models.cascade_module", "CascadeModule"),
+    ("models.cascade_settings", "CascadeSettings"),
+    ("models.checkpoints", "read_checkpoint"),
+    ("models.deeplab", "DeepLab"),
+    ("models.dense_crf", "DenseCRF"),
+    ("models.fcn_vgg16", "FCNVGG16"),
+    ("models.landmark_module", "LandmarkTrackerModule"),
+    ("models.mask_module", "MaskModule"),
+    ("models.modules", "FCNModule"),
+    ("models.modules", "ConvLSTMFCNModule"),
+    ("models.vgg16", "VGG16Network"),
+    ("records", "read_run"),
+    ("records.read", "Run"),
+    ("records.record", "Record"),
+    ("records.recorder", "FrameRecorder"),
+    ("run_log", "ValidationPanels"),
+    ("run_log", "RunInfo"),
+    ("run_log", "TrainingScalars"),
+    ("run_log", "CheckedWandbLogger"),
+    ("run_log.names", "MIOU"),
+    ("run_log.sinks", "log_panels"),
+    ("tracking.geometry", "FaceBox"),
+    ("tracking.geometry", "face_box_of_mask"),
+    ("tracking.landmark_tracker", "LandmarkTrackerSettings"),
+    ("tracking.landmarks", "LandmarkPredictor"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), FORMER)
+def test_a_former_path_finds_what_it_named(module: str, name: str) -> None:
+    found = getattr(importlib.import_module(f"facemask.{module}"), name)
+    home = getattr(found, "__module__", None)  # a constant has none
+    assert home is None or getattr(importlib.import_module(home), name) is found
+
+
+@pytest.mark.parametrize("name", ["facemask.models.modulus", "facemask.nothing", "callbacks"])
+def test_other_names_are_still_unknown(name: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=name):
+        importlib.import_module(name)
