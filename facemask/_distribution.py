@@ -66,7 +66,7 @@ def warn_of_namesake() -> None:
 def check_package() -> None:
     """Raise an `InputError` if `facemask/__init__.py` is another program's, or is missing."""
     package = sys.modules["facemask"]
-    if not hasattr(package, "define_missing_operators"):
+    if not hasattr(package, "mend_on_import"):
         raise InputError(
             f"facemask/__init__.py is not that of {DISTRIBUTION}: the PyPI package {NAMESAKE!r}, "
             f"another program, has replaced it or taken it away: {_AGAIN}."

@@ -6,41 +6,68 @@ not exist", because it registers shape functions for operators that nobody defin
 none of these operators, so defining their *schemas* is enough to make the import succeed.
 """
 
-import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
 
-import torch
-
-_SCHEMAS = (
+_SCHEMAS: Final = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_library: torch.library.Library | None = None  # the schemas live as long as this object
+_libraries: Final[list[Any]] = []  # the schemas live as long as these objects
+
+
+class _Mend(MetaPathFinder):
+    """Sees `import torchvision` coming, mends what it needs, and leaves it to the others."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Define the missing operators before torchvision is loaded."""
+        del path, target
+        if name == "torchvision":
+            define_missing_operators()
+        return None
+
+
+def mend_on_import() -> None:
+    """Let `import torchvision` succeed from now on, by whoever it is imported.
+
+    torch is imported only then, so that what needs no torchvision starts without it.
+    """
+    if not any(isinstance(finder, _Mend) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Mend())
 
 
 def define_missing_operators() -> bool:
     """Define `torchvision::nms` and `qnms` if torchvision's own library cannot be loaded.
 
-    Must run before `torchvision`, `timm`, `pytorch_lightning` or `torchmetrics` is imported;
-    `facemask/__init__.py` sees to that. Calling it again does nothing.
+    Must run before `torchvision` is imported; `mend_on_import` sees to that. Calling it again does
+    nothing.
 
     Returns:
         True if the operators had to be defined, False if torchvision is healthy or absent.
     """
-    global _library
-    if _library is not None:
+    import torch
+
+    if _libraries:
         return True
     if hasattr(torch.ops.torchvision, "nms"):
         return False  # torchvision was imported before us and works
-    spec = importlib.util.find_spec("torchvision")
+    spec = PathFinder.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return False
     try:
         library = next(Path(spec.origin).parent.glob("_C*.*"))
         torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except (OSError, StopIteration):
-        _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        definitions = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for schema in _SCHEMAS:
-            _library.define(schema)  # type: ignore[no-untyped-call]
+            definitions.define(schema)  # type: ignore[no-untyped-call]
+        _libraries.append(definitions)
         return True
     return False

@@ -1,88 +1,69 @@
 """The command line: `facemask fit|validate|test|predict` and the other verbs."""
 
+import argparse
 import inspect
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from jsonargparse import ArgumentParser
-
+from facemask import __version__
 from facemask._distribution import check_package
 from facemask._malicious import warn_of_malicious_release
-from facemask.errors import INTERRUPTED, Notice, input_error, sentence_of
-from facemask.parser_errors import SentenceParser
+from facemask.errors import INTERRUPTED, InputError, Notice, input_error, sentence_of
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 
-def _app() -> Callable[..., None]:
-    from facemask.app.command import app
-
-    return app
-
-
-def _prepare() -> Callable[..., None]:
-    from facemask.data.prepare import prepare
-
-    return prepare
-
-
-def _experiment() -> Callable[..., None]:
-    from facemask.experiment import experiment
-
-    return experiment
-
-
-def _extract() -> Callable[..., None]:
-    from facemask.extraction.command import extract
-
-    return extract
-
-
-def _landmarks() -> Callable[..., None]:
-    from facemask.annotate.command import landmarks
-
-    return landmarks
-
-
-def _synth() -> Callable[..., None]:
-    from facemask.data.synthetic import synthesize
-
-    return synthesize
-
-
-def _show() -> Callable[..., None]:
-    from facemask.data.show import show
-
-    return show
-
-
-def _report() -> Callable[..., None]:
-    from facemask.report.command import report
-
-    return report
-
-
-def _weights() -> Callable[..., None]:
-    from facemask.weights.command import weights
-
-    return weights
-
-
-# verbs beside Lightning's own; functions that import, so that each verb imports only its own
-VERBS: Final[dict[str, Callable[[], Callable[..., None]]]] = {
-    "app": _app,
-    "experiment": _experiment,
-    "extract": _extract,
-    "landmarks": _landmarks,
-    "prepare": _prepare,
-    "report": _report,
-    "synth": _synth,
-    "show": _show,
-    "weights": _weights,
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "app": (
+        "facemask.app.command:app",
+        "Open a web page on this machine where a video is dropped and its face masks come out.",
+    ),
+    "experiment": (
+        "facemask.experiment.command:experiment",
+        "Train and test every row of the paper's tables, and put them beside the paper's numbers.",
+    ),
+    "extract": (
+        "facemask.extraction.command:extract",
+        "Find, follow and label every face of videos: one output frame for each frame.",
+    ),
+    "landmarks": (
+        "facemask.annotate.command:landmarks",
+        "Annotate your own videos with dlib's 68 landmarks, as `facemask prepare` reads them.",
+    ),
+    "prepare": (
+        "facemask.data.prepare:prepare",
+        "Turn annotated videos or stills into a data set to train on (300VW-Mask layout).",
+    ),
+    "report": (
+        "facemask.report.command:report",
+        "Compare test runs: the paper's tables and figures as HTML, Markdown, CSV and PNG.",
+    ),
+    "show": (
+        "facemask.data.show:show",
+        "Draw clips as training or scoring gets them, with masks and boxes, into one picture.",
+    ),
+    "synth": (
+        "facemask.data.synthetic.writer:synthesize",
+        "Write synthetic face videos with exact landmarks, laid out like 300VW.",
+    ),
+    "weights": (
+        "facemask.weights.command:weights",
+        "List the weights that come with facemask, say what is in a model's file, or check them.",
+    ),
 }
-
+"""Verbs beside Lightning's own: the function, imported when it is called, and its first line."""
+_TRAINER_VERBS: Final = {
+    "fit": "Train a model.",
+    "validate": "Score a model on the validation side of the data.",
+    "test": "Score a model on the test side, and record every frame.",
+    "predict": "Write a model's masks of a data set.",
+}
 _KEPT: Final = {
     "experiment": "what is trained is kept, and the same command goes on",
     "landmarks": "the videos told above are done; give the others again",
@@ -109,10 +90,16 @@ def main(args: Sequence[str] | None = None) -> None:
         warn_of_malicious_release()
         if arguments and arguments[0] in VERBS:
             _run_verb(arguments[0], arguments[1:])
-        else:
+        elif arguments and (arguments[0].startswith("-") or arguments[0] in _TRAINER_VERBS):
+            if arguments[0] in ("-h", "--help", "--version"):
+                _overview().parse_args(arguments[:1])
             from facemask.training.cli import TrainerCLI  # Lightning takes seconds to import
 
             TrainerCLI(None if args is None else arguments)
+        else:
+            given = f"{arguments[0]!r} is not a verb" if arguments else "no verb was given"
+            verbs = ", ".join((*_TRAINER_VERBS, *VERBS))
+            raise InputError(f"{given}: give one of {verbs}; facemask --help says what each does.")
     except KeyboardInterrupt as interrupt:
         kept = str(interrupt) or _KEPT.get(arguments[0], "nothing more is written")
         sys.stderr.write(f"\nfacemask: stopped by Ctrl-C: {kept}.\n")
@@ -125,10 +112,32 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from error
 
 
-def verb_parser(verb: str) -> ArgumentParser:
-    """The options of a verb beside Lightning's own, from its function's signature."""
-    function = VERBS[verb]()
-    parser = SentenceParser(prog=f"facemask {verb}", description=first_line(function))
+def _overview() -> argparse.ArgumentParser:
+    """Return a parser that knows the verbs and no more, so that nothing has to be imported."""
+    parser = argparse.ArgumentParser(prog="facemask", description="Dense face masks from video.")
+    parser.add_argument("--version", action="version", version=f"facemask {__version__}")
+    parser.add_argument("-c", "--config", help="YAML file of fit, validate, test and predict.")
+    verbs = parser.add_subparsers(
+        title="verbs", dest="verb", required=True, metavar="VERB",
+        description="`facemask VERB --help` lists the options of a verb.",
+    )  # fmt: skip
+    for verb, text in (_TRAINER_VERBS | {verb: text for verb, (_, text) in VERBS.items()}).items():
+        verbs.add_parser(verb, help=text)
+    return parser
+
+
+def verb_function(verb: str) -> Callable[..., None]:
+    """Import the function of a verb beside Lightning's own."""
+    function: Callable[..., None] = resolve_name(VERBS[verb][0])
+    return function
+
+
+def verb_parser(verb: str) -> "ArgumentParser":
+    """Return a parser of a verb's options, from its function's signature."""
+    from facemask.parser_errors import SentenceParser
+
+    function = verb_function(verb)
+    parser = SentenceParser(prog=f"facemask {verb}", description=VERBS[verb][1])
     parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")
     lists = _word_lists(function)
     *_, last = inspect.signature(function).parameters
@@ -148,7 +157,7 @@ def _word_lists(function: Callable[..., None]) -> list[inspect.Parameter]:
     return [p for p in parameters if p.annotation in (list[str], Sequence[str])]
 
 
-def _add_words(parser: ArgumentParser, parameter: inspect.Parameter) -> None:
+def _add_words(parser: "ArgumentParser", parameter: inspect.Parameter) -> None:
     name, required = parameter.name, parameter.default is parameter.empty
     default: dict[str, Any] = {} if required else {"default": list(parameter.default)}
     if parameter.kind is parameter.KEYWORD_ONLY:
@@ -189,14 +198,9 @@ def _awaits_value(word: str) -> bool:
     return word == "-c" or (word.startswith("--") and "=" not in word)
 
 
-def first_line(function: Callable[..., None]) -> str:
-    """What a function's docstring says first."""
-    return (function.__doc__ or "").partition("\n")[0]
-
-
 def parse_verb(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
     """The arguments of a verb's function, from the words of its command line."""
-    options = verb_parser(verb).parse_args(_with_values(VERBS[verb](), arguments))
+    options = verb_parser(verb).parse_args(_with_values(verb_function(verb), arguments))
     options.pop("config", None)
     return dict(options.as_dict())
 
@@ -204,7 +208,7 @@ def parse_verb(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
 def _run_verb(verb: str, arguments: Sequence[str]) -> None:
     options = parse_verb(verb, arguments)
     with _plain_notices():
-        VERBS[verb]()(**options)
+        verb_function(verb)(**options)
 
 
 @contextmanager

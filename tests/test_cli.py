@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from facemask.cli import main
+from facemask.cli import VERBS, main, verb_function
 from facemask.data.vw300_mask import read_label
 from facemask.report import read_run
 
@@ -151,6 +151,16 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main([verb, "--help"])
         assert option in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_help_says_of_a_verb_what_its_docstring_says_first(verb: str) -> None:
+    assert (verb_function(verb).__doc__ or "").partition("\n")[0] == VERBS[verb][1]
+
+
+def test_an_unknown_verb_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'extrakt' is not a verb: give one of fit, " in error_of(["extrakt"], capsys)
+    assert "no verb was given: give one of fit, " in error_of([], capsys)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from facemask.cli import VERBS, main, parse_verb
+from facemask import cli
+from facemask.cli import VERBS, main, parse_verb, verb_function
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_flags_stand_anywhere(
     found: dict[str, object] = {}
     monkeypatch.chdir(tmp_path)
     Path("own.yaml").write_text("cropped: false\nevery: 9\n")
-    monkeypatch.setitem(VERBS, "extract", lambda: verb)
+    monkeypatch.setattr(cli, "verb_function", lambda _: verb)
     main(["extract", *words.split()])
     defaults = {"out": "masks", "cropped": False, "plot": False, "resume": False,
                 "opacity": 0.5, "every": 5}  # fmt: skip
@@ -52,7 +53,7 @@ def test_flags_stand_anywhere(
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_flag_of_every_verb_goes_before_its_inputs(verb: str) -> None:
     flags, needed = [], []
-    for parameter in inspect.signature(VERBS[verb]()).parameters.values():
+    for parameter in inspect.signature(verb_function(verb)).parameters.values():
         if parameter.annotation is bool:
             flags.append(parameter.name)
         elif parameter.default is parameter.empty:

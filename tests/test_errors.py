@@ -167,7 +167,7 @@ def test_a_bug_while_wrong_input_is_handled_shows_its_traceback(
         except InputError:
             raise KeyError("handler")  # noqa: B904  # as a lookup in vain
 
-    monkeypatch.setitem(cli.VERBS, "show", lambda: verb)
+    monkeypatch.setattr(cli, "verb_function", lambda _: verb)
     with pytest.raises(KeyError, match="handler"):
         main(["show", "clip.mp4"])
     assert "is no video" not in capsys.readouterr().err

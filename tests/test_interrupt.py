@@ -40,7 +40,7 @@ def test_every_verb(
     def interrupted() -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setitem(VERBS, verb, lambda: interrupted)
+    monkeypatch.setattr("facemask.cli.verb_function", lambda _: interrupted)
     monkeypatch.setattr("facemask.cli.parse_verb", lambda *_: {})
     assert last_line([verb], capsys).startswith("facemask: stopped by Ctrl-C: ")
 

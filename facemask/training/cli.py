@@ -22,7 +22,6 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from facemask import __version__
 from facemask.checkpoints import read_checkpoint
-from facemask.cli import VERBS, first_line, verb_parser
 from facemask.data.datamodule import FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.files import make_folder
@@ -95,10 +94,6 @@ class TrainerCLI(LightningCLI):
             default=None,
             help="auto: go on from the newest last.ckpt of the ModelCheckpoint's dirpath, if any.",
         )
-        subcommands = parser._subcommands_action
-        assert subcommands is not None  # made by the line above
-        for verb, function in VERBS.items():  # for --help; main() runs them without coming here
-            subcommands.add_subcommand(verb, verb_parser(verb), help=first_line(function()))
 
     def _parse_ckpt_path(self) -> None:
         """Keep the configuration given; Lightning's lets the checkpoint override it silently."""
