@@ -7,7 +7,6 @@ import pytest
 from facemask.errors import InputError
 from facemask.files import read_image, write_atomic, write_image
 from facemask.parallel import run_jobs
-from facemask.training.callbacks import LabelWriter
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -40,13 +39,7 @@ def test_images_round_trip_in_rgb(tmp_path: Path) -> None:
         write_image(tmp_path / "none" / "a.png", image)
 
 
-def test_predictions_need_a_folder_that_can_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    writer = LabelWriter(str(tmp_path / "file" / "out"))
-    with pytest.raises(InputError, match="cannot write there"):
-        writer.on_predict_start(None, None)  # type: ignore[arg-type]
-
-
+# spawned workers import this module, so that it must stay light
 def _root(value: int) -> float:
     if value < 0:
         raise InputError(f"{value} is negative.")
