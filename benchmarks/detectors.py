@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import FaceBox, face_box_of_points, overlap
+from facemask.boxes import Box, face_box_of_points, overlap
 from facemask.data.landmarks import read_pts
 from facemask.data.vw300 import read_frames
 from facemask.files import read_image
@@ -43,9 +43,9 @@ class Sample(NamedTuple):
 class Run(NamedTuple):
     """One video: centres (N, 2) and sides (N,), NaN where there is no box."""
 
-    boxes: list[FaceBox | None]
-    single: list[FaceBox | None]
-    truth: list[FaceBox | None]
+    boxes: list[Box | None]
+    single: list[Box | None]
+    truth: list[Box | None]
     ids: int
     looks: float
     ms: float
@@ -68,14 +68,14 @@ def samples(videos: list[Path], stills: Path | None, count: int) -> Iterator[Sam
         yield Sample("stills", image, read_pts(pts))
 
 
-def relation(own: FaceBox, crop: FaceBox) -> Points:
+def relation(own: Box, crop: Box) -> Points:
     """The mapping that would be right for one face."""
     (x, y), (cx, cy) = own.center, crop.center
     return np.array([(cx - x) / own.side, (cy - y) / own.side, crop.side / own.side])
 
 
 def fit(detector: Detector, data: list[Sample]) -> None:
-    faces: dict[tuple[int, str], list[tuple[FaceBox, FaceBox]]] = {}
+    faces: dict[tuple[int, str], list[tuple[Box, Box]]] = {}
     found: dict[str, list[bool]] = {}
     times, false = [], 0
     for group, image, points in data:
@@ -126,9 +126,9 @@ def five_points(data: list[Sample]) -> None:
 def follow(detector: Detector, video: Path, count: int, settings: TrackerSettings) -> Run:
     counted = Counted(detector)
     tracker = FaceTracker(counted, settings)
-    boxes: list[FaceBox | None] = []
-    single: list[FaceBox | None] = []
-    truth: list[FaceBox | None] = []
+    boxes: list[Box | None] = []
+    single: list[Box | None] = []
+    truth: list[Box | None] = []
     ids: set[int] = set()
     spent = 0.0
     for image, points in frames(video, count):
@@ -163,7 +163,7 @@ class Counted:
         return found
 
 
-def centres(boxes: list[FaceBox | None]) -> tuple[Points, Points]:
+def centres(boxes: list[Box | None]) -> tuple[Points, Points]:
     nothing = (np.nan, np.nan)
     return (
         np.array([nothing if box is None else box.center for box in boxes]),
@@ -171,7 +171,7 @@ def centres(boxes: list[FaceBox | None]) -> tuple[Points, Points]:
     )
 
 
-def jitter(boxes: list[FaceBox | None]) -> float:
+def jitter(boxes: list[Box | None]) -> float:
     """Root mean square of the centre's second difference, in thousandths of the side."""
     centre, side = centres(boxes)
     second = np.diff(centre, 2, axis=0) / side[1:-1, None]
@@ -195,7 +195,7 @@ def peak(sums: Points) -> float:
     return best - len(sums) // 2 + 0.5 * (before - after) / (before - 2 * top + after)
 
 
-def ious(boxes: list[FaceBox | None], truth: list[FaceBox | None]) -> Points:
+def ious(boxes: list[Box | None], truth: list[Box | None]) -> Points:
     pairs = zip(boxes, truth, strict=True)
     return np.array([overlap(box, crop) if box else 0.0 for box, crop in pairs if crop])
 

@@ -1,7 +1,7 @@
-"""Where a face is in a frame, and where to cut it out.
+"""Boxes in images, and the box of a face.
 
-Boxes are pixel edges `(left, top, right, bottom)`, right and bottom exclusive. The edge coordinate
-e lies half a pixel before the centre of pixel e.
+Edges are `(left, top, right, bottom)`, right and bottom exclusive. Pixel j covers [j, j + 1), so
+that the edge coordinate e lies half a pixel before the centre of pixel e.
 """
 
 from typing import Final, NamedTuple
@@ -14,11 +14,13 @@ from facemask.classes import IGNORE
 from facemask.errors import InputError
 
 FACE_CROP_SCALE: Final = 1.3
-"""Side of the crop over the mean of the landmarks' width and height."""
+"""Side of the face crop over the mean of the landmarks' width and height."""
+SMALLEST_CROP: Final = 2
+"""Fewest pixels that a face crop has on each side inside the frame."""
 
 
-class Box(NamedTuple):
-    """Pixel edges; `image[box.top:box.bottom, box.left:box.right]` is the crop."""
+class Crop(NamedTuple):
+    """Whole pixels of an image: `image[crop.top:crop.bottom, crop.left:crop.right]`."""
 
     left: int
     top: int
@@ -26,57 +28,31 @@ class Box(NamedTuple):
     bottom: int
 
     @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.right - self.left
+
+    @property
     def height(self) -> int:
         """Height in pixels."""
         return self.bottom - self.top
 
     @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return self.right - self.left
+    def pixels(self) -> tuple[slice, slice]:
+        """Rows and columns of an image that lie inside."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-def face_crop_box(points: npt.NDArray[np.float64], height: int, width: int) -> Box:
-    """The face crop of one frame.
+class Box(NamedTuple):
+    """A box at any place of an image: neither rounded nor clipped, it may leave the image.
 
-    A square of side 1.3 × (width + height) / 2 of the landmarks' bounding box, centred on it,
-    rounded to whole pixels and clipped to the frame.
-
-    Args:
-        points: Landmarks (68, 2); x, y in pixels from 0.
-        height: Height of the frame in pixels.
-        width: Width of the frame in pixels.
-
-    Raises:
-        InputError: The crop lies outside the frame or is smaller than 2 × 2 pixels.
-    """
-    low, high = points.min(axis=0), points.max(axis=0)
-    side = FACE_CROP_SCALE * float((high - low).mean())
-    start = (low + high) / 2 + 0.5 - side / 2  # + 0.5: from pixel centres to pixel edges
-    left, top = np.rint(np.clip(start, 0, (width, height))).astype(int).tolist()
-    right, bottom = np.rint(np.clip(start + side, 0, (width, height))).astype(int).tolist()
-    box = Box(left, top, right, bottom)
-    if box.height < 2 or box.width < 2:
-        raise InputError(
-            f"the landmarks (x {low[0]:.0f} to {high[0]:.0f}, y {low[1]:.0f} to {high[1]:.0f}) "
-            f"leave no face inside the frame of {width}×{height} pixels."
-        )
-    return box
-
-
-SMALLEST_CROP: Final = 2
-"""Fewest pixels that a crop has on each side inside the frame, as in `face_crop_box`."""
-
-
-class FaceBox(NamedTuple):
-    """A face crop before it is cut: pixel edges in the frame, not rounded, not clipped.
-
-    The crop is the square of side 1.3 × (width + height) / 2 of the 68 landmarks' bounding box,
-    centred on it. The edge coordinate e lies half a pixel before the centre of pixel e.
+    Edges are in pixels or relative to the image's size, from 0 at its left or top edge to 1 at its
+    right or bottom one. What is fixed for a clip is relative, because the clip's frames differ in
+    size by a few pixels.
 
     Examples:
-        >>> FaceBox.around(50.0, 40.0, 20.0)
-        FaceBox(left=40.0, top=30.0, right=60.0, bottom=50.0)
+        >>> Box.around(50.0, 40.0, 20.0)
+        Box(left=40.0, top=30.0, right=60.0, bottom=50.0)
     """
 
     left: float
@@ -85,24 +61,24 @@ class FaceBox(NamedTuple):
     bottom: float
 
     @classmethod
-    def around(cls, x: float, y: float, side: float) -> "FaceBox":
-        """The square of this side with its centre at the edge coordinates (x, y)."""
+    def around(cls, x: float, y: float, side: float) -> "Box":
+        """Return the square of this side with its centre at the edge coordinates (x, y)."""
         half = side / 2
         return cls(x - half, y - half, x + half, y + half)
 
     @property
     def width(self) -> float:
-        """Width in pixels."""
+        """Distance of the right edge from the left one."""
         return self.right - self.left
 
     @property
     def height(self) -> float:
-        """Height in pixels."""
+        """Distance of the bottom edge from the top one."""
         return self.bottom - self.top
 
     @property
     def side(self) -> float:
-        """Mean of width and height in pixels."""
+        """Mean of width and height."""
         return (self.width + self.height) / 2
 
     @property
@@ -110,8 +86,22 @@ class FaceBox(NamedTuple):
         """x, y of the centre."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
-    def clipped(self, height: int, width: int) -> Box:
-        """The whole pixels to cut out, rounded and clipped to the frame like `face_crop_box`.
+    def scaled(self, x: float, y: float) -> "Box":
+        """Return the same box in an image that is x times as wide and y times as high."""
+        return Box(self.left * x, self.top * y, self.right * x, self.bottom * y)
+
+    def in_pixels(self, height: int, width: int) -> "Box":
+        """Return a relative box in pixels of an image of this size."""
+        return self.scaled(width, height)
+
+    def rounded(self, height: int, width: int) -> Crop:
+        """Return the whole pixels of an image of this size inside the box; there may be none."""
+        left, right = np.rint(np.clip((self.left, self.right), 0, width)).astype(int).tolist()
+        top, bottom = np.rint(np.clip((self.top, self.bottom), 0, height)).astype(int).tolist()
+        return Crop(left, top, right, bottom)
+
+    def clipped(self, height: int, width: int) -> Crop:
+        """Return the whole pixels of a face crop, rounded and clipped to the frame.
 
         Args:
             height: Height of the frame in pixels.
@@ -120,30 +110,70 @@ class FaceBox(NamedTuple):
         Raises:
             InputError: The box lies outside the frame or is smaller than 2 × 2 pixels there.
         """
-        left, right = np.rint(np.clip((self.left, self.right), 0, width)).astype(int).tolist()
-        top, bottom = np.rint(np.clip((self.top, self.bottom), 0, height)).astype(int).tolist()
-        box = Box(left, top, right, bottom)
-        if box.width < SMALLEST_CROP or box.height < SMALLEST_CROP:
+        crop = self.rounded(height, width)
+        if crop.width < SMALLEST_CROP or crop.height < SMALLEST_CROP:
             raise InputError(
                 f"the box (x {self.left:.0f} to {self.right:.0f}, y {self.top:.0f} to "
                 f"{self.bottom:.0f}) leaves no face inside the frame of {width}×{height} pixels."
             )
-        return box
+        return crop
 
 
-def face_box_of_points(points: npt.NDArray[np.float64]) -> FaceBox:
-    """The face crop of one frame's landmarks, neither rounded nor clipped.
+FaceBox = Box
+"""The former name of boxes of faces."""
+
+
+def overlap(first: Box, second: Box) -> float:
+    """Return the intersection over union of two boxes, in [0, 1].
+
+    Examples:
+        >>> overlap(Box(0, 0, 10, 10), Box(5, 0, 15, 10))
+        0.3333333333333333
+    """
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    shared = max(width, 0.0) * max(height, 0.0)
+    union = first.width * first.height + second.width * second.height - shared
+    return shared / union if union > 0 else 0.0
+
+
+def face_box_of_points(points: npt.NDArray[np.float64]) -> Box:
+    """Return the face crop of one frame's landmarks, neither rounded nor clipped.
+
+    It is a square of side 1.3 × (width + height) / 2 of the landmarks' bounding box, centred on it.
 
     Args:
         points: Landmarks (68, 2); x, y in pixels from 0 (pixel centres).
     """
     low, high = points.min(axis=0), points.max(axis=0)
-    x, y = ((low + high) / 2 + 0.5).tolist()  # + 0.5: from pixel centres to pixel edges
-    return FaceBox.around(x, y, FACE_CROP_SCALE * float((high - low).mean()))
+    side = FACE_CROP_SCALE * float((high - low).mean())
+    left, top = ((low + high) / 2 + 0.5 - side / 2).tolist()  # + 0.5: from pixel centres to edges
+    return Box(left, top, left + side, top + side)
 
 
-def face_box_of_mask(labels: npt.NDArray[np.uint8]) -> FaceBox | None:
-    """The face crop that follows from a face's mask; None where it shows no face.
+def face_crop_box(points: npt.NDArray[np.float64], height: int, width: int) -> Crop:
+    """Return the face crop of one frame's landmarks, rounded and clipped to the frame.
+
+    Args:
+        points: Landmarks (68, 2); x, y in pixels from 0 (pixel centres).
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+
+    Raises:
+        InputError: The crop lies outside the frame or is smaller than 2 × 2 pixels there.
+    """
+    try:
+        return face_box_of_points(points).clipped(height, width)
+    except InputError:
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        raise InputError(
+            f"the landmarks (x {left:.0f} to {right:.0f}, y {top:.0f} to {bottom:.0f}) "
+            f"leave no face inside the frame of {width}×{height} pixels."
+        ) from None
+
+
+def face_box_of_mask(labels: npt.NDArray[np.uint8]) -> Box | None:
+    """Return the face crop that follows from a face's mask, or None where it shows no face.
 
     Skin reaches from the jaw to the brows, so the bounding box of the mask is that of the
     landmarks. Only the largest connected part of the foreground counts: stray pixels do not.
@@ -155,7 +185,7 @@ def face_box_of_mask(labels: npt.NDArray[np.uint8]) -> FaceBox | None:
         >>> labels = np.zeros((40, 60), dtype=np.uint8)
         >>> labels[10:20, 20:40] = 1
         >>> face_box_of_mask(labels)
-        FaceBox(left=20.25, top=5.25, right=39.75, bottom=24.75)
+        Box(left=20.25, top=5.25, right=39.75, bottom=24.75)
     """
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise InputError(
@@ -173,18 +203,4 @@ def face_box_of_mask(labels: npt.NDArray[np.uint8]) -> FaceBox | None:
     x += int(largest[cv2.CC_STAT_LEFT])
     y += int(largest[cv2.CC_STAT_TOP])
     side = FACE_CROP_SCALE * (width + height) / 2
-    return FaceBox.around(x + width / 2, y + height / 2, side)
-
-
-def overlap(first: FaceBox, second: FaceBox) -> float:
-    """Intersection over union of two boxes, in [0, 1].
-
-    Examples:
-        >>> overlap(FaceBox(0, 0, 10, 10), FaceBox(5, 0, 15, 10))
-        0.3333333333333333
-    """
-    width = min(first.right, second.right) - max(first.left, second.left)
-    height = min(first.bottom, second.bottom) - max(first.top, second.top)
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = first.width * first.height + second.width * second.height - shared
-    return shared / union if union > 0 else 0.0
+    return Box.around(x + width / 2, y + height / 2, side)

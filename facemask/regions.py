@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import Box
 from facemask.classes import (
     BACKGROUND,
     CLASS_NAMES,
@@ -16,7 +17,6 @@ from facemask.classes import (
     NUM_CLASSES,
 )
 from facemask.errors import InputError
-from facemask.resample import RelativeBox
 
 Region: TypeAlias = Literal["face", "eyes", "mouth"]
 Labels: TypeAlias = npt.NDArray[np.uint8]
@@ -81,20 +81,20 @@ def to_face_labels(labels: Labels, region: Region) -> Labels:
     return table[labels]
 
 
-def relative_extent(inside: npt.NDArray[np.bool_]) -> RelativeBox | None:
+def relative_extent(inside: npt.NDArray[np.bool_]) -> Box | None:
     """The bounding box of a mask (H, W), relative to the image; None where the mask is empty.
 
     Examples:
         >>> inside = np.zeros((4, 10), dtype=bool)
         >>> inside[1:3, 4:9] = True
         >>> relative_extent(inside)
-        RelativeBox(left=0.4, top=0.25, right=0.9, bottom=0.75)
+        Box(left=0.4, top=0.25, right=0.9, bottom=0.75)
     """
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if len(rows) == 0:
         return None
     height, width = inside.shape
-    return RelativeBox(
+    return Box(
         float(columns[0] / width),
         float(rows[0] / height),
         float((columns[-1] + 1) / width),
@@ -103,12 +103,12 @@ def relative_extent(inside: npt.NDArray[np.bool_]) -> RelativeBox | None:
 
 
 def clip_box(
-    extents: Sequence[RelativeBox | None],
+    extents: Sequence[Box | None],
     sizes: Sequence[tuple[int, int]],
     margin: float,
     shift: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,
-) -> RelativeBox | None:
+) -> Box | None:
     """One square box for all frames of a clip, with the region of every one of them inside.
 
     Args:
@@ -123,9 +123,9 @@ def clip_box(
         The box, which may leave the image; None where no frame has the region.
 
     Examples:
-        >>> eyes = RelativeBox(0.25, 0.375, 0.75, 0.5)
+        >>> eyes = Box(0.25, 0.375, 0.75, 0.5)
         >>> clip_box([eyes, None], [(80, 80), (80, 80)], margin=1.25)
-        RelativeBox(left=0.1875, top=0.125, right=0.8125, bottom=0.75)
+        Box(left=0.1875, top=0.125, right=0.8125, bottom=0.75)
     """
     found = [extent for extent in extents if extent is not None]
     if not found:
@@ -133,17 +133,13 @@ def clip_box(
     height, width = np.mean(np.asarray(sizes, dtype=np.float64), axis=0)
     left, top = min(e.left for e in found) * width, min(e.top for e in found) * height
     right, bottom = max(e.right for e in found) * width, max(e.bottom for e in found) * height
-    broadest = max(e.right - e.left for e in found) * width
+    broadest = max(e.width for e in found) * width
     side = max(scale * margin * broadest, right - left, bottom - top)
     x = _shifted((left + right) / 2, shift[0] * side, (side - (right - left)) / 2)
     y = _shifted((top + bottom) / 2, shift[1] * side, (side - (bottom - top)) / 2)
-    edges = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-    return RelativeBox(
-        float(edges[0] / width),
-        float(edges[1] / height),
-        float(edges[2] / width),
-        float(edges[3] / height),
-    )
+    box = Box.around(x, y, side)
+    edges = (box.left / width, box.top / height, box.right / width, box.bottom / height)
+    return Box(*map(float, edges))
 
 
 def _shifted(centre: float, shift: float, room: float) -> float:

@@ -5,40 +5,19 @@ leave the image. Training and the cascade zoom with the same functions.
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from facemask.boxes import Box
 
-class PixelBox(NamedTuple):
-    """Edges in pixels of one image, any real numbers."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
+PixelBox = Box
+"""The former name of boxes in pixels."""
+RelativeBox = Box
+"""The former name of boxes relative to the image."""
 
 
-class RelativeBox(NamedTuple):
-    """Edges in an image's width and height: 0 is the left or top edge, 1 the right or bottom one.
-
-    What is fixed for a clip is relative, because the clip's frames differ in size by a few pixels.
-    """
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def in_pixels(self, height: int, width: int) -> PixelBox:
-        """The same box in pixels of an image."""
-        return PixelBox(
-            self.left * width, self.top * height, self.right * width, self.bottom * height
-        )
-
-
-def crop_and_resize(images: Tensor, box: PixelBox, size: tuple[int, int]) -> Tensor:
+def crop_and_resize(images: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
     """Cut a box out of images and resize it, bilinear and antialiased when reducing.
 
     With the whole image as box this is `F.interpolate(mode="bilinear", antialias=True)`.
@@ -53,7 +32,7 @@ def crop_and_resize(images: Tensor, box: PixelBox, size: tuple[int, int]) -> Ten
 
     Examples:
         >>> row = torch.tensor([[[0.0, 10.0, 20.0, 30.0]]])
-        >>> crop_and_resize(row, PixelBox(1, 0, 5, 1), (1, 4)).tolist()  # the last one is outside
+        >>> crop_and_resize(row, Box(1, 0, 5, 1), (1, 4)).tolist()  # the last one is outside
         [[[10.0, 20.0, 30.0, 0.0]]]
     """
     height, width = images.shape[-2:]
@@ -63,7 +42,7 @@ def crop_and_resize(images: Tensor, box: PixelBox, size: tuple[int, int]) -> Ten
         return (down @ images[..., rows, columns].to(down.dtype)) @ across.T
 
 
-def crop_pixels(image: Tensor, box: PixelBox, size: tuple[int, int]) -> Tensor:
+def crop_pixels(image: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
     """`crop_and_resize` for images of bytes, rounded: uint8 (..., H, W) to (..., *size).
 
     Training and the cascade cut with this, so that a model sees the same in both.
@@ -71,9 +50,7 @@ def crop_pixels(image: Tensor, box: PixelBox, size: tuple[int, int]) -> Tensor:
     return crop_and_resize(image, box, size).round_().clamp_(0, 255).byte()
 
 
-def paste_back(
-    maps: Tensor, box: PixelBox, size: tuple[int, int]
-) -> tuple[Tensor, tuple[slice, slice]]:
+def paste_back(maps: Tensor, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[slice, slice]]:
     """Resize what `crop_and_resize` cut out, or maps computed from it, to the image again.
 
     Args:
@@ -87,9 +64,9 @@ def paste_back(
     """
     height, width = maps.shape[-2:]
     rows, columns = _inside(box.top, box.bottom, size[0]), _inside(box.left, box.right, size[1])
-    scale_y, scale_x = height / (box.bottom - box.top), width / (box.right - box.left)
+    scale_y, scale_x = height / box.height, width / box.width
     # edges of these pixels, in pixels of the maps
-    source = PixelBox(
+    source = Box(
         (columns.start - box.left) * scale_x,
         (rows.start - box.top) * scale_y,
         (columns.stop - box.left) * scale_x,
@@ -101,7 +78,7 @@ def paste_back(
     return crop_and_resize(maps, source, shape), (rows, columns)
 
 
-def crop_labels(labels: Tensor, box: PixelBox, size: tuple[int, int], outside: int) -> Tensor:
+def crop_labels(labels: Tensor, box: Box, size: tuple[int, int], outside: int) -> Tensor:
     """Cut a box out of label images and resize it to the nearest pixels.
 
     Args:

@@ -3,7 +3,7 @@ import pytest
 
 from facemask.boxes import (
     Box,
-    FaceBox,
+    Crop,
     face_box_of_mask,
     face_box_of_points,
     face_crop_box,
@@ -33,13 +33,11 @@ def test_clipped_is_the_data_sets_crop(center: tuple[float, float]) -> None:
 
 
 def test_clipping_rounds_and_clips() -> None:
-    assert FaceBox(-3.0, 4.6, 20.4, 200.0).clipped(100, 50) == Box(0, 5, 20, 100)
+    assert Box(-3.0, 4.6, 20.4, 200.0).clipped(100, 50) == Crop(0, 5, 20, 100)
 
 
-@pytest.mark.parametrize(
-    "box", [FaceBox(60, 0, 90, 30), FaceBox(-40, -40, 1, 50), FaceBox(5, 5, 6, 20)]
-)
-def test_nothing_left_to_clip(box: FaceBox) -> None:
+@pytest.mark.parametrize("box", [Box(60, 0, 90, 30), Box(-40, -40, 1, 50), Box(5, 5, 6, 20)])
+def test_nothing_left_to_clip(box: Box) -> None:
     with pytest.raises(InputError, match="leaves no face inside the frame of 50×40 pixels"):
         box.clipped(40, 50)
 
@@ -60,7 +58,7 @@ def test_box_of_a_mask_ignores_specks_and_unlabelled_pixels() -> None:
     labels[15:18, 42:46] = 3
     labels[45:48, 2:6] = 1
     labels[:, 70:] = 255
-    assert face_box_of_mask(labels) == FaceBox.around(45.0, 20.0, 19.5)
+    assert face_box_of_mask(labels) == Box.around(45.0, 20.0, 19.5)
 
 
 def test_no_face_in_a_mask() -> None:
@@ -75,8 +73,8 @@ def test_wrong_mask(labels: np.ndarray) -> None:
 
 
 def test_overlap() -> None:
-    first = FaceBox(0, 0, 10, 20)
+    first = Box(0, 0, 10, 20)
     assert overlap(first, first) == 1
-    assert overlap(first, FaceBox(5, 10, 15, 30)) == pytest.approx(50 / 350)
-    assert overlap(first, FaceBox(20, 0, 30, 20)) == 0
-    assert overlap(FaceBox(1, 1, 1, 1), FaceBox(1, 1, 1, 1)) == 0
+    assert overlap(first, Box(5, 10, 15, 30)) == pytest.approx(50 / 350)
+    assert overlap(first, Box(20, 0, 30, 20)) == 0
+    assert overlap(Box(1, 1, 1, 1), Box(1, 1, 1, 1)) == 0

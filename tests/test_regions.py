@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.regions import (
     REGIONS,
@@ -12,7 +13,6 @@ from facemask.regions import (
     to_face_labels,
     to_region_labels,
 )
-from facemask.resample import RelativeBox
 
 ALL = np.array([0, 1, 2, 3, 4, 255], dtype=np.uint8)
 
@@ -37,7 +37,7 @@ def test_unknown_region() -> None:
 
 def test_box_by_hand() -> None:
     # two frames of 100 × 200 (height × width); the region moves to the right by 0.05
-    first, second = RelativeBox(0.2, 0.4, 0.5, 0.5), RelativeBox(0.25, 0.4, 0.55, 0.6)
+    first, second = Box(0.2, 0.4, 0.5, 0.5), Box(0.25, 0.4, 0.55, 0.6)
     box = clip_box([first, None, second], [(100, 200)] * 3, margin=2.0)
     # both: x 40 to 110, y 40 to 60; broadest 60, so side 120 around (75, 50)
     assert box == pytest.approx((15 / 200, -10 / 100, 135 / 200, 110 / 100))
@@ -53,9 +53,7 @@ def test_box_by_hand() -> None:
 
 shares = st.floats(0, 0.6)
 widths = st.floats(0.01, 0.4)
-extents = st.builds(
-    lambda x, y, w, h: RelativeBox(x, y, x + w, y + h), shares, shares, widths, widths
-)
+extents = st.builds(lambda x, y, w, h: Box(x, y, x + w, y + h), shares, shares, widths, widths)
 
 
 @settings(deadline=None)
@@ -64,7 +62,7 @@ extents = st.builds(
     st.floats(-1, 1), st.floats(-1, 1), st.floats(0.3, 2), st.floats(1, 2.5),
 )  # fmt: skip
 def test_every_frames_region_is_inside_a_square(
-    found: list[RelativeBox], dx: float, dy: float, scale: float, margin: float
+    found: list[Box], dx: float, dy: float, scale: float, margin: float
 ) -> None:
     sizes = [(90 + t, 120 + t) for t in range(len(found))]
     box = clip_box(found, sizes, margin, (dx, dy), scale)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask._distribution import pip_install
+from facemask.boxes import Box, overlap
 from facemask.data.landmarks import NUM_LANDMARKS
 from facemask.errors import InputError, cause_of
 from facemask.tracking.detection import Image, resized
@@ -52,18 +53,13 @@ class Square:
     side: float
 
     def overlap(self, other: "Square") -> float:
-        """Intersection over union with another square, in [0, 1].
+        """Return the intersection over union with another square, in [0, 1].
 
         Examples:
             >>> Square(0, 0, 10).overlap(Square(5, 0, 10))
             0.3333333333333333
         """
-        reach = (self.side + other.side) / 2
-        smaller = min(self.side, other.side)
-        across = min(smaller, max(0.0, reach - abs(self.x - other.x)))
-        down = min(smaller, max(0.0, reach - abs(self.y - other.y)))
-        shared = across * down
-        return shared / (self.side**2 + other.side**2 - shared)
+        return overlap(*(Box.around(square.x, square.y, square.side) for square in (self, other)))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from facemask.boxes import Box
 from facemask.classes import IGNORE
 from facemask.data.augment.still_motion import StillMotion
 from facemask.data.augment.transforms import ClipTransform, resize_image, resize_mask
@@ -21,7 +22,6 @@ from facemask.data.region_boxes import (
 from facemask.data.vw300_mask import Frame, check_same_size, cut_clips, read_label
 from facemask.errors import InputError
 from facemask.files import read_image
-from facemask.resample import RelativeBox
 
 
 class ClipBatch(TypedDict):
@@ -164,7 +164,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         }
 
     def _cut(
-        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], box: RelativeBox
+        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], box: Box
     ) -> tuple[
         npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, tuple[int, int]
     ]:

@@ -159,7 +159,7 @@ def prepare_video(work: tuple[VideoJob, Collection[int]], out: Path) -> Prepared
         except InputError as error:
             raise InputError(f"{job.video.annotations[frame]}: {error}") from error
         mask = landmarks_to_mask(face - (box.left, box.top), box.height, box.width)
-        crop = squares.image(image)[box.top : box.bottom, box.left : box.right]
+        crop = squares.image(image)[box.pixels]
         image_file, label_file = _files(out, name, frame)
         write_image(image_file, crop, jpeg_quality=job.jpeg_quality)
         write_image(label_file, mask)

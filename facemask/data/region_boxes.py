@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from facemask.boxes import Box
 from facemask.classes import IGNORE
 from facemask.data.vw300_mask import Frame, read_label
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, clip_box, relative_extent, to_region_labels
-from facemask.resample import PixelBox, RelativeBox, crop_labels, crop_pixels
+from facemask.resample import crop_labels, crop_pixels
 
-WHOLE_IMAGE = RelativeBox(0.0, 0.0, 1.0, 1.0)
+WHOLE_IMAGE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 class LabelExtent(NamedTuple):
@@ -27,7 +28,7 @@ class LabelExtent(NamedTuple):
         size: (H, W) of the label image in pixels.
     """
 
-    extent: RelativeBox | None
+    extent: Box | None
     size: tuple[int, int]
 
 
@@ -76,7 +77,7 @@ class RegionBoxes:
         """Whether any frame of a clip shows the region."""
         return any(found.extent is not None for found in self._extents(clip))
 
-    def box(self, clip: Sequence[Frame], seed: Sequence[int]) -> RelativeBox:
+    def box(self, clip: Sequence[Frame], seed: Sequence[int]) -> Box:
         """One square box for all frames of a clip that shows the region.
 
         Args:
@@ -105,18 +106,18 @@ class RegionBoxes:
         return [self.extents[frame.label] for frame in clip if frame.label is not None]
 
 
-def box_size(box: PixelBox) -> tuple[int, int]:
+def box_size(box: Box) -> tuple[int, int]:
     """Height and width of a box in whole pixels, at least 1.
 
     Examples:
-        >>> box_size(PixelBox(left=-3.5, top=2.0, right=10.2, bottom=15.4))
+        >>> box_size(Box(left=-3.5, top=2.0, right=10.2, bottom=15.4))
         (13, 14)
     """
-    return max(1, round(box.bottom - box.top)), max(1, round(box.right - box.left))
+    return max(1, round(box.height)), max(1, round(box.width))
 
 
 def cut_image(
-    image: npt.NDArray[np.uint8], box: PixelBox, size: tuple[int, int]
+    image: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
     """Cut a box out of an image and resize it; 0 outside the image.
 
@@ -133,7 +134,7 @@ def cut_image(
 
 
 def cut_labels(
-    mask: npt.NDArray[np.uint8], box: PixelBox, size: tuple[int, int], region: Region
+    mask: npt.NDArray[np.uint8], box: Box, size: tuple[int, int], region: Region
 ) -> npt.NDArray[np.uint8]:
     """Cut a box out of a face's mask, to the nearest pixels.
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from facemask.boxes import Box
 from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
 from facemask.data.augment.transforms import ClipAugmentation, resize_image
 from facemask.data.clips import ClipDataset, read_frame
@@ -18,7 +19,6 @@ from facemask.data.vw300_mask import Frame
 from facemask.errors import InputError
 from facemask.files import make_folder, write_image
 from facemask.regions import REGIONS, Region, to_face_labels, to_region_labels
-from facemask.resample import RelativeBox
 from facemask.video.painting import overlay
 
 Image: TypeAlias = npt.NDArray[np.uint8]
@@ -155,7 +155,7 @@ def _draw_clip(dataset: ClipDataset, key: tuple[int, int], region: Region, tile:
         if t >= len(frames):
             _write(pictures[0], "padding", 6, tile - 8)
         if region != "face":
-            box = RelativeBox(*sample["boxes"].tolist())
+            box = Box(*sample["boxes"].tolist())
             pictures.append(
                 _draw_crop(frames[t], box, region, tile)
                 if t < len(frames)
@@ -183,7 +183,7 @@ def _title(
     )
 
 
-def _draw_crop(frame: Frame, box: RelativeBox, region: Region, tile: int) -> Image:
+def _draw_crop(frame: Frame, box: Box, region: Region, tile: int) -> Image:
     """A face crop with the region's mask and the clip's box, which may leave it."""
     image, mask = read_frame(frame)
     mask = to_face_labels(to_region_labels(mask, region), region)

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import FaceBox, face_box_of_mask
+from facemask.boxes import Box, face_box_of_mask
 from facemask.errors import InputError
 from facemask.extraction.journal import Correction, Journal
 from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
-from facemask.extraction.shape import as_stored, in_square_pixels
+from facemask.extraction.shape import as_stored
 from facemask.extraction.temporal import (
     CHUNK,
     FaceLabeller,
@@ -221,7 +221,7 @@ class FaceMaskExtractor:
         if not isinstance(self.detector, GivenFaces):
             return tracker.step(squares.image(stored) if square is None else square)
         faces = tracker.step(stored)
-        return [replace(face, box=in_square_pixels(face.box, squares)) for face in faces]
+        return [replace(face, box=face.box.scaled(squares.x, squares.y)) for face in faces]
 
 
 class FaceMaskStream:
@@ -272,11 +272,11 @@ def mask_boxes(frames: list[ExtractedFrame]) -> list[Correction]:
     return list(found.values())
 
 
-def _mask_box(face: ExtractedFace) -> FaceBox | None:
+def _mask_box(face: ExtractedFace) -> Box | None:
     if np.count_nonzero(face.crop_labels) < _LEAST_FACE * face.crop_labels.size:
         return None
     box = face_box_of_mask(face.crop_labels)
     if box is None:
         return None
     x, y = face.box.left, face.box.top
-    return FaceBox(box.left + x, box.top + y, box.right + x, box.bottom + y)
+    return Box(box.left + x, box.top + y, box.right + x, box.bottom + y)

@@ -8,10 +8,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 import torch
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.files import write_atomic
 from facemask.models.cascade.memory import CascadeMemory
-from facemask.resample import RelativeBox
 
 Memories: TypeAlias = dict[int, CascadeMemory]
 """What the networks remember of each face, by track id."""
@@ -23,7 +22,7 @@ class Correction(NamedTuple):
     """Where a mask showed a face, as `FaceTracker.correct` takes it."""
 
     track_id: int
-    box: FaceBox | None
+    box: Box | None
     age: int
 
 
@@ -78,11 +77,11 @@ class Journal:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             corrections = {
-                count: [Correction(face, box and FaceBox(*box), age) for face, box, age in told]
+                count: [Correction(face, box and Box(*box), age) for face, box, age in told]
                 for count, told in content["corrections"].items()
             }
             memories = {
-                face: CascadeMemory(states, {n: RelativeBox(*box) for n, box in boxes.items()})
+                face: CascadeMemory(states, {n: Box(*box) for n, box in boxes.items()})
                 for face, (states, boxes) in content["memories"].items()
             }
             count = content["count"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import Box
+from facemask.boxes import Crop
 from facemask.classes import BACKGROUND, NUM_CLASSES
 
 Labels = npt.NDArray[np.uint8]
@@ -28,7 +28,7 @@ class ExtractedFace:
     """
 
     track_id: int
-    box: Box
+    box: Crop
     score: float
     restart: bool
     frame_size: tuple[int, int]
@@ -40,7 +40,7 @@ class ExtractedFace:
     def labels(self) -> Labels:
         """Class ids of this face alone at the frame's size, uint8 (H, W); made anew each time."""
         labels = np.full(self.frame_size, BACKGROUND, dtype=np.uint8)
-        labels[_inside(self.box)] = self.crop_labels
+        labels[self.box.pixels] = self.crop_labels
         return labels
 
     @property
@@ -51,7 +51,7 @@ class ExtractedFace:
         """
         probabilities = np.zeros((NUM_CLASSES, *self.frame_size), dtype=np.float32)
         probabilities[BACKGROUND] = 1
-        rows, columns = _inside(self.box)
+        rows, columns = self.box.pixels
         probabilities[:, rows, columns] = self.crop_probabilities
         return probabilities
 
@@ -89,7 +89,7 @@ class ExtractedFrame:
         """Class ids of all faces, uint8 (H, W); where two overlap, the larger, nearer one's."""
         labels = np.full(self.image.shape[:2], BACKGROUND, dtype=np.uint8)
         for face in self._by_size():
-            inside = labels[_inside(face.box)]
+            inside = labels[face.box.pixels]
             np.copyto(inside, face.crop_labels, where=face.crop_labels != BACKGROUND)
         return labels
 
@@ -98,14 +98,10 @@ class ExtractedFrame:
         """How much each pixel is face, uint8 (H, W): 255 times 1 - p(background)."""
         alpha = np.zeros(self.image.shape[:2], dtype=np.uint8)
         for face in self._by_size():
-            inside = alpha[_inside(face.box)]
+            inside = alpha[face.box.pixels]
             soft = np.rint(255 * (1 - face.crop_probabilities[BACKGROUND]))
             np.maximum(inside, soft.clip(0, 255).astype(np.uint8), out=inside)
         return alpha
 
     def _by_size(self) -> list[ExtractedFace]:
         return sorted(self.faces, key=lambda face: face.box.width * face.box.height)
-
-
-def _inside(box: Box) -> tuple[slice, slice]:
-    return slice(box.top, box.bottom), slice(box.left, box.right)

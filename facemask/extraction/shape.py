@@ -6,15 +6,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from facemask.boxes import Box, FaceBox
+from facemask.boxes import Crop
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Labels
 from facemask.video.squares import SquarePixels
-
-
-def in_square_pixels(box: FaceBox, squares: SquarePixels) -> FaceBox:
-    """A box of the stored frame in square pixels."""
-    x, y = squares.x, squares.y
-    return FaceBox(box.left * x, box.top * y, box.right * x, box.bottom * y)
 
 
 def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> ExtractedFrame:
@@ -33,7 +27,7 @@ def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> Ex
 
 def _as_stored(face: ExtractedFace, size: tuple[int, int], squares: SquarePixels) -> ExtractedFace:
     corner = (face.box.left, face.box.top)
-    box = Box(
+    box = Crop(
         math.floor(face.box.left / squares.x),
         math.floor(face.box.top / squares.y),
         min(math.ceil(face.box.right / squares.x), size[1]),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemask.boxes import Box
+from facemask.boxes import Crop
 from facemask.errors import InputError
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Probabilities
 from facemask.models.cascade.cascade import Cascade
@@ -56,7 +56,7 @@ class _Past:
 class _Crop(NamedTuple):
     place: int  # of the frame in its chunk
     face: TrackedFace
-    box: Box
+    box: Crop
     pixels: Tensor  # uint8 (3, h, w) on the device
 
 
@@ -131,7 +131,7 @@ class FaceLabeller:
                     box = face.box.clipped(*frame.image.shape[:2])
                 except InputError:  # it has left the frame
                     continue
-                cut = frame.image[box.top : box.bottom, box.left : box.right]
+                cut = frame.image[box.pixels]
                 pixels = torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1)))
                 crop = _Crop(place, face, box, pixels.to(self._device))
                 crops.setdefault(face.track_id, []).append(crop)
@@ -268,7 +268,7 @@ def _find(frame: ExtractedFrame, track_id: int) -> ExtractedFace | None:
     return next((face for face in frame.faces if face.track_id == track_id), None)
 
 
-def _add(total: Probabilities, box: Box, other: ExtractedFace, weight: float) -> None:
+def _add(total: Probabilities, box: Crop, other: ExtractedFace, weight: float) -> None:
     """Add another frame's probabilities in the box's pixels, background outside its own box."""
     left, right = max(box.left, other.box.left), min(box.right, other.box.right)
     top, bottom = max(box.top, other.box.top), min(box.bottom, other.box.bottom)
@@ -284,6 +284,6 @@ def _add(total: Probabilities, box: Box, other: ExtractedFace, weight: float) ->
     total[0][outside] += weight
 
 
-def _within(box: Box, left: int, top: int, right: int, bottom: int) -> tuple[slice, slice]:
+def _within(box: Crop, left: int, top: int, right: int, bottom: int) -> tuple[slice, slice]:
     """These edges of the frame as places in a box."""
     return slice(top - box.top, bottom - box.top), slice(left - box.left, right - box.left)

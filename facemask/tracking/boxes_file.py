@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Final
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detection import Detection, Image, check_image
 
@@ -20,10 +20,10 @@ class CroppedFrames:
         """The whole image, RGB uint8 (H, W, 3), as one face."""
         return [Detection(box, 1.0) for box in self.faces(0, image).values()]
 
-    def faces(self, frame: int, image: Image) -> dict[int, FaceBox]:  # noqa: ARG002  # protocol
+    def faces(self, frame: int, image: Image) -> dict[int, Box]:  # noqa: ARG002  # protocol
         """The whole image as face 0."""
         height, width = check_image(image).shape[:2]
-        return {0: FaceBox(0.0, 0.0, float(width), float(height))}
+        return {0: Box(0.0, 0.0, float(width), float(height))}
 
 
 class BoxesFile:
@@ -43,7 +43,7 @@ class BoxesFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._frames: dict[int, dict[int, FaceBox]] = {}
+        self._frames: dict[int, dict[int, Box]] = {}
         for number, row in _rows(path):
             frame, face = (_whole(row.get(name, "0"), name, path, number) for name in COLUMNS[:2])
             box = _box([row[name] for name in EDGES], path, number)
@@ -55,7 +55,7 @@ class BoxesFile:
         if not self._frames:
             raise InputError(f"{path}: no boxes found below the line of column names.")
 
-    def faces(self, frame: int, image: Image) -> dict[int, FaceBox]:
+    def faces(self, frame: int, image: Image) -> dict[int, Box]:
         """The boxes of a frame by face.
 
         Raises:
@@ -127,9 +127,9 @@ def _whole(text: str, name: str, path: Path, line: int) -> int:
     return int(text)
 
 
-def _box(cells: list[str], path: Path, line: int) -> FaceBox:
+def _box(cells: list[str], path: Path, line: int) -> Box:
     try:
-        box = FaceBox(*(float(cell) for cell in cells))
+        box = Box(*(float(cell) for cell in cells))
     except ValueError as error:
         raise InputError(
             f"{path}: line {line}: a box is {', '.join(cells)}: expected four numbers."

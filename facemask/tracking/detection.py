@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.errors import InputError
 
 Image = npt.NDArray[np.uint8]
@@ -21,7 +21,7 @@ class Detection(NamedTuple):
             also hand out less sure faces: they confirm a face that is known, and start none.
     """
 
-    box: FaceBox
+    box: Box
     score: float
 
 
@@ -34,7 +34,7 @@ class OwnBox(NamedTuple):
         score: As in `Detection`.
     """
 
-    box: FaceBox
+    box: Box
     kind: int
     score: float
 
@@ -51,7 +51,7 @@ class FaceDetector(Protocol):
 class GivenFaces(Protocol):
     """Knows the faces without looking: nothing is left to detect or to track."""
 
-    def faces(self, frame: int, image: Image) -> dict[int, FaceBox]:
+    def faces(self, frame: int, image: Image) -> dict[int, Box]:
         """The boxes in a frame (counted from 0) by face id."""
         ...
 
@@ -69,16 +69,16 @@ class BoxMapping(NamedTuple):
     y: float
     scale: float
 
-    def crop(self, own: FaceBox) -> FaceBox:
+    def crop(self, own: Box) -> Box:
         """The face crop of a detector's own box.
 
         Examples:
-            >>> BoxMapping(0.0, 0.1, 1.5).crop(FaceBox(0.0, 0.0, 20.0, 20.0))
-            FaceBox(left=-5.0, top=-3.0, right=25.0, bottom=27.0)
+            >>> BoxMapping(0.0, 0.1, 1.5).crop(Box(0.0, 0.0, 20.0, 20.0))
+            Box(left=-5.0, top=-3.0, right=25.0, bottom=27.0)
         """
         x, y = own.center
         side = own.side
-        return FaceBox.around(x + self.x * side, y + self.y * side, self.scale * side)
+        return Box.around(x + self.x * side, y + self.y * side, self.scale * side)
 
 
 def check_image(image: Image) -> Image:

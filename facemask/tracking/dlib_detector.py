@@ -4,7 +4,7 @@ import math
 from typing import Any, Final
 
 from facemask._distribution import pip_install
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detection import (
     BoxMapping,
@@ -73,6 +73,6 @@ class DlibDetector:
         faces = []
         for box, margin, kind in zip(found, margins, kinds, strict=True):
             edges = (box.left(), box.top(), box.right() + 1, box.bottom() + 1)
-            own = FaceBox(*(edge / scale for edge in edges))
+            own = Box(*(edge / scale for edge in edges))
             faces.append(OwnBox(own, kind, 1 / (1 + math.exp(-margin))))
         return faces

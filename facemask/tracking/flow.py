@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.tracking.detection import Image
 
 LONGEST: Final = 480
@@ -78,7 +78,7 @@ class SmallFrame:
 
 
 def face_motions(
-    before: SmallFrame, after: SmallFrame, boxes: Sequence[FaceBox]
+    before: SmallFrame, after: SmallFrame, boxes: Sequence[Box]
 ) -> list[Motion | None]:
     """How each face moved between two frames of one size; None where nothing can be followed.
 
@@ -103,7 +103,7 @@ def face_motions(
     return motions
 
 
-def _grid(box: FaceBox, scale: float) -> Points:
+def _grid(box: Box, scale: float) -> Points:
     x, y = box.center
     steps = np.linspace(-INNER / 2, INNER / 2, GRID)
     columns, rows = np.meshgrid(x + steps * box.width, y + steps * box.height)
@@ -142,7 +142,7 @@ def _inside(points: Points, frame: SmallFrame) -> npt.NDArray[np.bool_]:
 
 
 def _motion(
-    box: FaceBox, start: Points, end: Points, good: npt.NDArray[np.bool_], scale: float
+    box: Box, start: Points, end: Points, good: npt.NDArray[np.bool_], scale: float
 ) -> Motion | None:
     if good.sum() < 4:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from facemask.boxes import FaceBox, overlap
+from facemask.boxes import Box, overlap
 from facemask.tracking.detection import Detection
 from facemask.tracking.flow import SmallFrame
 from facemask.tracking.track import Track
@@ -33,17 +33,15 @@ NEVER: Final = 1e6
 Look = npt.NDArray[np.float32]
 
 
-def look_of(frame: SmallFrame, box: FaceBox) -> Look:
+def look_of(frame: SmallFrame, box: Box) -> Look:
     """A face's coarse colour picture as a vector of mean 0 and length 1, float32 (192,)."""
     height, width = frame.colour.shape[:2]
     x, y = box.center
-    half = LOOK_SHARE * box.side / 2
-    edges = np.array([x - half, y - half, x + half, y + half]) * frame.scale
-    left, right = np.clip(np.rint(edges[::2]), 0, width).astype(int).tolist()
-    top, bottom = np.clip(np.rint(edges[1::2]), 0, height).astype(int).tolist()
-    if right - left < 1 or bottom - top < 1:
+    inner = Box.around(x, y, LOOK_SHARE * box.side).scaled(frame.scale, frame.scale)
+    crop = inner.rounded(height, width)
+    if crop.width < 1 or crop.height < 1:
         return np.zeros(3 * LOOK_SIZE**2, dtype=np.float32)
-    part = frame.colour[top:bottom, left:right]
+    part = frame.colour[crop.pixels]
     small = cv2.resize(part, (LOOK_SIZE, LOOK_SIZE), interpolation=cv2.INTER_AREA)
     vector = np.asarray(small, dtype=np.float32).ravel()
     vector -= vector.mean()

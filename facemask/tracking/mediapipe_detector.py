@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from facemask._distribution import pip_install
-from facemask.boxes import FaceBox, overlap
+from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.tracking.detection import (
     BoxMapping,
@@ -74,6 +74,6 @@ class MediapipeDetector:
             for found in model.process(image).detections or []:
                 box = found.location_data.relative_bounding_box
                 left, top = box.xmin * width, box.ymin * height
-                own = FaceBox(left, top, left + box.width * width, top + box.height * height)
+                own = Box(left, top, left + box.width * width, top + box.height * height)
                 faces.append(OwnBox(own, kind, float(found.score[0])))
         return faces

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import FaceBox, overlap
+from facemask.boxes import Box, overlap
 from facemask.tracking.flow import Motion
 
 LEAST_GAIN: Final = 0.1
@@ -36,15 +36,15 @@ State: TypeAlias = npt.NDArray[np.float64]
 """x, y of the centre in pixels, and the logarithm of the side."""
 
 
-def state_of(box: FaceBox) -> State:
+def state_of(box: Box) -> State:
     """Centre and logarithmic side of a box."""
     return np.array([*box.center, math.log(max(box.side, 1.0))])
 
 
-def box_of(state: State) -> FaceBox:
+def box_of(state: State) -> Box:
     """The box of a state."""
     x, y, log_side = state.tolist()
-    return FaceBox.around(x, y, math.exp(log_side))
+    return Box.around(x, y, math.exp(log_side))
 
 
 def _are_far(first: State, second: State) -> bool:
@@ -73,7 +73,7 @@ class Track:
     def __init__(
         self,
         track_id: int,
-        box: FaceBox,
+        box: Box,
         score: float,
         smoothing: float,
         frame: int,
@@ -101,12 +101,12 @@ class Track:
         self._frame = frame
 
     @property
-    def box(self) -> FaceBox:
+    def box(self) -> Box:
         """The box to show."""
         return box_of(self._shown)
 
     @property
-    def place(self) -> FaceBox:
+    def place(self) -> Box:
         """Where the face is thought to be, before it is smoothed."""
         return box_of(self._estimate)
 
@@ -138,7 +138,7 @@ class Track:
         if not self.visible:
             self.hidden += 1
 
-    def confirm(self, box: FaceBox, score: float) -> None:
+    def confirm(self, box: Box, score: float) -> None:
         """The detector sees the face here."""
         self.hits += 1
         seen = state_of(box)
@@ -160,7 +160,7 @@ class Track:
         self._history.clear()
         self.shown_before = False  # the crop shows something else now
 
-    def correct(self, box: FaceBox, frame: int) -> None:
+    def correct(self, box: Box, frame: int) -> None:
         """The network's mask of a frame (this one or one before) says where the face is."""
         past = next((state for number, state in self._history if number == frame), None)
         if past is None:

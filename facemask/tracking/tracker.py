@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from facemask.boxes import FaceBox, overlap
+from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.tracking.cuts import CutDetector
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, Image, check_image
@@ -73,7 +73,7 @@ class TrackedFace:
     """
 
     track_id: int
-    box: FaceBox
+    box: Box
     score: float
     restart: bool
 
@@ -132,7 +132,7 @@ class FaceTracker:
         self._previous = small
         return self._shown()
 
-    def correct(self, track_id: int, box: FaceBox | None, age: int = 0) -> None:
+    def correct(self, track_id: int, box: Box | None, age: int = 0) -> None:
         """Take over what the network's mask says about a face.
 
         Args:
@@ -148,7 +148,7 @@ class FaceTracker:
                 else:
                     track.correct(box, self._frame - age)
 
-    def _known(self, boxes: dict[int, FaceBox], cut: bool) -> list[TrackedFace]:
+    def _known(self, boxes: dict[int, Box], cut: bool) -> list[TrackedFace]:
         before, self._given = self._given, set(boxes)
         return [
             TrackedFace(face, boxes[face], 1.0, restart=cut or face not in before)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.errors import InputError, cause_of
 from facemask.tracking.detection import Detection, Image, best_first, check_image, resized
 
@@ -86,7 +86,7 @@ class YunetDetector:
         )
 
 
-def crop_of_five_points(points: Points) -> FaceBox:
+def crop_of_five_points(points: Points) -> Box:
     """The face crop that follows from five points.
 
     Args:
@@ -100,4 +100,4 @@ def crop_of_five_points(points: Points) -> FaceBox:
     beside = np.array([down[1], -down[0]])
     nose = float((points[2] - mean) @ beside)
     x, y = (mean + DOWN * spread * down + BESIDE_OVER_NOSE * nose * beside).tolist()
-    return FaceBox.around(x, y, SIDE_OVER_SPREAD * spread)
+    return Box.around(x, y, SIDE_OVER_SPREAD * spread)

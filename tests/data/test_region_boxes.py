@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facemask.boxes import Box
 from facemask.data.region_boxes import (
     LabelExtent,
     RegionBoxes,
@@ -20,7 +21,6 @@ from facemask.data.region_boxes import (
 from facemask.data.vw300_mask import Frame
 from facemask.errors import InputError
 from facemask.regions import Region, relative_extent
-from facemask.resample import PixelBox, RelativeBox
 
 
 @st.composite
@@ -122,13 +122,13 @@ def test_extents_from_label_files(tmp_path: Path) -> None:
     label[7, 8:11] = 4
     cv2.imwrite(str(tmp_path / "a.png"), label)
     cv2.imwrite(str(tmp_path / "b.png"), np.where(label == 2, 0, label))
-    eyes = LabelExtent(RelativeBox(4 / 20, 2 / 10, 16 / 20, 5 / 10), (10, 20))
+    eyes = LabelExtent(Box(4 / 20, 2 / 10, 16 / 20, 5 / 10), (10, 20))
     assert label_extent(tmp_path / "a.png", "eyes") == eyes
     assert read_extents([tmp_path / "a.png", tmp_path / "b.png"], "eyes") == {
         tmp_path / "a.png": eyes,
         tmp_path / "b.png": LabelExtent(None, (10, 20)),
     }
-    mouth = RelativeBox(8 / 20, 6 / 10, 12 / 20, 8 / 10)  # lips and inner mouth
+    mouth = Box(8 / 20, 6 / 10, 12 / 20, 8 / 10)  # lips and inner mouth
     assert label_extent(tmp_path / "b.png", "mouth").extent == mouth
     with pytest.raises(InputError, match=r"none\.png: not a readable label"):
         read_extents([tmp_path / "a.png", tmp_path / "none.png"], "eyes")
@@ -137,14 +137,14 @@ def test_extents_from_label_files(tmp_path: Path) -> None:
 def test_an_image_is_cut_like_a_whole_one_is_resized() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     for size in ((80, 90), (20, 25)):
-        cut = cut_image(image, PixelBox(0, 0, 50, 40), size)
+        cut = cut_image(image, Box(0, 0, 50, 40), size)
         assert cut.dtype == np.uint8
         assert cut.flags.c_contiguous
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
         expected = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0]
         np.testing.assert_allclose(cut, expected.permute(1, 2, 0), atol=0.51)  # rounded
     # one pixel to one pixel, two columns and one row outside
-    cut = cut_image(image, PixelBox(-2, 36, 3, 41), (5, 5))
+    cut = cut_image(image, Box(-2, 36, 3, 41), (5, 5))
     assert (cut[:, :2] == 0).all()
     assert (cut[4] == 0).all()
     np.testing.assert_array_equal(cut[:4, 2:], image[36:, :3])
@@ -159,10 +159,10 @@ def test_labels_are_cut_with_the_regions_own_classes(
     region: Region, expected: list[list[int]]
 ) -> None:
     label = np.array([[2, 3, 0], [4, 255, 1]], dtype=np.uint8)
-    cut = cut_labels(label, PixelBox(-1, -1, 2, 2), (3, 3), region)
+    cut = cut_labels(label, Box(-1, -1, 2, 2), (3, 3), region)
     assert cut.dtype == np.uint8
     np.testing.assert_array_equal(cut, expected)
 
 
 def test_a_box_measures_at_least_one_pixel() -> None:
-    assert box_size(PixelBox(0.2, 0.1, 0.4, 7.4)) == (7, 1)
+    assert box_size(Box(0.2, 0.1, 0.4, 7.4)) == (7, 1)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from facemask.boxes import Box
 from facemask.data import ClipAugmentation, FaceMaskDataModule, datamodule
 from facemask.data.datamodule import EpochSampler
 from facemask.data.region_boxes import LabelExtent, read_extents
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
 from facemask.regions import REGIONS, Region
-from facemask.resample import RelativeBox
 
 SPLIT = "data_splits/split_1"
 
@@ -75,7 +75,7 @@ def test_evaluation_scores_the_box_at_original_size(mask_root: Path) -> None:
     for batch in data.test_dataloader():
         for b, names in enumerate(batch["names"]):
             seen += names
-            box = RelativeBox(*batch["boxes"][b].double().tolist())
+            box = Box(*batch["boxes"][b].double().tolist())
             for t, name in enumerate(names):
                 label = read_label(mask_root / "labels_orig" / f"{name}.png")
                 edges = box.in_pixels(*label.shape)

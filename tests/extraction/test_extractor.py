@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.extraction import FaceMaskExtractor, load_model
 from facemask.models import FCN, Cascade, CascadeSettings
@@ -23,7 +23,7 @@ HEIGHT, WIDTH = 120, 200
 class Scripted:
     """A detector that knows where the painted faces are."""
 
-    def __init__(self, boxes: dict[int, list[FaceBox]]) -> None:
+    def __init__(self, boxes: dict[int, list[Box]]) -> None:
         self.boxes, self.frame = boxes, -1
 
     def detect(self, image: Image) -> list[Detection]:
@@ -31,7 +31,7 @@ class Scripted:
         return [Detection(box, 0.9) for box in self.boxes.get(self.frame, [])]
 
 
-def moving(count: int) -> tuple[list[Image], dict[int, list[FaceBox]]]:
+def moving(count: int) -> tuple[list[Image], dict[int, list[Box]]]:
     """A large face that moves right and a small one that stays, in textured pictures."""
     labels, boxes = [], {}
     for t in range(count):
@@ -40,7 +40,7 @@ def moving(count: int) -> tuple[list[Image], dict[int, list[FaceBox]]]:
         of_near = paint_labels(HEIGHT, WIDTH, *near)
         of_frame[of_near > 0] = of_near[of_near > 0]
         labels.append(of_frame)
-        boxes[t] = [FaceBox.around(*near), FaceBox.around(*far)]
+        boxes[t] = [Box.around(*near), Box.around(*far)]
     return labels, boxes
 
 
@@ -82,7 +82,7 @@ def test_a_mask_that_leaks_does_not_drag_the_crop_along() -> None:
             scores[..., 1, :, :] = 9
             return scores
 
-    truth = FaceBox.around(70, 60, 60)
+    truth = Box.around(70, 60, 60)
     extractor = FaceMaskExtractor(
         Cascade(Leaking(), settings=CascadeSettings(size=32)).eval(),
         Scripted({t: [truth] for t in range(40)}),
@@ -104,7 +104,7 @@ def test_frames_without_a_face_come_out_too() -> None:
 def test_a_box_beyond_the_frame_is_cut_there() -> None:
     labels = paint_labels(100, 100, 20, 50, 80)
     extractor = FaceMaskExtractor(
-        reader(), Scripted({0: [FaceBox.around(20, 50, 80), FaceBox.around(300, 50, 80)]}),
+        reader(), Scripted({0: [Box.around(20, 50, 80), Box.around(300, 50, 80)]}),
         device="cpu",
     )  # fmt: skip
     frame = extractor.image(paint(labels))

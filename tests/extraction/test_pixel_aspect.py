@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import facemask.extraction.parts
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.extraction import FaceMaskExtractor, face_signals
 from facemask.extraction.outputs import SUFFIXES, Outputs, output_paths
 from facemask.extraction.parts import PartedOutputs
@@ -29,7 +29,7 @@ class OneFace:
     """A detector that finds a painted face where it is on square pixels, and keeps what it saw."""
 
     def __init__(self, x: float, y: float) -> None:
-        self.box, self.seen = FaceBox.around(x, y, SIDE), (0, 0)
+        self.box, self.seen = Box.around(x, y, SIDE), (0, 0)
 
     def detect(self, image: Image) -> list[Detection]:
         self.seen = (image.shape[0], image.shape[1])

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.cli import main
 from facemask.extraction import command, parts
 from facemask.extraction.journal import Correction, Journal
 from facemask.models import Cascade
 from facemask.models.cascade.memory import CascadeMemory
-from facemask.resample import RelativeBox
 from facemask.tracking.detection import Detection
 from tests.extraction.faces import Image, paint, paint_labels, random_cascade, reader
 from tests.extraction.test_parts import killed_at
@@ -33,7 +32,7 @@ class ColourDetector:
         for left, top, width, height, area in stats[1:count].tolist():
             if area > 200:
                 x, y = left + width / 2 + wrong, top + height / 2 - wrong
-                found.append(Detection(FaceBox.around(x, y, 1.25 * max(width, height)), 0.9))
+                found.append(Detection(Box.around(x, y, 1.25 * max(width, height)), 0.9))
         return sorted(found, key=lambda face: -face.box.side)
 
 
@@ -95,14 +94,14 @@ def test_what_is_kept(tmp_path: Path) -> None:
     journal, read = Journal(), Journal()
     state = (torch.rand(1, 5, 3, 3), torch.rand(1, 5, 3, 3))
     for count in (5, 10, 15, 20):
-        memory = CascadeMemory({"primary": state}, {"eyes": RelativeBox(0.1, 0.2, 0.3, count)})
-        box = FaceBox(1.25, 2.5, 3.0, count / 3)
+        memory = CascadeMemory({"primary": state}, {"eyes": Box(0.1, 0.2, 0.3, count)})
+        box = Box(1.25, 2.5, 3.0, count / 3)
         journal.note(count, [Correction(4, box, 1), Correction(7, None, 0)], {4: memory})
     journal.save(tmp_path / "a", 5, 15)
     assert read.load(tmp_path / "a")
     assert read.corrections == {count: journal.corrections[count] for count in (10, 15)}
     memory = read.memories_at(15)[4]
-    assert memory.boxes == {"eyes": RelativeBox(0.1, 0.2, 0.3, 15)}
+    assert memory.boxes == {"eyes": Box(0.1, 0.2, 0.3, 15)}
     assert all(torch.equal(*pair) for pair in zip(memory.states["primary"], state, strict=True))
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from facemask.boxes import Box
+from facemask.boxes import Crop
 from facemask.classes import EYES, INNER_MOUTH, LIPS, NUM_CLASSES, SKIN
 from facemask.extraction import SIGNALS, ExtractedFace, face_signals
 
@@ -16,7 +16,7 @@ def face_of(labels: Labels) -> ExtractedFace:
     height, width = labels.shape
     values = np.full((NUM_CLASSES, height, width), 0.1, dtype=np.float32)
     np.put_along_axis(values, labels[None].astype(np.int64), 0.6, axis=0)
-    return ExtractedFace(0, Box(0, 0, width, height), 1.0, True, (height, width), labels, values)
+    return ExtractedFace(0, Crop(0, 0, width, height), 1.0, True, (height, width), labels, values)
 
 
 def skin() -> Labels:

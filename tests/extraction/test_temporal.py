@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facemask.boxes import Box, FaceBox
+from facemask.boxes import Box, Crop
 from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
 from facemask.extraction import ExtractedFace, ExtractedFrame, FaceMaskExtractor, Temporal
@@ -93,7 +93,7 @@ def test_the_memory_starts_anew_when_the_face_returns(cascade: Cascade) -> None:
     class Gone:
         """Frame 3 has no face."""
 
-        def faces(self, frame: int, image: Image) -> dict[int, FaceBox]:
+        def faces(self, frame: int, image: Image) -> dict[int, Box]:
             return {} if frame == 3 else CroppedFrames().faces(frame, image)
 
     for temporal in ("clip", "window", "stream"):
@@ -110,7 +110,7 @@ def test_the_memory_starts_anew_when_the_face_returns(cascade: Cascade) -> None:
             np.testing.assert_allclose(frames[5].faces[0].probabilities, second[1], atol=1e-4)
 
 
-def face(box: Box, probability: float, *, restart: bool = False) -> ExtractedFace:
+def face(box: Crop, probability: float, *, restart: bool = False) -> ExtractedFace:
     """A face whose every pixel is skin with this probability, in a frame of 4 × 6 pixels."""
     values = np.zeros((NUM_CLASSES, box.height, box.width), dtype=np.float32)
     values[0], values[1] = 1 - probability, probability
@@ -124,7 +124,7 @@ def frames_of(faces: list[ExtractedFace | None]) -> list[ExtractedFrame]:
 
 
 def test_smoothing_follows_the_pixels_of_moving_boxes() -> None:
-    left, right = Box(0, 0, 3, 3), Box(1, 1, 4, 4)
+    left, right = Crop(0, 0, 3, 3), Crop(1, 1, 4, 4)
     frames = frames_of([face(left, 0.9, restart=True), face(right, 0.5), face(right, 0.2)])
     smoothed = list(smooth_frames(iter(frames), TemporalSmoothing()))
     near, far = np.exp(-0.5 / 0.36), np.exp(-2 / 0.36)
@@ -141,7 +141,7 @@ def test_smoothing_follows_the_pixels_of_moving_boxes() -> None:
 
 
 def test_smoothing_stops_at_gaps_and_cuts() -> None:
-    box = Box(0, 0, 2, 2)
+    box = Crop(0, 0, 2, 2)
     probabilities = [0.9, 0.8, None, 0.7, 0.6, 0.1]
     begins = {0, 3, 5}
     frames = frames_of(

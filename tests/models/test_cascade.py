@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from facemask.boxes import Box
 from facemask.classes import BACKGROUND, CLASS_NAMES, EYES, INNER_MOUTH, LIPS, SKIN
 from facemask.data.augment.transforms import resize_image
 from facemask.data.masks import landmarks_to_mask
@@ -16,7 +17,7 @@ from facemask.errors import InputError
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models import FCN, Cascade, CascadeOutput, CascadeSettings, ConvLSTMFCN
 from facemask.models.upsample import upsample_bilinear
-from facemask.resample import RelativeBox, crop_and_resize, paste_back
+from facemask.resample import crop_and_resize, paste_back
 from tests.faces import face_points
 
 # A colour channel says "face", one "eyes or inner mouth", one "lips or inner mouth". A blend of
@@ -412,7 +413,7 @@ sides = st.floats(0.25, 1.2)
 def test_zooming_and_pasting_moves_no_pixel_by_half_of_one(
     height: int, width: int, left: float, top: float, side_x: float, side_y: float, size: int
 ) -> None:
-    box = RelativeBox(left, top, left + side_x, top + side_y).in_pixels(height, width)
+    box = Box(left, top, left + side_x, top + side_y).in_pixels(height, width)
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     image = torch.stack([x, y, torch.ones_like(x)]).double()
     zoomed = crop_and_resize(image, box, (size, size))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facemask.boxes import Box
 from facemask.models import CascadeSettings
 from facemask.models.cascade.zoom import enclosed_background, find_boxes
-from facemask.resample import RelativeBox
 
 Labels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ def face() -> Labels:
 
 def boxes(
     frames: list[Labels], options: CascadeSettings = PLAIN, size: tuple[int, int] = (200, 200)
-) -> dict[str, RelativeBox]:
+) -> dict[str, Box]:
     found = find_boxes(np.stack(frames), [size] * len(frames), {"eyes", "mouth"}, options)
     return found.boxes
 

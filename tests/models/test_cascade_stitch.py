@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from facemask.boxes import Box
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
 from facemask.regions import Region
-from facemask.resample import PixelBox
 
-WHOLE = PixelBox(0, 0, 6, 1)
+WHOLE = Box(0, 0, 6, 1)
 
 
 def scores(labels: list[int], count: int, sure: list[float] | None = None) -> Tensor:
@@ -69,8 +69,8 @@ def test_an_unconfirmed_eye_can_be_the_mouths() -> None:
 def test_outside_the_box_and_outside_the_face() -> None:
     primary = scores([2, 2, 1, 2, 2, 0], 5)
     primary[1, 0, 4] = 0.5  # next to eyes it is skin, and not background
-    found = Zoom("eyes", PixelBox(2, 0, 4, 1), scores([1, 1], 2))
-    frame = Frame(primary, (1, 6), PixelBox(1, 0, 3, 1), [found])
+    found = Zoom("eyes", Box(2, 0, 4, 1), scores([1, 1], 2))
+    frame = Frame(primary, (1, 6), Box(1, 0, 3, 1), [found])
     # 0: a stray eye outside the face; 1: one inside; 2: confirmed; 3: confirmed, but not in the
     # face; 4: outside the face, but on something like skin
     assert row(frame) == [0, 1, 2, 0, 1, 0]
@@ -78,17 +78,17 @@ def test_outside_the_box_and_outside_the_face() -> None:
 
 def test_the_surer_of_two_eye_boxes_counts() -> None:
     primary = scores([1, 1, 1, 1, 1, 1], 5)
-    left = Zoom("eyes", PixelBox(0, 0, 4, 1), scores([0, 1, 1, 0], 2))
-    right = Zoom("eyes", PixelBox(2, 0, 6, 1), scores([0, 1, 0, 1], 2))
+    left = Zoom("eyes", Box(0, 0, 4, 1), scores([0, 1, 1, 0], 2))
+    right = Zoom("eyes", Box(2, 0, 6, 1), scores([0, 1, 0, 1], 2))
     for zooms in ([left, right], [right, left]):
         assert row(Frame(primary, (1, 6), WHOLE, zooms)) == [1, 2, 2, 2, 1, 2]
 
 
 def test_probabilities_by_hand() -> None:
     primary = torch.tensor([0.10, 0.20, 0.60, 0.06, 0.04]).log().view(5, 1, 1)
-    eyes = Zoom("eyes", PixelBox(0, 0, 1, 1), torch.tensor([0.7, 0.3]).log().view(2, 1, 1))
-    mouth = Zoom("mouth", PixelBox(0, 0, 1, 1), torch.tensor([0.5, 0.4, 0.1]).log().view(3, 1, 1))
-    face = PixelBox(0, 0, 1, 1)
+    eyes = Zoom("eyes", Box(0, 0, 1, 1), torch.tensor([0.7, 0.3]).log().view(2, 1, 1))
+    mouth = Zoom("mouth", Box(0, 0, 1, 1), torch.tensor([0.5, 0.4, 0.1]).log().view(3, 1, 1))
+    face = Box(0, 0, 1, 1)
     label, values = stitch(Frame(primary, (1, 1), face, [eyes]), 1.0, with_probabilities=True)
     assert values is not None
     # the 0.7 of the eyes' background go to 0.1 : 0.2 + 0.6 : 0.06 : 0.04
@@ -133,10 +133,10 @@ def test_never_background_where_the_primary_saw_a_face(
 
     primary = draw(5, 7, 8)
     zooms = [
-        Zoom("eyes", PixelBox(-1.5, 0.3, 5.2, 7.1), draw(2, 9, 9)),
-        Zoom("mouth", PixelBox(2.1, 1.9, 14.2, 13.0), draw(3, 9, 9)),
+        Zoom("eyes", Box(-1.5, 0.3, 5.2, 7.1), draw(2, 9, 9)),
+        Zoom("mouth", Box(2.1, 1.9, 14.2, 13.0), draw(3, 9, 9)),
     ]
-    box = PixelBox(0, 0, 12, 10) if face else PixelBox(2, 2, 9, 9)
+    box = Box(0, 0, 12, 10) if face else Box(2, 2, 9, 9)
     labels, probabilities = stitch(Frame(primary, (10, 12), box, zooms), temperature, True)
     before, _ = stitch(Frame(primary, (10, 12), None, []), temperature, False)
     assert probabilities is not None
@@ -160,9 +160,9 @@ def test_the_primary_has_a_say_in_the_boxes_where_it_has_a_weight() -> None:
          [0.02, 0.9, 0.06, 0.01, 0.01], [0.02, 0.06, 0.9, 0.01, 0.01]]
     )  # fmt: skip
     eyes = Zoom(
-        "eyes", PixelBox(0, 0, 4, 1), scores_of([[0.7, 0.3], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1]])
+        "eyes", Box(0, 0, 4, 1), scores_of([[0.7, 0.3], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1]])
     )
-    frame = Frame(primary, (1, 4), PixelBox(0, 0, 4, 1), [eyes])
+    frame = Frame(primary, (1, 4), Box(0, 0, 4, 1), [eyes])
     # odds of an eye at 0.4: (3/7)^0.6 · 9^0.4 = 1.449, (7/3)^0.6 / 9^0.4 = 0.690, 0.764, 0.644
     for weight, expected in ((0.0, [1, 2, 2, 1]), (0.4, [2, 1, 1, 1]), (1.0, [2, 1, 1, 2])):
         labels, probabilities = stitch(frame, 1.0, True, primary_weight=weight)

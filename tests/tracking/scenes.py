@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.tracking.detection import Detection
 
 Image = npt.NDArray[np.uint8]
@@ -32,7 +32,7 @@ class Patch:
         seen: Frames in which the detector is allowed to see it; None: all.
     """
 
-    place: Callable[[int], FaceBox | None]
+    place: Callable[[int], Box | None]
     seed: int
     seen: Callable[[int], bool] = lambda _: True
 
@@ -56,7 +56,7 @@ class Scene:
     def frames(self, count: int) -> Iterator[Image]:
         return (self.frame(number) for number in range(count))
 
-    def boxes(self, number: int) -> list[FaceBox]:
+    def boxes(self, number: int) -> list[Box]:
         """Boxes of the patches that are there, seen and not covered by a later one."""
         found = []
         for i, patch in enumerate(self.patches):
@@ -82,19 +82,19 @@ class SceneDetector:
         self.calls.append(self.frame)
         return [Detection(self._shifted(box), self.score) for box in self.scene.boxes(self.frame)]
 
-    def _shifted(self, box: FaceBox) -> FaceBox:
+    def _shifted(self, box: Box) -> Box:
         dx, dy, grow = self._rng.normal(0, self.noise, 3) if self.noise else (0.0, 0.0, 0.0)
         x, y = box.center
-        return FaceBox.around(x + dx * box.side, y + dy * box.side, box.side * np.exp(grow))
+        return Box.around(x + dx * box.side, y + dy * box.side, box.side * np.exp(grow))
 
 
-def _covers(front: FaceBox, back: FaceBox) -> bool:
+def _covers(front: Box, back: Box) -> bool:
     width = min(front.right, back.right) - max(front.left, back.left)
     height = min(front.bottom, back.bottom) - max(front.top, back.top)
     return max(width, 0) * max(height, 0) > 0.4 * back.width * back.height
 
 
-def _paint(image: Image, look: Image, box: FaceBox) -> None:
+def _paint(image: Image, look: Image, box: Box) -> None:
     """Sub-pixel: the patch's edges are where the box's are."""
     scale = box.side / look.shape[0]
     move = np.array(

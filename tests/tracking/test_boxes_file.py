@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facemask.boxes import FaceBox
+from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detectors import BoxesFile, CroppedFrames
 from facemask.tracking.tracker import FaceTracker
@@ -28,10 +28,10 @@ def test_boxes_are_taken_as_they_are(tmp_path: Path) -> None:
         [(face.track_id, face.box, face.restart) for face in tracker.step(IMAGE)] for _ in range(5)
     ]
     assert shown == [
-        [(2, FaceBox(-5, 0, 20, 20), True), (7, FaceBox(10.5, 5, 40, 30.25), True)],
-        [(7, FaceBox(12, 5, 42, 30), False)],
+        [(2, Box(-5, 0, 20, 20), True), (7, Box(10.5, 5, 40, 30.25), True)],
+        [(7, Box(12, 5, 42, 30), False)],
         [],
-        [(7, FaceBox(12, 5, 42, 30), True)],
+        [(7, Box(12, 5, 42, 30), True)],
         [],
     ]
     tracker.correct(7, None)  # changes nothing
@@ -41,7 +41,7 @@ def test_boxes_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_without_a_column_of_faces(tmp_path: Path) -> None:
     boxes = BoxesFile(write(tmp_path, "frame,left,top,right,bottom\n4,1,2,30,40\n"))
-    assert boxes.faces(4, IMAGE) == {0: FaceBox(1, 2, 30, 40)}
+    assert boxes.faces(4, IMAGE) == {0: Box(1, 2, 30, 40)}
     assert boxes.faces(0, IMAGE) == {}
 
 
@@ -95,10 +95,10 @@ def test_boxes_of_another_video(tmp_path: Path) -> None:
 
 def test_cropped_frames() -> None:
     detector = CroppedFrames()
-    assert [face.box for face in detector.detect(IMAGE)] == [FaceBox(0, 0, 80, 60)]
+    assert [face.box for face in detector.detect(IMAGE)] == [Box(0, 0, 80, 60)]
     tracker = FaceTracker(detector)
     assert [face.restart for _ in range(2) for face in tracker.step(IMAGE)] == [True, False]
     (face,) = tracker.step(np.zeros((50, 70, 3), dtype=np.uint8))  # crops may differ in size
-    assert face.box == FaceBox(0, 0, 70, 50)
+    assert face.box == Box(0, 0, 70, 50)
     with pytest.raises(InputError, match="expected RGB"):
         tracker.step(np.zeros((50, 70), dtype=np.uint8))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facemask.boxes import FaceBox, overlap
+from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.tracking import detectors
 from facemask.tracking.detection import FaceDetector
@@ -17,7 +17,7 @@ from facemask.tracking.detectors import DlibDetector, MediapipeDetector, open_de
 from facemask.tracking.yunet_detector import YunetDetector, crop_of_five_points
 
 Image = npt.NDArray[np.uint8]
-CARPHONE_FACE = FaceBox(58.0, 41.5, 122.0, 105.5)
+CARPHONE_FACE = Box(58.0, 41.5, 122.0, 105.5)
 """Read off the first frame by eye: jaw from x = 67 to 113, brows to chin from y = 47 to 100."""
 
 
@@ -54,7 +54,7 @@ def check_finds(detector: FaceDetector, carphone: Image) -> None:
     assert 0.5 < face.score <= 1
     large = cv2.resize(carphone, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
     (larger,) = detector.detect(np.asarray(large, dtype=np.uint8))
-    assert overlap(larger.box, FaceBox(*(5 * edge for edge in face.box))) > 0.7
+    assert overlap(larger.box, Box(*(5 * edge for edge in face.box))) > 0.7
     assert detector.detect(np.full((90, 120, 3), 128, dtype=np.uint8)) == []
     assert detector.detect(np.zeros((1, 1, 3), dtype=np.uint8)) == []
 
@@ -67,7 +67,7 @@ def test_dlib_mirrored(carphone: Image, hog: FaceDetector) -> None:
     (face,) = hog.detect(carphone)
     (mirrored,) = hog.detect(carphone[:, ::-1])  # not contiguous
     left, top, right, bottom = mirrored.box
-    assert overlap(face.box, FaceBox(176 - right, top, 176 - left, bottom)) > 0.7
+    assert overlap(face.box, Box(176 - right, top, 176 - left, bottom)) > 0.7
 
 
 def test_dlib_finds_small_faces_on_request(carphone: Image, hog: FaceDetector) -> None:
@@ -76,7 +76,7 @@ def test_dlib_finds_small_faces_on_request(carphone: Image, hog: FaceDetector) -
     assert hog.detect(wide) == []
     (face,) = open_detector("dlib", smallest=0.05).detect(wide)
     edges = zip(CARPHONE_FACE, (500, 300, 500, 300), strict=True)
-    assert overlap(face.box, FaceBox(*(edge + start for edge, start in edges))) > 0.7
+    assert overlap(face.box, Box(*(edge + start for edge, start in edges))) > 0.7
     with pytest.raises(InputError, match=r"smallest is 8: give the smallest face's share"):
         DlibDetector(8)
 
@@ -123,7 +123,7 @@ def test_mediapipe_keeps_the_near_models_box(monkeypatch: pytest.MonkeyPatch) ->
     best, second = MediapipeDetector().detect(np.zeros((100, 200, 3), dtype=np.uint8)[:, ::-1])
     assert (best.score, second.score) == (0.9, 0.7)
     # near: 40 × 40 pixels around (40, 40)
-    assert second.box == pytest.approx(FaceBox.around(40.0, 40 + 0.038 * 40, 1.21 * 40), abs=0.3)
+    assert second.box == pytest.approx(Box.around(40.0, 40 + 0.038 * 40, 1.21 * 40), abs=0.3)
     assert best.box.center[0] == pytest.approx(130)
     monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe([[], []]))
     assert MediapipeDetector().detect(np.zeros((9, 9, 3), dtype=np.uint8)) == []
@@ -227,7 +227,7 @@ def test_crop_of_five_points_by_hand() -> None:
     points = np.array([[40, 40], [60, 40], [50, 50], [40, 60], [60, 60]], dtype=np.float64)
     spread = np.sqrt(800 / 5)  # four points at distance √200, one at 0
     assert crop_of_five_points(points) == pytest.approx(
-        FaceBox.around(50.0, 50 + 0.218 * spread, 4.58 * spread)
+        Box.around(50.0, 50 + 0.218 * spread, 4.58 * spread)
     )
     turned = points.copy()
     turned[2, 0] += 5  # the nose points to the right: the face is on the left of the points

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from facemask.boxes import FaceBox, overlap
+from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from tests.tracking.scenes import HEIGHT, WIDTH, Patch, Scene, SceneDetector, texture
@@ -13,12 +13,12 @@ from tests.tracking.scenes import HEIGHT, WIDTH, Patch, Scene, SceneDetector, te
 Result = list[list[TrackedFace]]
 
 
-def still(x: float = 160, y: float = 120, side: float = 80) -> Callable[[int], FaceBox | None]:
-    return lambda _: FaceBox.around(x, y, side)
+def still(x: float = 160, y: float = 120, side: float = 80) -> Callable[[int], Box | None]:
+    return lambda _: Box.around(x, y, side)
 
 
-def walk(x: float, y: float, side: float, dx: float) -> Callable[[int], FaceBox | None]:
-    return lambda i: FaceBox.around(x + dx * i, y, side)
+def walk(x: float, y: float, side: float, dx: float) -> Callable[[int], Box | None]:
+    return lambda i: Box.around(x + dx * i, y, side)
 
 
 def follow(
@@ -44,8 +44,8 @@ def restarts(frames: Result) -> list[int]:
 
 
 def test_a_face_is_followed_between_detections() -> None:
-    def place(i: int) -> FaceBox:
-        return FaceBox.around(100 + 2.5 * i, 120 + 10 * math.sin(i / 4), 70 * 1.005**i)
+    def place(i: int) -> Box:
+        return Box.around(100 + 2.5 * i, 120 + 10 * math.sin(i / 4), 70 * 1.005**i)
 
     shown, detector = follow(Scene([Patch(place, 1)]), 40, TrackerSettings(every=10))
     assert detector.calls == [0, 1, 2, 12, 22, 32]  # a new face is looked at three times
@@ -77,14 +77,14 @@ def test_no_smoothing_takes_corrections_at_once() -> None:
     scene = Scene([Patch(still(), 3)])
     tracker = FaceTracker(SceneDetector(scene), TrackerSettings(smoothing=0))
     tracker.step(scene.frame(0))
-    tracker.correct(0, FaceBox.around(164, 120, 80))
+    tracker.correct(0, Box.around(164, 120, 80))
     (face,) = tracker.step(scene.frame(1))
     assert face.box.center[0] > 161.5
 
 
 def test_gaps() -> None:
     """The face leaves the picture at 20 and is back at 32."""
-    patch = Patch(lambda i: None if 20 <= i < 32 else FaceBox.around(150 + i, 120, 70), 4)
+    patch = Patch(lambda i: None if 20 <= i < 32 else Box.around(150 + i, 120, 70), 4)
     shown, detector = follow(Scene([patch]), 45)
     assert ids(shown) == [[0]] * 20 + [[]] * 12 + [[0]] * 13
     assert restarts(shown) == [0, 32]
@@ -95,8 +95,8 @@ def test_gaps() -> None:
 
 
 def test_another_face_in_the_gap_is_another_face() -> None:
-    first = Patch(lambda i: FaceBox.around(160, 120, 70) if i < 20 else None, 5)
-    second = Patch(lambda i: FaceBox.around(165, 118, 72) if i >= 25 else None, 6)
+    first = Patch(lambda i: Box.around(160, 120, 70) if i < 20 else None, 5)
+    second = Patch(lambda i: Box.around(165, 118, 72) if i >= 25 else None, 6)
     shown, _ = follow(Scene([first, second]), 35)
     assert ids(shown) == [[0]] * 20 + [[]] * 5 + [[1]] * 10
 
@@ -214,13 +214,13 @@ def test_stray_masks_do_not_take_the_box_away() -> None:
     tracker = FaceTracker(SceneDetector(scene))
     for i in range(20):
         (face,) = tracker.step(scene.frame(i))
-        assert overlap(face.box, FaceBox.around(160, 120, 80)) > 0.55
-        tracker.correct(0, FaceBox.around(230, 120, 80))  # as of a face beside it
+        assert overlap(face.box, Box.around(160, 120, 80)) > 0.55
+        tracker.correct(0, Box.around(230, 120, 80))  # as of a face beside it
     for i in range(60):
         (face,) = tracker.step(scene.frame(i))
         x, y = face.box.center
-        assert overlap(face.box, FaceBox.around(160, 120, 80)) > 0.35
-        tracker.correct(0, FaceBox.around(x + 15, y, face.box.side))  # pulls and pulls
+        assert overlap(face.box, Box.around(160, 120, 80)) > 0.35
+        tracker.correct(0, Box.around(x + 15, y, face.box.side))  # pulls and pulls
 
 
 def test_a_mask_without_a_face_asks_the_detector() -> None:
@@ -268,8 +268,8 @@ def test_frames_may_change_size() -> None:
 def test_memory_does_not_grow() -> None:
     """Faces come and go; what the tracker holds is bounded by the gap."""
 
-    def place(i: int) -> FaceBox | None:
-        return FaceBox.around(60 + 40 * (i // 6 % 5), 120, 60) if i % 6 < 3 else None
+    def place(i: int) -> Box | None:
+        return Box.around(60 + 40 * (i // 6 % 5), 120, 60) if i % 6 < 3 else None
 
     scene = Scene([Patch(place, 1)])
     detector = SceneDetector(scene)

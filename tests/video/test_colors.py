@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
-from facemask.boxes import Box
+from facemask.boxes import Crop
 from facemask.classes import LIPS
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
@@ -185,7 +185,7 @@ def test_classes_are_no_brighter_than_white_paper(
 ) -> None:
     path = write(tmp_path / "a.mkv", (64, 64), 9, (9, 9, transfer))
     paths = output_paths(tmp_path, "copy", ["overlay"])
-    box = Box(16, 16, 48, 48)
+    box = Crop(16, 16, 48, 48)
     labels = np.full((32, 32), LIPS, dtype=np.uint8)
     face = ExtractedFace(0, box, 1.0, True, (64, 64), labels, np.full((5, 32, 32), 0.2, np.float32))
     with open_source(path) as source, Outputs(paths, source, opacity=1) as outputs:

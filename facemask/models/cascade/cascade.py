@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask.argmax import first_argmax
+from facemask.boxes import Box
 from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
 from facemask.models.cascade.file import read_cascade, read_network, write_cascade
@@ -25,7 +26,6 @@ from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
 from facemask.models.cascade.zoom import ClipBoxes, find_boxes
 from facemask.regions import REGIONS, Region
-from facemask.resample import RelativeBox
 
 _ZOOMS: dict[str, Region] = {
     "eyes": "eyes",
@@ -381,6 +381,6 @@ def _check_classes(network: nn.Module, region: Region) -> None:
 
 
 def _stack_boxes(results: list[_ClipResult], name: str, device: torch.device) -> Tensor:
-    missing = RelativeBox(*[float("nan")] * 4)
+    missing = Box(*[float("nan")] * 4)
     rows = [result.boxes.boxes.get(name, missing) for result in results]
     return torch.tensor(rows, dtype=torch.float32, device=device).reshape(-1, 4)

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facemask.boxes import Box
 from facemask.errors import InputError
-from facemask.resample import RelativeBox, crop_pixels
+from facemask.resample import crop_pixels
 
 Clip: TypeAlias = Tensor | Sequence[Tensor]
 """Frames uint8 (3, H, W) RGB, each of its own size, or (T, 3, H, W)."""
@@ -58,6 +59,6 @@ def resize_in_steps(frame: Tensor, size: int) -> Tensor:
     return pixels[0].byte()
 
 
-def cut_box(frame: Tensor, box: RelativeBox, size: int) -> Tensor:
+def cut_box(frame: Tensor, box: Box, size: int) -> Tensor:
     """A box of a frame, uint8 (3, size, size), as crops for training are cut."""
     return crop_pixels(frame, box.in_pixels(*size_of(frame)), (size, size))

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.resample import RelativeBox
 
 _SAME_BOX: Final = 0.7
 """IoU from which a new box is so near the remembered one that this one is kept: what a ConvLSTM
@@ -28,7 +28,7 @@ class CascadeMemory:
     """
 
     states: dict[str, State] = field(default_factory=dict)
-    boxes: dict[str, RelativeBox] = field(default_factory=dict)
+    boxes: dict[str, Box] = field(default_factory=dict)
 
 
 class ClipJob(NamedTuple):
@@ -100,20 +100,11 @@ def split_states(state: State | None, count: int) -> list[State | None]:
     return [(state[0][b : b + 1], state[1][b : b + 1]) for b in range(count)]
 
 
-def keep_boxes(found: dict[str, RelativeBox], memory: CascadeMemory) -> dict[str, RelativeBox]:
+def keep_boxes(found: dict[str, Box], memory: CascadeMemory) -> dict[str, Box]:
     """The boxes found, each replaced by the remembered one where that is nearly the same."""
     return {
         name: memory.boxes[name]
-        if name in memory.boxes and _overlap(box, memory.boxes[name]) >= _SAME_BOX
+        if name in memory.boxes and overlap(box, memory.boxes[name]) >= _SAME_BOX
         else box
         for name, box in found.items()
     }
-
-
-def _overlap(one: RelativeBox, other: RelativeBox) -> float:
-    """Intersection over union."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    shared = max(width, 0.0) * max(height, 0.0)
-    areas = [(box.right - box.left) * (box.bottom - box.top) for box in (one, other)]
-    return shared / (sum(areas) - shared)

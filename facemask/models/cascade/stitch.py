@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from facemask.argmax import first_argmax
+from facemask.boxes import Box
 from facemask.classes import BACKGROUND, SKIN
 from facemask.metrics.confusion import scores_at_size
 from facemask.models.cascade.zoom import enclosed_background
 from facemask.regions import REGIONS, Region
-from facemask.resample import PixelBox, paste_back
+from facemask.resample import paste_back
 
 LEAST = 1e-4
 """Probability below which the primary and a specialist are equally sure that it is not so."""
@@ -30,7 +31,7 @@ class Zoom(NamedTuple):
     """
 
     region: Region
-    box: PixelBox
+    box: Box
     scores: Tensor
 
 
@@ -46,7 +47,7 @@ class Frame(NamedTuple):
 
     scores: Tensor
     size: tuple[int, int]
-    face: PixelBox | None
+    face: Box | None
     zooms: Sequence[Zoom]
 
 
@@ -158,7 +159,7 @@ def stitch(
     return labels, _agree(probabilities, labels)
 
 
-def _inside(box: PixelBox, like: Tensor) -> Tensor:
+def _inside(box: Box, like: Tensor) -> Tensor:
     """Pixels (H, W) whose centres lie in a box."""
     y = torch.arange(like.shape[0], device=like.device) + 0.5
     x = torch.arange(like.shape[1], device=like.device) + 0.5

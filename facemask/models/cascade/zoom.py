@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import Box
 from facemask.classes import BACKGROUND, EYES, INNER_MOUTH, LIPS
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.regions import clip_box, relative_extent
-from facemask.resample import RelativeBox
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Labels: TypeAlias = npt.NDArray[np.uint8]
@@ -29,10 +29,10 @@ _MOTION: Final = 0.15  # what may stick out of another frame's, over the face's 
 _LARGEST: Final = {"eyes": (0.9, 0.5), "mouth": (0.75, 0.7)}  # width and height
 _MOST_PARTS: Final = 8  # the largest ones are looked at
 _USUAL: Final = {  # left, top, right, bottom over a face: means of 635 photographs of 300-W
-    "eyes": RelativeBox(0.19, 0.14, 0.79, 0.26),
-    "left_eye": RelativeBox(0.19, 0.14, 0.39, 0.26),
-    "right_eye": RelativeBox(0.59, 0.14, 0.79, 0.26),
-    "mouth": RelativeBox(0.31, 0.61, 0.69, 0.78),
+    "eyes": Box(0.19, 0.14, 0.79, 0.26),
+    "left_eye": Box(0.19, 0.14, 0.39, 0.26),
+    "right_eye": Box(0.59, 0.14, 0.79, 0.26),
+    "mouth": Box(0.31, 0.61, 0.69, 0.78),
 }
 _NARROWEST: Final = {"eyes": 0.4, "mouth": 0.25}  # width of both eyes, and of a whole mouth
 
@@ -46,12 +46,12 @@ class ClipBoxes(NamedTuple):
             "right_eye" (in the image) where each eye has its own. What was not found is missing.
     """
 
-    face: RelativeBox | None
-    boxes: dict[str, RelativeBox]
+    face: Box | None
+    boxes: dict[str, Box]
 
 
 class _Part(NamedTuple):
-    extent: RelativeBox
+    extent: Box
     area: float  # over the image's
 
 
@@ -75,11 +75,11 @@ def find_boxes(
         The boxes in relative coordinates, which may leave the image.
     """
     mask = _face_extent(labels)
-    boxes: dict[str, RelativeBox] = {}
+    boxes: dict[str, Box] = {}
     if mask is None:
         return ClipBoxes(None, boxes)
     face = _with_room(mask)
-    extents: dict[str, list[RelativeBox | None]] = {}
+    extents: dict[str, list[Box | None]] = {}
     if "eyes" in regions:
         eyes = _steady(
             [_eyes(frame == EYES, face, size) for frame, size in zip(labels, sizes, strict=True)],
@@ -124,40 +124,38 @@ def enclosed_background(labels: Labels) -> Mask:
     return holes[1:-1, 1:-1]
 
 
-def _face_extent(labels: Labels) -> RelativeBox | None:
+def _face_extent(labels: Labels) -> Box | None:
     """Box around the largest piece of foreground, over all frames."""
     extents = [_parts(frame != BACKGROUND, 0, most=1)[:1] for frame in labels]
     return _union([part.extent for parts in extents for part in parts])
 
 
-def _with_room(face: RelativeBox) -> RelativeBox:
-    across, down = _FACE_ROOM * (face.right - face.left), _FACE_ROOM * (face.bottom - face.top)
-    return RelativeBox(face.left - across, face.top - down, face.right + across, face.bottom + down)
+def _with_room(face: Box) -> Box:
+    across, down = _FACE_ROOM * face.width, _FACE_ROOM * face.height
+    return Box(face.left - across, face.top - down, face.right + across, face.bottom + down)
 
 
-def _completed(
-    name: str, extents: list[RelativeBox | None], face: RelativeBox
-) -> list[RelativeBox | None]:
+def _completed(name: str, extents: list[Box | None], face: Box) -> list[Box | None]:
     """Where a region must be, if all that was found of it is nothing, or one eye, or half a mouth.
 
     A specialist has only seen whole regions: one eye that fills its input is nothing to it.
     """
-    width, height = face.right - face.left, face.bottom - face.top
+    width, height = face.width, face.height
     found = [extent for extent in extents if extent is not None]
     least = _NARROWEST.get(name, 0.0) * width
-    if any(extent.right - extent.left >= least for extent in found):
+    if any(extent.width >= least for extent in found):
         return extents
     usual = _USUAL[name]
     left, right = face.left + usual.left * width, face.left + usual.right * width
     middle = face.top + (usual.top + usual.bottom) / 2 * height
-    tall = (usual.bottom - usual.top) * height
+    tall = usual.height * height
     if not found:
-        return [RelativeBox(left, middle - tall / 2, right, middle + tall / 2)]
-    completed: list[RelativeBox | None] = []
+        return [Box(left, middle - tall / 2, right, middle + tall / 2)]
+    completed: list[Box | None] = []
     for extent in found:  # at its height; a mouth around what is there of it
-        across, down = _centre(extent)
+        across, down = extent.center
         shift = across - (left + right) / 2 if name == "mouth" else 0.0
-        whole = RelativeBox(left + shift, down - tall / 2, right + shift, down + tall / 2)
+        whole = Box(left + shift, down - tall / 2, right + shift, down + tall / 2)
         completed.append(_union([extent, whole]))
     return completed
 
@@ -179,50 +177,47 @@ def _parts(mask: Mask, reach: int, most: int = _MOST_PARTS) -> list[_Part]:
     return parts
 
 
-def _parts_in_face(mask: Mask, face: RelativeBox, region: str) -> list[_Part]:
+def _parts_in_face(mask: Mask, face: Box, region: str) -> list[_Part]:
     """The parts of a region inside the face's box, none unless the largest is plausible."""
     height, width = mask.shape
     box = face.in_pixels(height, width)
     inside = np.zeros_like(mask)
-    rows = slice(max(0, round(box.top)), max(0, round(box.bottom)))
-    columns = slice(max(0, round(box.left)), max(0, round(box.right)))
-    inside[rows, columns] = mask[rows, columns]
-    parts = _parts(inside, round(_REACH * (box.right - box.left)))
-    face_width, face_height = face.right - face.left, face.bottom - face.top
-    if not parts or parts[0].area < _LEAST_AREA * face_width * face_height:
+    pixels = box.rounded(height, width).pixels
+    inside[pixels] = mask[pixels]
+    parts = _parts(inside, round(_REACH * box.width))
+    if not parts or parts[0].area < _LEAST_AREA * face.width * face.height:
         return []
     widest, highest = _LARGEST[region]
     return [
         part
         for part in parts
-        if part.extent.right - part.extent.left <= widest * face_width
-        and part.extent.bottom - part.extent.top <= highest * face_height
+        if part.extent.width <= widest * face.width and part.extent.height <= highest * face.height
     ]
 
 
-def _eyes(mask: Mask, face: RelativeBox, size: Size) -> list[RelativeBox]:
+def _eyes(mask: Mask, face: Box, size: Size) -> list[Box]:
     """One or two eyes of a frame, from left to right in the image."""
     parts = _parts_in_face(mask, face, "eyes")
     if not parts:
         return []
     first = parts[0]
-    x, y = _centre(first.extent)
+    x, y = first.extent.center
     for part in parts[1:]:
-        across, down = _centre(part.extent)[0] - x, _centre(part.extent)[1] - y
+        across, down = part.extent.center[0] - x, part.extent.center[1] - y
         beside = abs(down) * size[0] <= abs(across) * size[1]  # in pixels
-        near = abs(across) <= _EYES_APART * (face.right - face.left)
+        near = abs(across) <= _EYES_APART * face.width
         if part.area >= _SECOND_EYE * first.area and beside and near:
             return sorted([first.extent, part.extent])
     return [first.extent]
 
 
-def _mouth(mask: Mask, face: RelativeBox) -> list[RelativeBox]:
+def _mouth(mask: Mask, face: Box) -> list[Box]:
     """The largest part of a frame's mouth with those beside it: one box or none."""
     parts = _parts_in_face(mask, face, "mouth")
     if not parts:
         return []
     first = parts[0]
-    gap = _MOUTH_GAP * (face.right - face.left)
+    gap = _MOUTH_GAP * face.width
     joined = _union(
         [
             part.extent
@@ -233,11 +228,11 @@ def _mouth(mask: Mask, face: RelativeBox) -> list[RelativeBox]:
     return [] if joined is None else [joined]
 
 
-def _steady(frames: list[list[RelativeBox]], face: RelativeBox) -> list[list[RelativeBox]]:
+def _steady(frames: list[list[Box]], face: Box) -> list[list[Box]]:
     """Without the boxes that no other frame has about there, where three frames or more say so."""
     if sum(1 for boxes in frames if boxes) < 3:
         return frames
-    room = _MOTION * (face.right - face.left)
+    room = _MOTION * face.width
     steady = []
     for t, boxes in enumerate(frames):
         others = [other for u, of_frame in enumerate(frames) if u != t for other in of_frame]
@@ -245,7 +240,7 @@ def _steady(frames: list[list[RelativeBox]], face: RelativeBox) -> list[list[Rel
     return steady if any(steady) else frames  # all of them moved fast
 
 
-def _near(box: RelativeBox, other: RelativeBox, room: float) -> bool:
+def _near(box: Box, other: Box, room: float) -> bool:
     """Whether a box sticks out of another by no more than `room`."""
     return (
         box.left >= other.left - room
@@ -255,36 +250,30 @@ def _near(box: RelativeBox, other: RelativeBox, room: float) -> bool:
     )
 
 
-def _each_eye(
-    frames: list[list[RelativeBox]], face: RelativeBox
-) -> dict[str, list[RelativeBox | None]]:
+def _each_eye(frames: list[list[Box]], face: Box) -> dict[str, list[Box | None]]:
     """Which eye of each frame is the left one in the image and which the right one."""
     pairs = [eyes for eyes in frames if len(eyes) == 2]
     if pairs:
-        middle = float(np.mean([_centre(eye)[0] for eyes in pairs for eye in eyes]))
+        middle = float(np.mean([eye.center[0] for eyes in pairs for eye in eyes]))
     else:
-        middle = (face.left + face.right) / 2
-    sides: dict[str, list[RelativeBox | None]] = {"left_eye": [], "right_eye": []}
+        middle = face.center[0]
+    sides: dict[str, list[Box | None]] = {"left_eye": [], "right_eye": []}
     for eyes in frames:
-        alone = len(eyes) == 1 and _centre(eyes[0])[0] < middle
+        alone = len(eyes) == 1 and eyes[0].center[0] < middle
         sides["left_eye"].append(eyes[0] if len(eyes) == 2 or alone else None)
         sides["right_eye"].append(eyes[-1] if eyes and not alone else None)
     return sides
 
 
-def _union(boxes: Sequence[RelativeBox]) -> RelativeBox | None:
+def _union(boxes: Sequence[Box]) -> Box | None:
     if not boxes:
         return None
     left, top = min(box.left for box in boxes), min(box.top for box in boxes)
     right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
-    return RelativeBox(left, top, right, bottom)
+    return Box(left, top, right, bottom)
 
 
-def _centre(box: RelativeBox) -> tuple[float, float]:
-    return (box.left + box.right) / 2, (box.top + box.bottom) / 2
-
-
-def _gap(one: RelativeBox, other: RelativeBox) -> float:
+def _gap(one: Box, other: Box) -> float:
     """Distance between two boxes along the axis where it is larger; below 0 where they overlap."""
     across = max(one.left, other.left) - min(one.right, other.right)
     down = max(one.top, other.top) - min(one.bottom, other.bottom)
