@@ -6,15 +6,85 @@ leave the image. Training and the cascade zoom with the same functions.
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from facemask.argmax import first_argmax
 from facemask.boxes import Box
 
 PixelBox = Box
 """The former name of boxes in pixels."""
 RelativeBox = Box
 """The former name of boxes relative to the image."""
+
+
+def resize_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Resize an image, bilinear and antialiased when reducing, with pixel centres kept straight.
+
+    Args:
+        image: uint8 (H, W, 3).
+        height: New height in pixels.
+        width: New width in pixels.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, H, W), channels last
+    resized = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+def resize_mask(mask: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Resize a label image to the nearest pixel centres; uint8 (H, W) to (height, width)."""
+    # in whole numbers: OpenCV's INTER_NEAREST_EXACT differs between releases, torch's rounds
+    old_height, old_width = mask.shape
+    rows = (2 * np.arange(height) + 1) * old_height // (2 * height)
+    columns = (2 * np.arange(width) + 1) * old_width // (2 * width)
+    return np.ascontiguousarray(mask[rows][:, columns])
+
+
+def scores_at_size(scores: Tensor, height: int, width: int) -> Tensor:
+    """Resize the scores of one frame bilinearly, pixel centres kept straight.
+
+    Args:
+        scores: Floating point (C, h, w). Half precision is resized in float32.
+        height: New height in pixels.
+        width: New width.
+
+    Returns:
+        (C, height, width); the scores themselves where they have that size already.
+    """
+    if tuple(scores.shape[1:]) == (height, width):
+        return scores
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()
+    size = (height, width)
+    return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0]
+
+
+def labels_at_size(scores: Tensor, height: int, width: int) -> Tensor:
+    """Resize the scores of one frame to its original size, then take the best class (section 4.2).
+
+    Args:
+        scores: Floating point (C, h, w). Half precision is resized in float32.
+        height: Height of the label image in pixels.
+        width: Its width.
+
+    Returns:
+        Class ids (height, width); uint8, or int64 for more than 256 classes. Resized bilinearly
+        with pixel centres kept straight (`align_corners=False`); equal scores give the lower id.
+
+    Examples:
+        >>> import torch
+        >>> labels_at_size(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), 1, 4)
+        tensor([[0, 0, 1, 1]], dtype=torch.uint8)
+    """
+    scores = scores_at_size(scores, height, width)
+    labels = first_argmax(scores)[1][0]
+    return labels.byte() if len(scores) <= 256 else labels
 
 
 def crop_and_resize(images: Tensor, box: Box, size: tuple[int, int]) -> Tensor:

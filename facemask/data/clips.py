@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from facemask.boxes import Box
 from facemask.classes import IGNORE
 from facemask.data.augment.still_motion import StillMotion
-from facemask.data.augment.transforms import ClipTransform, resize_image, resize_mask
+from facemask.data.augment.transforms import ClipTransform
 from facemask.data.region_boxes import (
     WHOLE_IMAGE,
     RegionBoxes,
@@ -22,6 +22,7 @@ from facemask.data.region_boxes import (
 from facemask.data.vw300_mask import Frame, check_same_size, cut_clips, read_label
 from facemask.errors import InputError
 from facemask.files import read_image
+from facemask.resample import resize_image, resize_mask
 
 
 class ClipBatch(TypedDict):

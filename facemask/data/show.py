@@ -11,7 +11,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from facemask.boxes import Box
 from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
-from facemask.data.augment.transforms import ClipAugmentation, resize_image
+from facemask.data.augment.transforms import ClipAugmentation
 from facemask.data.clips import ClipDataset, read_frame
 from facemask.data.datamodule import EpochSampler, FaceMaskDataModule
 from facemask.data.splits import SPLIT_NAMES, Split
@@ -19,6 +19,7 @@ from facemask.data.vw300_mask import Frame
 from facemask.errors import InputError
 from facemask.files import make_folder, write_image
 from facemask.regions import REGIONS, Region, to_face_labels, to_region_labels
+from facemask.resample import resize_image
 from facemask.video.painting import overlay
 
 Image: TypeAlias = npt.NDArray[np.uint8]

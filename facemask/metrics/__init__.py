@@ -4,7 +4,6 @@ from facemask.metrics.confusion import (
     class_iou,
     confusion_matrix,
     intersection_and_union,
-    labels_at_size,
 )
 from facemask.metrics.frame_counts import FrameCounts
 from facemask.metrics.iou import MaskIoU
@@ -15,6 +14,7 @@ from facemask.metrics.significance import (
     paired_significance,
 )
 from facemask.metrics.temporal import TemporalConsistency
+from facemask.resample import labels_at_size
 
 __all__ = [
     "FrameCounts",

@@ -1,17 +1,19 @@
-"""Confusion matrices of label images and of scores, and the IoU that follows from them (Eq. 2)."""
+"""Confusion matrices of label images, and the IoU that follows from them (Eq. 2)."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from facemask.argmax import first_argmax
 from facemask.classes import IGNORE
 from facemask.errors import InputError
 
 _BYTE_CLASSES: Final = 9  # their bins can be numbered in int8
 _ROW: Final = 16  # bins a true class in the quick way: 16 × 16 of them are numbered in a byte
+Counts: TypeAlias = npt.NDArray[np.int64]
+
 _TORCH_INTEGERS: Final = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -195,45 +197,25 @@ def class_iou(confusion: Tensor, ignore_index: int = IGNORE) -> Tensor:
         float64 (C,) in [0, 1] on the CPU; NaN for a class that neither occurs nor is predicted.
     """
     intersection, union = intersection_and_union(confusion.cpu(), ignore_index)
-    return intersection.double() / union  # 0 / 0 is NaN
+    return torch.from_numpy(iou_from_counts(intersection.numpy(), union.numpy()))
 
 
-def scores_at_size(scores: Tensor, height: int, width: int) -> Tensor:
-    """Resize the scores of one frame bilinearly, pixel centres kept straight.
-
-    Args:
-        scores: Floating point (C, h, w). Half precision is resized in float32.
-        height: New height in pixels.
-        width: New width.
-
-    Returns:
-        (C, height, width); the scores themselves where they have that size already.
-    """
-    if tuple(scores.shape[1:]) == (height, width):
-        return scores
-    if scores.dtype in (torch.float16, torch.bfloat16):
-        scores = scores.float()
-    size = (height, width)
-    return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0]
+def iou_from_counts(intersection: Counts, union: Counts) -> npt.NDArray[np.float64]:
+    """Return intersection / union, float64 of the same shape; NaN where the union is empty."""
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        return np.asarray(intersection / union, np.float64)
 
 
-def labels_at_size(scores: Tensor, height: int, width: int) -> Tensor:
-    """Resize the scores of one frame to its original size, then take the best class (section 4.2).
+def mean_iou(intersection: Counts, union: Counts) -> npt.NDArray[np.float64]:
+    """Return the mean IoU over the foreground classes that are there.
 
     Args:
-        scores: Floating point (C, h, w). Half precision is resized in float32.
-        height: Height of the label image in pixels.
-        width: Its width.
+        intersection: Pixels of each class, (..., C), background first.
+        union: The same shape.
 
     Returns:
-        Class ids (height, width); uint8, or int64 for more than 256 classes. Resized bilinearly
-        with pixel centres kept straight (`align_corners=False`); equal scores give the lower id.
-
-    Examples:
-        >>> import torch
-        >>> labels_at_size(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), 1, 4)
-        tensor([[0, 0, 1, 1]], dtype=torch.uint8)
+        float64 (...) in [0, 1]; NaN where there is no foreground class.
     """
-    scores = scores_at_size(scores, height, width)
-    labels = first_argmax(scores)[1][0]
-    return labels.byte() if len(scores) <= 256 else labels
+    iou = iou_from_counts(intersection[..., 1:], union[..., 1:])
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        return np.asarray(np.nansum(iou, axis=-1) / (~np.isnan(iou)).sum(axis=-1), np.float64)

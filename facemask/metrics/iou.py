@@ -9,7 +9,8 @@ from torchmetrics import Metric
 
 from facemask.classes import CLASS_NAMES, IGNORE
 from facemask.errors import InputError
-from facemask.metrics.confusion import class_iou, confusion_matrix, labels_at_size
+from facemask.metrics.confusion import class_iou, confusion_matrix
+from facemask.resample import labels_at_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

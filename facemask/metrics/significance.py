@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
+from facemask.metrics.confusion import mean_iou
 from facemask.metrics.frame_counts import FrameCounts, match_frames
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -86,14 +87,14 @@ def paired_significance(
     runs = baseline, candidate
     random = np.random.default_rng(seed)
     group = _groups(baseline, groups, random)
-    baseline_groups, candidate_groups = (_miou(*_sums(run, group, groups)) for run in runs)
+    baseline_groups, candidate_groups = (mean_iou(*_sums(run, group, groups)) for run in runs)
     if np.isnan(baseline_groups + candidate_groups).any():
         raise InputError(
             f"One of {groups} groups holds no foreground pixel: give fewer groups or more frames."
         )
     statistic, p_value = _t_test(baseline_groups, candidate_groups)
     everything = np.zeros_like(group)
-    first, second = (float(_miou(*_sums(run, everything, 1))[0]) for run in runs)
+    first, second = (float(mean_iou(*_sums(run, everything, 1))[0]) for run in runs)
     return Significance(
         p_value=p_value,
         statistic=statistic,
@@ -131,10 +132,10 @@ def improvement_by_position(
     position = baseline.position.astype(np.int64)
     length = int(position.max(initial=-1)) + 1
     if pooled:
-        first, second = (_miou(*_sums(run, position, length)) for run in (baseline, candidate))
+        first, second = (mean_iou(*_sums(run, position, length)) for run in (baseline, candidate))
         return second - first
-    gain = _miou(candidate.intersection, candidate.union)
-    gain = gain - _miou(baseline.intersection, baseline.union)
+    gain = mean_iou(candidate.intersection, candidate.union)
+    gain = gain - mean_iou(baseline.intersection, baseline.union)
     counted = ~np.isnan(gain)
     total = np.bincount(position[counted], weights=gain[counted], minlength=length)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
@@ -151,16 +152,6 @@ def _check_options(groups: int, resamples: int, confidence: float) -> None:
             f"paired_significance got confidence {confidence}: give a share between 0 and 1, "
             "such as 0.95."
         )
-
-
-def _miou(intersection: Integers, union: Integers) -> Floats:
-    """Mean IoU over the foreground classes that are there, (..., C) to (...); NaN without any."""
-    present = union[..., 1:] > 0
-    iou = np.divide(
-        intersection[..., 1:], union[..., 1:], out=np.zeros(present.shape), where=present
-    )
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
-        return np.asarray(iou.sum(axis=-1) / present.sum(axis=-1), np.float64)
 
 
 def _sums(run: FrameCounts, part: Integers, parts: int) -> tuple[Integers, Integers]:
@@ -221,7 +212,7 @@ def _bootstrap_videos(
     def difference(drawn: Integers, axis: int = -1) -> Floats:
         drawn = np.moveaxis(drawn, axis, -1)
         first, second = (
-            _miou(intersection[drawn].sum(axis=-2), union[drawn].sum(axis=-2))
+            mean_iou(intersection[drawn].sum(axis=-2), union[drawn].sum(axis=-2))
             for intersection, union in sums
         )
         return second - first

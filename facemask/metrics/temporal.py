@@ -15,6 +15,7 @@ from facemask.metrics.confusion import class_iou, confusion_matrix
 from facemask.metrics.iou import check_class_names
 from facemask.metrics.motion import Flow, Image, boundary_distance, warp_mask
 from facemask.metrics.sequences import read_sequence
+from facemask.resample import resize_image, resize_mask
 
 
 class TemporalConsistency(Metric):
@@ -134,9 +135,6 @@ class TemporalConsistency(Metric):
         previous, frame = images
         previous_mask, mask = labels
         if previous.shape != frame.shape:
-            # not above: it brings albumentations, which takes over a second to import
-            from facemask.data.augment.transforms import resize_image, resize_mask
-
             previous = resize_image(previous, *mask.shape)
             previous_mask = resize_mask(previous_mask, *mask.shape)
         warped = warp_mask(previous_mask, previous, frame, self.flow)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.errors import InputError
 from facemask.metrics import FrameCounts
+from facemask.metrics.confusion import iou_from_counts, mean_iou
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Strings: TypeAlias = npt.NDArray[np.str_]
@@ -136,12 +137,7 @@ class FrameTable:
         Returns:
             float64 (F,) in [0, 1]; NaN for a frame without any.
         """
-        present = self.union[:, 1:] > 0
-        iou = np.divide(
-            self.intersection[:, 1:], self.union[:, 1:], out=np.zeros(present.shape), where=present
-        )
-        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
-            return np.asarray(iou.sum(axis=1) / present.sum(axis=1), np.float64)
+        return mean_iou(self.intersection, self.union)
 
     def iou(self) -> npt.NDArray[np.float64]:
         """IoU of each class over all frames together (Eq. 2).
@@ -149,13 +145,11 @@ class FrameTable:
         Returns:
             float64 (C,) in [0, 1]; NaN for a class that neither occurs nor is predicted.
         """
-        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
-            return np.asarray(self.intersection.sum(axis=0) / self.union.sum(axis=0), np.float64)
+        return iou_from_counts(self.intersection.sum(axis=0), self.union.sum(axis=0))
 
     def miou(self) -> float:
         """Mean of the foreground classes' IoUs over all frames together, in [0, 1] or NaN."""
-        iou = self.iou()[1:]
-        return float(np.nanmean(iou)) if not np.isnan(iou).all() else float("nan")
+        return float(mean_iou(self.intersection.sum(axis=0), self.union.sum(axis=0)))
 
 
 def columns_of(class_names: Sequence[str]) -> list[str]:

@@ -7,12 +7,12 @@ import yaml
 
 from facemask.cli import main
 from facemask.data import ClipAugmentation, FaceMaskDataModule
-from facemask.data.augment.transforms import resize_image
 from facemask.data.datamodule import EpochSampler
 from facemask.data.show import show
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.regions import Region
+from facemask.resample import resize_image
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TILE, GAP = 96, 4

@@ -9,10 +9,10 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from facemask.data.augment.transforms import resize_image, resize_mask
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU, TemporalConsistency, boundary_distance, warp_mask
 from facemask.metrics.motion import Flow
+from facemask.resample import resize_image, resize_mask
 
 NAMES = ["background", "skin", "eyes"]
 FLOWS: tuple[Flow, ...] = ("dis_ultrafast", "dis_fast", "dis_medium")

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from facemask.boxes import Box
 from facemask.classes import BACKGROUND, CLASS_NAMES, EYES, INNER_MOUTH, LIPS, SKIN
-from facemask.data.augment.transforms import resize_image
 from facemask.data.masks import landmarks_to_mask
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models import FCN, Cascade, CascadeOutput, CascadeSettings, ConvLSTMFCN
 from facemask.models.upsample import upsample_bilinear
-from facemask.resample import crop_and_resize, paste_back
+from facemask.resample import crop_and_resize, paste_back, resize_image
 from tests.faces import face_points
 
 # A colour channel says "face", one "eyes or inner mouth", one "lips or inner mouth". A blend of

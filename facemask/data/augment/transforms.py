@@ -6,8 +6,6 @@ from typing import Literal, get_args
 import albumentations as A
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 
 from facemask.classes import IGNORE
 from facemask.data.augment.clip_transforms import (
@@ -18,35 +16,12 @@ from facemask.data.augment.clip_transforms import (
 )
 from facemask.data.augment.occlusion import Occluders
 from facemask.errors import InputError
+from facemask.resample import resize_image as resize_image
+from facemask.resample import resize_mask as resize_mask
 
 Border = Literal["constant", "reflect"]
 HUE = (-0.05, 0.05)
 """Turns of the colour circle: other white balance. Albumentations' default makes faces green."""
-
-
-def resize_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Resize an image, bilinear and antialiased when reducing, with pixel centres kept straight.
-
-    Args:
-        image: uint8 (H, W, 3).
-        height: New height in pixels.
-        width: New width in pixels.
-
-    Returns:
-        uint8 (height, width, 3).
-    """
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, H, W), channels last
-    resized = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
-    return resized[0].permute(1, 2, 0).numpy()
-
-
-def resize_mask(mask: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Resize a label image to the nearest pixel centres; uint8 (H, W) to (height, width)."""
-    # in whole numbers: OpenCV's INTER_NEAREST_EXACT differs between releases, torch's rounds
-    old_height, old_width = mask.shape
-    rows = (2 * np.arange(height) + 1) * old_height // (2 * height)
-    columns = (2 * np.arange(width) + 1) * old_width // (2 * width)
-    return np.ascontiguousarray(mask[rows][:, columns])
 
 
 class ClipTransform:

@@ -40,7 +40,7 @@ def size_of(frame: Tensor) -> tuple[int, int]:
 
 
 def resize_whole(frame: Tensor, size: int) -> Tensor:
-    """The whole frame, uint8 (3, size, size), like `data.augment.transforms.resize_image`."""
+    """The whole frame, uint8 (3, size, size), like `resample.resize_image`."""
     if frame.device.type == "cpu":
         return F.interpolate(frame[None], (size, size), mode="bilinear", antialias=True)[0]
     return resize_in_steps(frame, size)

@@ -12,10 +12,9 @@ from torch import Tensor
 from facemask.argmax import first_argmax
 from facemask.boxes import Box
 from facemask.classes import BACKGROUND, SKIN
-from facemask.metrics.confusion import scores_at_size
 from facemask.models.cascade.zoom import enclosed_background
 from facemask.regions import REGIONS, Region
-from facemask.resample import paste_back
+from facemask.resample import paste_back, scores_at_size
 
 LEAST = 1e-4
 """Probability below which the primary and a specialist are equally sure that it is not so."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
-from facemask.data.augment.transforms import resize_mask
 from facemask.data.clips import ClipDataset, collate_clips
+from facemask.resample import resize_mask
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 

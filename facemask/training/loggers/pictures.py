@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facemask.data.augment.transforms import resize_image
 from facemask.data.show import OPACITY, draw_head, draw_text, stack
 from facemask.regions import Region, to_face_labels
+from facemask.resample import resize_image
 from facemask.training.loggers.clips import LabelledClip
 from facemask.video.painting import overlay
 
