@@ -16,6 +16,7 @@ _MOVED: Final = {
     "data.occlusion": ["data.augment.occlusion"],
     "data.still_motion": ["data.augment.still_motion"],
     "data.transforms": ["data.augment.transforms"],
+    "metrics.means": ["training.means"],
     "models.baseline_modules": ["training.baseline_modules"],
     "models.cascade_file": ["models.cascade.file"],
     "models.cascade_header": ["models.cascade.header"],

@@ -16,6 +16,7 @@ FORMER = [
     ("models.baseline_modules", "FCNVGG16Module"),
     ("models.baseline_modules", "DeepLabModule"),
     ("models.cascade", "Cascade"),
+    ("metrics.means", "WeightedMeans"),
     ("models.cascade_file", "write_cascade"),
     ("models.cascade_header", "read_card"),
     ("models.cascade_module", "CascadeModule"),

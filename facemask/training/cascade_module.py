@@ -10,12 +10,12 @@ from torch import Tensor
 from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU
-from facemask.metrics.means import WeightedMeans
 from facemask.models.cascade.cascade import Cascade, CascadeOutput
 from facemask.models.cascade.frames import Clip
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import describe
 from facemask.training.mask_module import MaskModule, labels_by_name
+from facemask.training.means import WeightedMeans
 
 __all__ = ["CascadeModule"]
 

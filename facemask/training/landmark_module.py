@@ -20,8 +20,8 @@ from facemask.data.masks import landmarks_to_mask
 from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU
-from facemask.metrics.means import WeightedMeans
 from facemask.training.mask_module import MaskModule, labels_by_name
+from facemask.training.means import WeightedMeans
 
 __all__ = ["CROP_SETTINGS", "LandmarkMasks", "LandmarkTrackerModule"]
 

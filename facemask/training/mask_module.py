@@ -15,11 +15,11 @@ from facemask.errors import InputError
 from facemask.lightning_trees import check_trainer
 from facemask.losses import CompositeLoss, CrossEntropyLoss
 from facemask.metrics import MaskIoU, labels_at_size
-from facemask.metrics.means import WeightedMeans
 from facemask.models.own_network import first_output, normalisation, takes_clips
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.regions import REGIONS, Region
 from facemask.training.callbacks import SyncBatchNorm
+from facemask.training.means import WeightedMeans
 from facemask.training.network_module import NetworkModule
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]

@@ -21,9 +21,9 @@ from facemask.data import FaceMaskDataModule
 from facemask.data.datamodule import ClipBatch
 from facemask.data.samplers import EpochSampler, WholeBatches
 from facemask.errors import InputError
-from facemask.metrics.means import WeightedMeans
 from facemask.models.backbone import Encoder
 from facemask.training.callbacks import SyncBatchNorm
+from facemask.training.means import WeightedMeans
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule
 from tests.training.test_resume import BACKBONE, LIMITS, TinyModule, fit_tiny
 
