@@ -4,7 +4,7 @@ A model that shall find the whole face under a hand has to see hands: this draws
 whose masks are known. What is drawn is decided once for a clip and follows the face's motion.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 import cv2
@@ -12,17 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.classes import EYES, IGNORE, SKIN
-from facemask.data.augment.occluder_shapes import (
+from facemask.data.artist import (
     Color,
-    Glasses,
-    Hand,
     Image,
-    Microphone,
-    Pen,
     Points,
-    Shape,
+    Projection,
+    Thing,
+    cover,
+    glasses,
+    hand,
+    microphone,
 )
-from facemask.data.augment.occluder_things import Cup, Hair, Patch, Phone, Scarf
+from facemask.data.augment.things import cup, locks, patch, phone, scarf
 from facemask.errors import InputError
 
 Region = Literal["face", "eyes", "mouth"]
@@ -65,12 +66,13 @@ class Face:
         self.origin, self.axes = full[:, :2], full[:, 2:4]
         self.spread = float(np.median(full[:, 4]))
 
-    def pen(self, t: int, layer: Image, target: Points, angle: float, size: float) -> Pen:
-        """The pen of frame t for a shape at `target` in the face's coordinates."""
+    def view(self, t: int, target: Points, angle: float, size: float) -> tuple[Projection, float]:
+        """Return the projection of a thing at `target` into frame t, and pixels per unit of it."""
         unit, tilt = self.axes[t]
         start = self.origin[t] + unit * _turn(tilt) @ target
         scale = float(unit * size)
-        return Pen(layer, np.column_stack([scale * _turn(tilt + angle), start]), scale)
+        axes = scale * _turn(tilt + angle)
+        return lambda points: points @ axes.T + start, scale
 
 
 def _turn(angle: float) -> Points:
@@ -202,7 +204,7 @@ class Occluders:
         masks: Sequence[Image],
     ) -> None:
         """Draw one object over all frames; `images` gets new entries."""
-        shape, target, angle, size = self._make(kind, rng, face, images[0], masks[0])
+        thing, target, angle, size = self._make(kind, rng, face, images[0], masks[0])
         frames = len(images)
         offsets = np.zeros((frames, 2))
         if kind != "glasses":
@@ -213,39 +215,39 @@ class Occluders:
                 away = _turn(angle)[:, 1] * rng.uniform(0.5, 2.5) * (-1 if kind == "hair" else 1)
                 gone = np.linspace(0, 1, frames)[:, None]
                 offsets += away * (gone if rng.random() < 0.5 else 1 - gone) ** 1.5
-        layer = np.empty((*images[0].shape[:2], 4), np.uint8)
         for t, image in enumerate(images):
-            layer[:] = (*np.clip(shape.base, 0, 255).astype(np.uint8), 0)
-            pen = face.pen(t, layer, target + offsets[t], angle, size)
-            shape.draw(pen)
-            images[t] = _compose(image, layer, shape, pen.scale)
+            images[t] = cover(image, thing, *face.view(t, target + offsets[t], angle, size))
 
     def _make(
         self, kind: str, rng: np.random.Generator, face: Face, image: Image, mask: Image
-    ) -> tuple[Shape, Points, float, float]:
-        """The object, where it is, its angle in radians and its size."""
+    ) -> tuple[Thing, Points, float, float]:
+        """Return the object, where it is, its angle in radians and its size."""
         targets = _TARGETS[self.region]
         target = targets[rng.integers(0, len(targets))] + rng.normal(0, 0.15, 2)
         side = float(np.sign(target[0])) or 1.0
         if kind == "glasses":
-            return Glasses(rng, face.spread), np.zeros(2), 0.0, 1.0
+            return glasses(rng, face.spread), np.zeros(2), 0.0, 1.0
         if kind == "hand":
             angle = -side * rng.uniform(-0.3, 1.3)
-            return Hand(rng, self._skin(rng, image, mask)), target, angle, rng.uniform(0.8, 1.1)
+            return hand(rng, self._skin(rng, image, mask)), target, angle, rng.uniform(0.8, 1.1)
         if kind == "patch":
-            return Patch(rng, image), target, rng.uniform(0, np.pi), rng.uniform(0.6, 1.2)
+            return patch(rng, image), target, rng.uniform(0, np.pi), rng.uniform(0.6, 1.2)
         if kind == "hair":
             if self.region != "eyes" and rng.random() < 0.2:
                 top = np.array([0, rng.uniform(0.6, 1.7)])
-                return Scarf(rng), top, rng.normal(0, 0.1), 1.0
+                return scarf(rng), top, rng.normal(0, 0.1), 1.0
             if self.region == "face":
                 target = np.array([rng.uniform(-0.7, 0.7), rng.uniform(-0.5, 1.3)])
-            return Hair(rng), target, rng.normal(0, 0.2), rng.uniform(0.9, 1.2)
-        makers: tuple[Callable[[np.random.Generator], Shape], ...] = (Microphone, Phone, Cup)
+            return locks(rng), target, rng.normal(0, 0.2), rng.uniform(0.9, 1.2)
         if self.region == "face":  # held to the mouth, chin or cheek
             target = targets[rng.integers(0, 4)] + rng.normal(0, 0.15, 2)
         angle = -side * rng.uniform(-0.3, 0.8)
-        return makers[rng.integers(0, 3)](rng), target, angle, rng.uniform(0.8, 1.25)
+        return (
+            (microphone, phone, cup)[rng.integers(0, 3)](rng),
+            target,
+            angle,
+            rng.uniform(0.8, 1.25),
+        )
 
     def _skin(self, rng: np.random.Generator, image: Image, mask: Image) -> Color:
         """A colour of the person's own skin, mostly, else of another's."""
@@ -257,32 +259,3 @@ class Occluders:
             return np.asarray(own * rng.uniform(0.85, 1.15) * rng.normal(1, 0.03, 3), np.float64)
         tones = rng.dirichlet(np.full(len(_TONES), 0.5)) @ _TONES
         return np.asarray(tones * rng.uniform(0.6, 1.1), np.float64)
-
-
-def _compose(image: Image, layer: Image, shape: Shape, unit: float) -> Image:
-    """The layer over the image, with soft shading and a shadow, as a new image."""
-    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(layer[..., 3]))
-    if not width:
-        return image
-    reach = round(0.15 * unit) + 2 if shape.shadow else 2
-    top, left = max(y - reach, 0), max(x - reach, 0)
-    window = (slice(top, y + height + reach), slice(left, x + width + reach))
-    part = np.ascontiguousarray(layer[window])
-    color = np.ascontiguousarray(part[..., :3])
-    if shape.softness * unit > 0.3:
-        side = 2 * round(1.2 * shape.softness * unit) + 1
-        color = np.asarray(cv2.blur(cv2.blur(color, (side, side)), (side, side)), np.uint8)
-    # the camera's edges are no sharper than this
-    alpha = cv2.GaussianBlur(part[..., 3], (3, 3), 0.7).astype(np.float32) / 255
-    under = 1 - alpha
-    if shape.shadow:
-        side = 2 * round(0.08 * unit) + 1
-        shadow = cv2.blur(cv2.blur(alpha, (side, side)), (side, side))
-        under *= 1 - np.float32(shape.shadow) * shadow
-    out = image.copy()
-    mixed = cv2.add(
-        cv2.multiply(image[window], cv2.merge([under] * 3), dtype=cv2.CV_8U),
-        cv2.multiply(color, cv2.merge([alpha] * 3), dtype=cv2.CV_8U),
-    )
-    out[window] = mixed
-    return np.asarray(out, np.uint8)

@@ -6,21 +6,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from facemask.data.artist import HAIR_COLORS
+
 RGB = npt.NDArray[np.float64]
 
 _SKIN_TONES: Final = np.array(
     [[234, 188, 162], [224, 176, 146], [206, 154, 120], [180, 124, 92], [138, 92, 66], [96, 64, 48]]
-)
-_HAIR_COLORS: Final = np.array(
-    [
-        [34, 28, 26],
-        [58, 40, 28],
-        [96, 66, 42],
-        [140, 100, 58],
-        [196, 160, 104],
-        [140, 62, 34],
-        [168, 164, 160],
-    ]
 )
 _IRIS_COLORS: Final = np.array(
     [[70, 44, 26], [104, 70, 38], [96, 100, 56], [76, 110, 90], [84, 124, 164], [110, 122, 132]]
@@ -97,8 +88,8 @@ class Identity:
         )
         age = float(rng.beta(1.2, 2.0))
         dark = tone > 2.8  # dark skin goes with dark hair and eyes
-        hair = _HAIR_COLORS[rng.integers(0, 2 if dark else 6)].astype(float)
-        hair = hair + (_HAIR_COLORS[6] - hair) * float(np.clip((age - 0.55) * 2.4, 0, 1))
+        hair = HAIR_COLORS[rng.integers(0, 2 if dark else 6)]
+        hair = hair + (HAIR_COLORS[6] - hair) * float(np.clip((age - 0.55) * 2.4, 0, 1))
         iris = _IRIS_COLORS[rng.integers(0, 2 if dark else 6)] * rng.uniform(0.9, 1.1, 3)
         lipstick = float(rng.uniform(0, 1) ** 2)
         natural = skin * (0.86, 0.60, 0.60)

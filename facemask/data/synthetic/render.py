@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from facemask.data.artist import cover
 from facemask.data.synthetic.background import make_background, place_background
 from facemask.data.synthetic.degradation import Degradation, make_light
 from facemask.data.synthetic.drawing import Points, closed, curve, region
@@ -127,8 +128,8 @@ class SyntheticVideo:
         self._person.hair.paint_fringe(canvas, outline[17:], camera, light)
         paint_eyes(canvas, points, self.identity, camera, light, expression)
         paint_mouth(canvas, points, self._shape, camera, light, expression)
-        for cover in self._covers:
-            cover.paint(canvas, camera, light, t)
+        for thing, place in self._covers:
+            canvas = cover(canvas, thing, *place(camera, t), light.on(np.array([0, 0, 1.0])))
         return self._degradation.apply(canvas, t, self._stream(_NOISE, number))
 
 
