@@ -11,11 +11,12 @@ from typing import Final
 _MOVED: Final = {
     "callbacks": ["training.callbacks"],
     "checkpointing": ["training.checkpointing"],
+    "data.clip_transforms": ["data.augment.transforms"],
     "data.crops": ["boxes"],
     "data.feature_cache": ["training.feature_cache"],
     "data.occlusion": ["data.augment.occlusion"],
     "data.still_motion": ["data.augment.still_motion"],
-    "data.transforms": ["data.augment.transforms"],
+    "data.transforms": ["data.augment.transforms", "resample"],
     "metrics.means": ["training.means"],
     "models.baseline_modules": ["training.baseline_modules"],
     "models.cascade_file": ["models.cascade.file"],

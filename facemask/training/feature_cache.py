@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import albumentations as A
 import safetensors.torch
 import torch
 from pytorch_lightning import Trainer
@@ -239,7 +238,7 @@ def _describe(augmentation: ClipTransform | None) -> object:
         return None
     name = f"{type(augmentation).__module__}.{type(augmentation).__qualname__}"
     try:
-        transforms = [A.to_dict(transform) for transform in augmentation.transforms]
+        transforms = augmentation.describe()
         json.dumps(transforms)
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(

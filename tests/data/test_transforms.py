@@ -3,16 +3,14 @@ from fractions import Fraction
 from typing import Any
 
 import albumentations as A
+import cv2
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
-from facemask.data.augment.transforms import (
-    ClipAugmentation,
-    ClipTransform,
-    resize_image,
-    resize_mask,
-)
+from facemask.data import ClipAugmentation, ClipTransform
+from facemask.resample import resize_image, resize_mask
 
 
 def clip(size: int = 64, frames: int = 3) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -85,6 +83,25 @@ def test_image_and_mask_move_together_and_new_ground_is_ignored() -> None:
         ignored += int((~inside).any())
     assert moved == 20
     assert ignored > 10
+
+
+@pytest.mark.parametrize("part", ["affine", "perspective"])
+def test_inside_a_reflected_border_images_are_those_of_albumentations(part: str) -> None:
+    images, masks = clip(97)
+    off: dict[str, Any] = dict.fromkeys(
+        ["flip", "color", "gamma", "gray", "blur", "low_resolution", "compression", "noise",
+         "occlusion"], 0.0)  # fmt: skip
+    if part == "perspective":
+        off |= {"rotate": 0.0, "shift": 0.0, "scale": (1.0, 1.0), "perspective": 1.0}
+    plain, reflect = ClipAugmentation(**off), ClipAugmentation(**off, border="reflect")
+    for seed in range(10):
+        one, labels = plain(images, masks, seed=seed)
+        other, same = reflect(images, masks, seed=seed)
+        np.testing.assert_array_equal(labels, same)
+        inside = cv2.erode((labels[0] != 255).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False  # what lies outside plays in
+        assert inside.mean() > 0.4
+        np.testing.assert_array_equal(one[0][inside], other[0][inside])
 
 
 def test_flip_is_a_mirror() -> None:

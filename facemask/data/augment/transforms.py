@@ -1,27 +1,128 @@
-"""Resizing, and augmentation whose random parameters the frames of a clip share."""
+"""Augmentation whose random parameters the frames of a clip share.
+
+The one module that knows albumentations, by its public classes alone.
+"""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import albumentations as A
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facemask.classes import IGNORE
-from facemask.data.augment.clip_transforms import (
-    ClipOcclusion,
-    Lighting,
-    ReflectAffine,
-    ReflectPerspective,
-)
+from facemask.data.artist import Image
 from facemask.data.augment.occlusion import Occluders
 from facemask.errors import InputError
-from facemask.resample import resize_image as resize_image
-from facemask.resample import resize_mask as resize_mask
 
+Matrix = npt.NDArray[np.float64]
 Border = Literal["constant", "reflect"]
 HUE = (-0.05, 0.05)
 """Turns of the colour circle: other white balance. Albumentations' default makes faces green."""
+
+
+class ReflectAffine(A.Affine):  # type: ignore[misc]  # albumentations is untyped
+    """An affine transform whose image goes on as a mirror image outside; the mask is filled.
+
+    Albumentations has one border mode for both; here `border_mode` is the mask's alone.
+    """
+
+    def apply(self, img: Image, matrix: Matrix, output_shape: tuple[int, int], **_: Any) -> Image:  # noqa: ANN401
+        """Warp an image."""
+        size, border = output_shape[::-1], cv2.BORDER_REFLECT_101
+        warped = cv2.warpAffine(img, matrix[:2], size, flags=self.interpolation, borderMode=border)
+        return np.asarray(warped, np.uint8)
+
+
+class ReflectPerspective(A.Perspective):  # type: ignore[misc]  # albumentations is untyped
+    """A perspective transform with the same borders."""
+
+    def apply(
+        self, img: Image, matrix: Matrix, max_height: int, max_width: int, **_: object
+    ) -> Image:
+        """Warp an image; its size stays."""
+        size, border = img.shape[1::-1], cv2.BORDER_REFLECT_101
+        scaled = np.diag([size[0] / max_width, size[1] / max_height, 1]) @ matrix
+        warped = cv2.warpPerspective(img, scaled, size, flags=self.interpolation, borderMode=border)
+        return np.asarray(warped, np.uint8)
+
+
+class Lighting(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations is untyped
+    """Light that falls off across the frame: a straight or a round ramp of brightness.
+
+    Args:
+        dark: Smallest and largest brightness at the ramp's dark end.
+        bright: The same at its bright end.
+        p: Probability.
+    """
+
+    def __init__(
+        self,
+        dark: tuple[float, float] = (0.4, 0.9),
+        bright: tuple[float, float] = (0.95, 1.3),
+        p: float = 0.5,
+    ) -> None:
+        super().__init__(p=p)
+        self.dark = dark
+        self.bright = bright
+
+    def get_params_dependent_on_data(
+        self,
+        params: dict[str, Any],
+        data: dict[str, Any],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Draw the ramp, one for all images."""
+        height, width = params["shape"][:2]
+        x = np.linspace(-1, 1, width, dtype=np.float32)[None]
+        y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+        draw = self.py_random.uniform
+        if self.py_random.random() < 0.5:
+            angle = draw(0, 2 * np.pi)
+            ramp = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
+        else:
+            ramp = 1 - np.sqrt((x - draw(-1.2, 1.2)) ** 2 + (y - draw(-1.2, 1.2)) ** 2)
+        softness = draw(0.15, 1.0)  # from a shadow's edge to a slow fall-off
+        ramp = np.clip(0.5 + (ramp + draw(-0.4, 0.4)) / (2 * softness), 0, 1)
+        ramp = ramp * ramp * (3 - 2 * ramp)
+        dark, bright = draw(*self.dark), draw(*self.bright)
+        gain = (dark + (bright - dark) * ramp).astype(np.float32)
+        return {"gain": cv2.merge([gain] * 3)}
+
+    def apply(
+        self,
+        img: Image,
+        gain: npt.NDArray[np.float32],
+        **params: Any,  # noqa: ANN401, ARG002
+    ) -> Image:
+        """Multiply an image by the ramp."""
+        return np.asarray(cv2.multiply(img, gain, dtype=cv2.CV_8U), np.uint8)
+
+
+class ClipOcclusion(A.DualTransform):  # type: ignore[misc]  # albumentations is untyped
+    """`Occluders` as a step of a pipeline; the masks of all frames say where the faces are.
+
+    Args:
+        occluders: Draws them.
+    """
+
+    def __init__(self, occluders: Occluders) -> None:
+        super().__init__(p=1.0)
+        self.occluders = occluders
+
+    def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401, ARG002
+        """Draw over the targets image, image1, image2, …, which go with mask, mask1, mask2, …."""
+        frames = [name.removeprefix("image") for name in kwargs if name.startswith("image")]
+        images, _ = self.occluders(
+            [kwargs[f"image{frame}"] for frame in frames],
+            [kwargs[f"mask{frame}"] for frame in frames],
+            seed=self.py_random.getrandbits(32),
+        )
+        return kwargs | {f"image{f}": image for f, image in zip(frames, images, strict=True)}
+
+    def get_transform_init_args(self) -> dict[str, Any]:
+        """Return the occluders' arguments, for the key of cached features."""
+        return {"occluders": self.occluders.describe()}
 
 
 class ClipTransform:
@@ -38,10 +139,10 @@ class ClipTransform:
 
     def __call__(
         self,
-        images: Sequence[npt.NDArray[np.uint8]],
-        masks: Sequence[npt.NDArray[np.uint8]],
+        images: Sequence[Image],
+        masks: Sequence[Image],
         seed: int,
-    ) -> tuple[list[npt.NDArray[np.uint8]], list[npt.NDArray[np.uint8]]]:
+    ) -> tuple[list[Image], list[Image]]:
         """Augment one clip.
 
         Args:
@@ -52,19 +153,26 @@ class ClipTransform:
         Returns:
             The augmented frames and masks.
         """
-        # additional_targets, not images=: that one draws some parameters for each frame anew
+        frames = ["", *map(str, range(1, len(images)))]
         pipeline = self._pipelines.get(len(images))
         if pipeline is None:
-            targets = {f"image{t}": "image" for t in range(1, len(images))}
-            targets |= {f"mask{t}": "mask" for t in range(1, len(images))}
+            # additional_targets, not images=: that one draws some parameters for each frame anew
+            targets = {f"{kind}{f}": kind for kind in ("image", "mask") for f in frames[1:]}
             pipeline = A.Compose(self.transforms, additional_targets=targets)
             self._pipelines[len(images)] = pipeline
         pipeline.set_random_seed(seed)
-        names = ["", *map(str, range(1, len(images)))]
-        clip = {f"image{name}": image for name, image in zip(names, images, strict=True)}
-        clip |= {f"mask{name}": mask for name, mask in zip(names, masks, strict=True)}
+        clip = {f"image{f}": image for f, image in zip(frames, images, strict=True)}
+        clip |= {f"mask{f}": mask for f, mask in zip(frames, masks, strict=True)}
         out = pipeline(**clip)
-        return [out[f"image{name}"] for name in names], [out[f"mask{name}"] for name in names]
+        return [out[f"image{f}"] for f in frames], [out[f"mask{f}"] for f in frames]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the transforms and their arguments in plain values.
+
+        Raises:
+            NotImplementedError: A transform does not say what its arguments are.
+        """
+        return [A.to_dict(transform) for transform in self.transforms]
 
 
 class ClipAugmentation(ClipTransform):
@@ -127,12 +235,11 @@ class ClipAugmentation(ClipTransform):
                 )
         if border not in get_args(Border):
             raise InputError(f"augmentation: border is {border!r}: give constant or reflect.")
-        hole = (0.1, 0.35)
-        affine, warp = (
-            (ReflectAffine, ReflectPerspective)
-            if border == "reflect"
-            else (A.Affine, A.Perspective)
-        )
+        hole, fills = (0.1, 0.35), ("random_uniform", "random")
+        rectangles = [A.CoarseDropout((1, 3), hole, hole, fill=fill) for fill in fills]
+        reflect = border == "reflect"
+        affine = ReflectAffine if reflect else A.Affine
+        warp = ReflectPerspective if reflect else A.Perspective
         # Parts that are off by default are left out, not given probability 0: they would take
         # random numbers from the parts after them and change what a seed means.
         added: list[A.BasicTransform] = []
@@ -143,15 +250,7 @@ class ClipAugmentation(ClipTransform):
         if lighting:
             added.append(Lighting(p=lighting))
         if low_light:
-            added.append(
-                A.ColorJitter(
-                    brightness=(0.2, 0.6),
-                    contrast=(0.6, 1),
-                    saturation=(0, 1),
-                    hue=HUE,
-                    p=low_light,
-                )
-            )
+            added.append(A.ColorJitter((0.2, 0.6), (0.6, 1), (0, 1), HUE, p=low_light))
         super().__init__(
             [
                 A.HorizontalFlip(p=flip),
@@ -163,27 +262,13 @@ class ClipAugmentation(ClipTransform):
                     p=1.0 if rotate or shift or scale != (1.0, 1.0) else 0.0,
                 ),
                 *added,
-                A.ColorJitter(
-                    brightness=(0.6, 1.4),
-                    contrast=(0.6, 1.4),
-                    saturation=(0.5, 1.5),
-                    hue=HUE,
-                    p=color,
-                ),
+                A.ColorJitter((0.6, 1.4), (0.6, 1.4), (0.5, 1.5), HUE, p=color),
                 A.RandomGamma(gamma_limit=(50, 180), p=gamma),
                 A.ToGray(p=gray),
-                A.OneOf(
-                    [A.GaussianBlur(blur_limit=(3, 9)), A.MotionBlur(blur_limit=(3, 11))], p=blur
-                ),
+                A.OneOf([A.GaussianBlur((3, 9)), A.MotionBlur((3, 11))], p=blur),
                 A.Downscale(scale_range=(0.3, 0.7), p=low_resolution),
                 A.ImageCompression(quality_range=(25, 80), p=compression),
                 A.GaussNoise(std_range=(0.02, 0.08), p=noise),
-                A.OneOf(
-                    [
-                        A.CoarseDropout((1, 3), hole, hole, fill="random_uniform"),
-                        A.CoarseDropout((1, 3), hole, hole, fill="random"),
-                    ],
-                    p=occlusion,
-                ),
+                A.OneOf(rectangles, p=occlusion),
             ]
         )
