@@ -1,4 +1,4 @@
-"""What pip calls this package, and the stranger on PyPI that is called as it is imported.
+"""Other distributions that get in the way of this one, and the names of both.
 
 `facemask` on PyPI is another program, which imports as `facemask` too. Where both are installed
 they share one folder: `facemask/__init__.py` is that of the one installed last, and uninstalling
@@ -9,16 +9,17 @@ either takes it away from both. Beside an editable install the stranger's hides 
 import json
 import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, version
 from multiprocessing import parent_process
 from typing import Final
 
 from facemask.errors import InputError
 
 DISTRIBUTION: Final = "facemask-video"
-"""What to give to pip."""
+"""Name of this package for pip; Python and the shell call it facemask."""
 NAMESAKE: Final = "facemask"
-"""The distribution that is somebody else's."""
+"""Name of a distribution of somebody else's that is imported as this one is."""
+_MALICIOUS_RELEASES: Final = ("2.6.2", "2.6.3")  # of `lightning`; pytorch-lightning was not hit
 _AGAIN: Final = (
     f"run `pip uninstall {NAMESAKE} {DISTRIBUTION}` and install {DISTRIBUTION} again, "
     "which stays facemask to Python and the shell"
@@ -26,7 +27,7 @@ _AGAIN: Final = (
 
 
 def pip_install(*extras: str, options: str = "") -> str:
-    """The command that installs this package.
+    """Return the command that installs this package.
 
     Args:
         extras: Extras of `pyproject.toml` to install with it.
@@ -43,7 +44,7 @@ def pip_install(*extras: str, options: str = "") -> str:
 
 
 def namesake_installed() -> bool:
-    """Whether both distributions are installed, so that they share one folder."""
+    """Return whether both distributions are installed, so that they share one folder."""
     try:
         distribution(DISTRIBUTION)
         origin = distribution(NAMESAKE).read_text("direct_url.json")
@@ -70,4 +71,18 @@ def check_package() -> None:
         raise InputError(
             f"facemask/__init__.py is not that of {DISTRIBUTION}: the PyPI package {NAMESAKE!r}, "
             f"another program, has replaced it or taken it away: {_AGAIN}."
+        )
+
+
+def warn_of_malicious_release() -> None:
+    """Print a sentence if a malicious release of `lightning` is installed; it is not imported."""
+    try:
+        found = version("lightning")
+    except PackageNotFoundError:
+        return
+    if found in _MALICIOUS_RELEASES:
+        sys.stderr.write(
+            f"facemask: warning: lightning {found} is installed, a malicious release that steals "
+            "credentials once it is imported: run `pip uninstall lightning`, and change the "
+            "passwords and keys that this machine holds.\n"
         )

@@ -42,7 +42,7 @@ _MOVED: Final = {
     "tracking.landmark_tracker": ["annotate.landmark_tracker"],
     "tracking.landmarks": ["annotate.predictor"],
 }
-"""Where the public names of each of these are now."""
+"""Former path of a module, and the modules that have its public names now."""
 
 
 class _Former(MetaPathFinder, Loader):
@@ -51,7 +51,7 @@ class _Former(MetaPathFinder, Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """What loads this module, if it is a former path of one of ours."""
+        """Return this loader for a former path, None for any other name."""
         del path, target
         package, _, rest = name.partition(".")
         known = package == "facemask" and rest in _MOVED

@@ -11,8 +11,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from facemask import __version__
-from facemask._distribution import check_package
-from facemask._malicious import warn_of_malicious_release
+from facemask._distribution import check_package, warn_of_malicious_release
 from facemask.errors import INTERRUPTED, InputError, Notice, input_error, sentence_of
 
 if TYPE_CHECKING:
@@ -70,9 +69,9 @@ _KEPT: Final = {
     "prepare": "the videos that are done are kept, and the same command goes on with the others",
     "synth": "the videos that are done are kept, and the same command goes on with the others",
 }
-"""What is left after Ctrl-C, where the verb does not say it itself."""
+"""Sentences on what is kept after Ctrl-C, for verbs that do not say it themselves."""
 _TRUTH_VALUES: Final = ("true", "false", "yes", "no", "on", "off")
-"""What jsonargparse takes for a truth value, in any case of letters."""
+"""Words that jsonargparse reads as a truth value, in any case of letters."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -152,7 +151,7 @@ def verb_parser(verb: str) -> "ArgumentParser":
 
 
 def _word_lists(function: Callable[..., None]) -> list[inspect.Parameter]:
-    """Parameters of a verb that take several words; jsonargparse takes a list as one, [a,b]."""
+    """Return the parameters that take several words; jsonargparse takes a list as one, [a,b]."""
     parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.annotation in (list[str], Sequence[str])]
 
@@ -194,12 +193,12 @@ def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> lis
 
 
 def _awaits_value(word: str) -> bool:
-    """Whether this is an option without its value, so that the next word must be that."""
+    """Return whether this is an option without its value, so that the next word is its value."""
     return word == "-c" or (word.startswith("--") and "=" not in word)
 
 
 def parse_verb(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """The arguments of a verb's function, from the words of its command line."""
+    """Return the arguments of a verb's function, from the words of its command line."""
     options = verb_parser(verb).parse_args(_with_values(verb_function(verb), arguments))
     options.pop("config", None)
     return dict(options.as_dict())

@@ -23,7 +23,7 @@ class Notice(UserWarning):
 
 
 def input_error(error: BaseException | None) -> InputError | None:
-    """The `InputError` that an exception stands for; None where the program is at fault.
+    """Return the `InputError` that an exception stands for; None if the program is at fault.
 
     Only what was raised `from` an `InputError` stands for it, as jsonargparse raises what a
     constructor refused. What went wrong while one was handled is a fault of its own.
@@ -34,12 +34,12 @@ def input_error(error: BaseException | None) -> InputError | None:
 
 
 def sentence_of(error: InputError) -> str:
-    """The sentence of an error; one in a loader's worker arrives below the worker's traceback."""
+    """Return the sentence of an error, without the traceback that a loader's worker adds."""
     return str(error).rstrip().rpartition("InputError: ")[2]
 
 
 def system_cause(error: BaseException) -> str | None:
-    """What the operating system refused, in a few words; None where it refused nothing.
+    """Return the operating system's reason for a failure; None if it refused nothing.
 
     Args:
         error: An exception that may have been raised from, or while handling, the system's.
@@ -62,7 +62,7 @@ def system_cause(error: BaseException) -> str | None:
 
 
 def cause_of(error: BaseException) -> str:
-    """Why something failed, in a few words without a full stop: the innermost cause.
+    """Return the innermost cause of a failure, in a few words without a full stop.
 
     Args:
         error: An exception; what it was raised from, or while handling, is looked through.
@@ -81,7 +81,7 @@ def cause_of(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and from the outermost to the innermost what it came from."""
+    """Yield an exception and, from the outermost to the innermost, the ones that it came from."""
     following: BaseException | None = error
     while following is not None:
         yield following

@@ -12,7 +12,7 @@ import torch
 from packaging.requirements import Requirement
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from facemask import _malicious
+from facemask import _distribution
 from facemask.cli import main
 from facemask.data import FaceMaskDataModule
 from facemask.errors import InputError
@@ -191,7 +191,7 @@ def test_our_modules_beside_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_malicious_release_is_told_and_not_imported(
     release: str, told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_malicious, "version", lambda _: release)
+    monkeypatch.setattr(_distribution, "version", lambda _: release)
     main(["weights", "list"])
     said = capsys.readouterr().err
     assert (f"lightning {release} is installed, a malicious release" in said) is told
