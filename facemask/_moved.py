@@ -41,6 +41,7 @@ _MOVED: Final = {
     "tracking.geometry": ["boxes"],
     "tracking.landmark_tracker": ["annotate.landmark_tracker"],
     "tracking.landmarks": ["annotate.predictor"],
+    "video.squares": ["video.frames"],
 }
 """Former path of a module, and the modules that have its public names now."""
 

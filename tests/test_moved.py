@@ -46,6 +46,7 @@ FORMER = [
     ("tracking.geometry", "face_box_of_mask"),
     ("tracking.landmark_tracker", "LandmarkTrackerSettings"),
     ("tracking.landmarks", "LandmarkPredictor"),
+    ("video.squares", "SquarePixels"),
 ]
 
 

@@ -36,7 +36,7 @@ from facemask.files import make_folder
 from facemask.suffixes import VIDEO_SUFFIXES, is_video
 from facemask.tracking.detection import Image
 from facemask.video.decoding import VideoFile
-from facemask.video.squares import SquarePixels
+from facemask.video.frames import SquarePixels
 
 Transfer = Literal["copy", "hardlink", "symlink"]
 

@@ -20,7 +20,7 @@ from facemask.data.vw300 import FrameCount, read_frames, scan_frames
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_name, sequence_id
 from facemask.errors import InputError
 from facemask.files import write_atomic, write_image
-from facemask.video.squares import SquarePixels
+from facemask.video.frames import SquarePixels
 
 RECORDS: Final = ".prepare"
 _FORMAT: Final = 3

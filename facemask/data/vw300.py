@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from facemask.files import read_image
 from facemask.suffixes import is_image
-from facemask.video.animated import first_of_several
 from facemask.video.decoding import VideoFile
+from facemask.video.sources import first_of_several
 
 
 def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:

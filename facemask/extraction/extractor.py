@@ -27,9 +27,8 @@ from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
-from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
-from facemask.video.squares import SquarePixels
 
 _LEAST_FACE = 0.02
 """Share of a crop below which what is labelled there is no face."""

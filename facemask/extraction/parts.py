@@ -15,7 +15,7 @@ from facemask.extraction.record import Facts, difference, read_facts
 from facemask.extraction.results import ExtractedFrame
 from facemask.files import make_folder, remove, temporary_name, write_atomic
 from facemask.video.frames import FrameSource
-from facemask.video.joining import join_videos
+from facemask.video.muxing import join_videos
 
 PART_FRAMES: Final = 2000
 """Frames in a part: a killed job loses at most so many."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from facemask import __version__
 from facemask.errors import InputError
 from facemask.files import remove, write_atomic
-from facemask.video.folders import list_images
+from facemask.video.sources import list_images
 
 RECORD_SUFFIX: Final = ".facemask.json"
 """What the record's name ends in, after the video's."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from facemask.boxes import Crop
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Labels
-from facemask.video.squares import SquarePixels
+from facemask.video.frames import SquarePixels
 
 
 def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> ExtractedFrame:

@@ -31,23 +31,6 @@ def may_jump(container: InputContainer) -> bool:
     return bool(int(container.format.flags) & _MAY_JUMP)
 
 
-def is_followed(path: Path, container: InputContainer, place: int) -> bool:
-    """Whether another file begins behind the last picture that FFmpeg reads of this one.
-
-    Of files that were appended to each other FFmpeg reads the first (MP4, FLV) or two (MKV).
-
-    Args:
-        path: The file.
-        container: It, open.
-        place: Byte at which its last picture begins.
-    """
-    to_the_end = may_jump(container) or stores_no_times(container, told=True)
-    if place <= 0 or to_the_end:
-        return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(data[:_SIGNATURE], place + 1) > 0
-
-
 @dataclass(frozen=True)
 class _Recording:
     """Where one begins: bytes of the last picture before it and of its first one, and when."""
@@ -78,6 +61,7 @@ class FileClock:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._may_join = may_be_joined(container)
         self._jumps = may_jump(container)
+        self._read_whole = self._jumps or stores_no_times(container, told=True)
         self._step = 1 / frame_rate(container, stream)
         self._tick = fraction(stream.time_base) or self._step
         self._recordings = [_Recording(-1, -1, Fraction(0), Fraction(0))]
@@ -87,11 +71,6 @@ class FileClock:
         self._end = self._seen = Fraction(0)  # of the pictures; latest of pictures and sound
         self._sound_place, self._sound_in = -1, 0
         self._sound_time: Fraction | None = None
-
-    @property
-    def place(self) -> int:
-        """Byte of the file at which the latest picture begins; -1 where it is unknown."""
-        return self._place
 
     @property
     def joined(self) -> bool:
@@ -135,6 +114,19 @@ class FileClock:
         # these store times of decoding; elsewhere FFmpeg makes them up
         ahead = decoding - self._seen > (_JUMP if key else _LONG_JUMP)
         return self._jumps and (ahead or decoding < self._decoding - rounding)
+
+    def is_followed(self, path: Path) -> bool:
+        """Tell whether another file begins behind the last picture that FFmpeg reads of this one.
+
+        Of files that were appended to each other FFmpeg reads the first (MP4, FLV) or two (MKV).
+
+        Args:
+            path: The file.
+        """
+        if self._place <= 0 or self._read_whole:
+            return False
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.find(data[:_SIGNATURE], self._place + 1) > 0
 
     def note_sound(self, packet: "Packet[Any]") -> None:
         """Take notice of sound that was read, so that a gap in the pictures alone stays one."""

@@ -7,23 +7,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
-from facemask.video.clock import FileClock, FrameClock, is_followed, may_jump
-from facemask.video.colors import assumed_matrix, colors_to_write
+from facemask.video.clock import FileClock, FrameClock, may_jump
 from facemask.video.frames import FrameSource, VideoFrame
-from facemask.video.orientation import orientation_of
 from facemask.video.probing import (
+    assumed_matrix,
+    colors_to_write,
     fraction,
     frame_rate,
     open_video,
+    orientation_of,
     promised_seconds,
     stores_no_times,
 )
@@ -31,7 +33,6 @@ from facemask.video.problems import Problems
 from facemask.video.sound import usable_sound
 
 _MOST_FAILED_READS: Final = 1000  # in a row, before what is left of a file is given up
-_RANGES: Final = {1: "MPEG", 2: "JPEG"}  # FFmpeg's codes: limited, full
 _TOLERANCE: Final = 0.1  # seconds; headers round
 
 
@@ -46,6 +47,10 @@ class VideoFile(FrameSource):
         fps: Frames a second of a raw stream (`.h264`, `.hevc`, `.m4v`, `.mjpeg`, `.obu`), which
             stores no times, in place of what its header says. Files with times keep them.
 
+    Attributes:
+        numbered: After the last frame: up to where the numbers of frames are certain, if not to
+            the end. Behind a place where frames are missing they are too low.
+
     Raises:
         InputError: The file is empty, cut off before its index, not a video, holds sound only, or
             no frame of it can be decoded; `fps` is not positive.
@@ -55,44 +60,40 @@ class VideoFile(FrameSource):
         if fps is not None and fps <= 0:
             raise InputError(f"{path}: the frame rate given is {fps}, expected more than 0.")
         self.path, self.name = path, path.stem
-        self._decoder = Decoder(path, Problems(path.name))
-        decoded = self._decoder.frames()
+        self.numbered: int | None = None
+        self._decoder = decoder = Decoder(path)
+        container, stream = decoder.container, decoder.stream
+        context = stream.codec_context
+        decoded = decoder.frames()
         first = next(decoded, None)
         if first is None:
             self.close()
-            codec = self._decoder.stream.codec_context.name
             raise InputError(
-                f"{path}: no frame of it can be decoded ({codec}): it is damaged or cut off."
+                f"{path}: no frame of it can be decoded ({context.name}): it is damaged or cut off."
             )
         self._decoded = itertools.chain([first], decoded)
         self._reformatter = VideoReformatter()
-        self._coded_size = (first.width, first.height)
-        self._orientation = orientation_of(first)
-        context = self._decoder.stream.codec_context
+        self._coded_size = self.width, self.height = first.width, first.height
+        self.pixel_aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
+        self._transposed, self._flip = orientation_of(first)
+        if self._transposed:
+            self.height, self.width = self._coded_size
+            self.pixel_aspect = 1 / self.pixel_aspect
         self.colors = colors_to_write(first, context.color_primaries, context.color_trc)
-        self._read_header(fps)
-
-    def _read_header(self, fps: Fraction | int | None) -> None:
-        """Set what the source tells of itself beside the pixels."""
-        container, stream = self._decoder.container, self._decoder.stream
-        self.width, self.height = self._orientation.size(*self._coded_size)
-        aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
-        self.pixel_aspect = 1 / aspect if self._orientation.transposed else aspect
         self._counted = stores_no_times(container, told=fps is not None)
-        given = Fraction(fps) if fps and self._counted else None
-        self.fps = given or frame_rate(container, stream)
+        self.fps = Fraction(fps) if fps and self._counted else frame_rate(container, stream)
         self.has_audio = bool(usable_sound(container))
         self._time_base = fraction(stream.time_base) or 1 / self.fps
-        self.start = float((self._decoder.start or 0) * self._time_base)
-        self._promised = promised_seconds(container, stream, self.fps)
-        self.frame_count = stream.frames or round((self._promised or 0) * self.fps) or None
+        self.start = float((decoder.start or 0) * self._time_base)
+        self._promised = promised_seconds(container, stream, self.fps) or 0.0
+        self.frame_count = stream.frames or round(self._promised * self.fps) or None
 
     def _frames(self) -> Iterator[VideoFrame]:
         for index, time, decoded in self._timed():
             yield VideoFrame(index, time, self._to_rgb(decoded))
 
     def select(self, wanted: Iterable[int]) -> Iterator[VideoFrame]:
-        """Only these frames, in place of all; the others are decoded but not converted.
+        """Yield only these frames, in place of all; the others are decoded but not converted.
 
         Frames are decoded in order from the first one, never sought: containers lie about seek
         points. Once the last one is out, the rest of the file is not read.
@@ -113,7 +114,7 @@ class VideoFile(FrameSource):
                     return
 
     def count(self) -> int:
-        """How many frames decode, found by decoding them all; `problem` is set then.
+        """Return how many frames decode, found by decoding them all; `problem` is set then.
 
         Raises:
             RuntimeError: The frames have been asked for before.
@@ -121,37 +122,28 @@ class VideoFile(FrameSource):
         self._begin()
         return sum(1 for _ in self._timed())
 
-    @property
-    def hidden(self) -> int:
-        """Number of frames so far that the file holds and its edit list hides from players."""
-        return self._decoder.hidden
-
-    @property
-    def numbered(self) -> int | None:
-        """After the last frame: up to where the numbers of frames are certain, if not to the end.
-
-        Behind a place where frames are missing they are too low.
-        """
-        return self._decoder.problems.first if self._decoder.lost > 0 else None
-
     def _timed(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
-        """Number, time and stored picture of every frame; sets `problem` after the last one."""
+        """Yield number, time and stored picture of every frame; say then what was wrong."""
         clock = FrameClock(self._time_base, self.fps)
-        problems = self._decoder.problems
+        decoder, problems = self._decoder, self._decoder.problems
         for index, decoded in enumerate(self._decoded):
-            time = clock.seconds(None if self._counted else self._decoder.stamp(decoded))
+            stamp = decoded.dts if decoder.in_order else decoded.pts
+            time = clock.seconds(None if self._counted else stamp)
+            self.hidden = decoder.hidden
             yield index, time, decoded
             problems.frames, problems.seconds = index + 1, time
-        if not self._decoder.closed:
-            if self._decoder.is_followed:
-                problems.note_unread()
+        if not decoder.closed:
+            self.hidden = decoder.hidden
+            self.numbered = problems.first if decoder.lost > 0 else None
             self.last_duration = self._last_duration()
-            missing = (self._promised or 0) - self._decoder.read_until
+            missing = self._promised - decoder.read_until
             tolerance = _TOLERANCE + 2 / self.fps
-            self.problem = problems.sentence(missing if missing > tolerance else 0.0)
+            self.problem = problems.sentence(
+                missing if missing > tolerance else 0.0, decoder.is_followed
+            )
 
     def _last_duration(self) -> float | None:
-        """Seconds from the last frame's time to the end of what was read, where that is told."""
+        """Return seconds from the last frame's time to where its file ends, if that is told."""
         ends, latest = self._decoder.ends, self._decoder.latest
         if self._counted or self._decoder.lost > 0 or ends is None or latest is None:
             return None
@@ -159,21 +151,25 @@ class VideoFile(FrameSource):
         return seconds if seconds > 0 else None
 
     def _to_rgb(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-        width, height = self._coded_size
-        if (frame.width, frame.height) != (width, height):
-            self._decoder.problems.note_size((frame.width, frame.height), (width, height))
+        size = frame.width, frame.height
+        if size != self._coded_size:
+            self._decoder.problems.note_size(size, self._coded_size)
         # the frame's own matrix and range; what players assume, and limited, where it has none
         rgb = self._reformatter.reformat(
             frame,
-            width,
-            height,
-            "rgb24",
-            src_colorspace=assumed_matrix(frame),  # type: ignore[arg-type]  # PyAV 14: names only
-            dst_colorspace="ITU601",  # type: ignore[arg-type]  # means nothing for RGB, but PyAV 14
-            # converts by the frame's matrix only if it is not this one
-            src_color_range=_RANGES.get(frame.color_range),
+            *self._coded_size,
+            format="rgb24",
+            src_colorspace=assumed_matrix(frame),
+            # means nothing for RGB, but PyAV 16 heeds the frame's matrix only beside another one
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=frame.color_range,
         )
-        return self._orientation.apply(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
+        image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        if self._transposed:
+            image = np.asarray(cv2.transpose(image), dtype=np.uint8)
+        if self._flip is not None:
+            image = np.asarray(cv2.flip(image, self._flip), dtype=np.uint8)
+        return image
 
     def close(self) -> None:
         """Close the file."""
@@ -181,45 +177,40 @@ class VideoFile(FrameSource):
 
 
 class Decoder:
-    """Everything that can be decoded of a file's pictures, in the order they are shown.
+    """Decodes everything that can be decoded of a file's pictures, in the order they are shown.
 
     Args:
         path: The file.
-        problems: Where to note what is damaged.
 
     Attributes:
         container: The open file.
         stream: Its pictures.
+        problems: What is damaged.
+        in_order: Whether pictures have no times but their places in the order of decoding: AVI
+            stores that alone, from which FFmpeg makes up wrong stamps for H.264. What went in when
+            a picture came out is as late for each of them.
+        start: Time of the first picture, in ticks of the stream's.
+        latest: Latest time of a picture so far, likewise.
         read_until: Seconds up to which packets have been read.
         hidden: Number of pictures so far that the file holds and its edit list hides.
         lost: Number of its pictures that gave none, known at the end.
-        start: Time of the first picture, in ticks of the stream's.
         closed: Whether `close` has been called.
     """
 
-    def __init__(self, path: Path, problems: Problems) -> None:
-        self.path, self.problems = path, problems
+    def __init__(self, path: Path) -> None:
         self.container, self.stream = open_video(path)
-        self.read_until = 0.0
-        self.hidden = self.lost = self._lasted = 0
-        self._begun: int | None = None  # time of the earliest picture
-        self._latest: int | None = None
-        self.closed = False
-        # AVI stores decoding order alone, from which FFmpeg makes up wrong stamps for H.264; what
-        # went in when a picture came out is as late for each of them
-        self._in_order = "avi" in self.container.format.name
-        self._first: dict[int | None, int | None] = {}  # decoding times by stamp, up to a picture
+        self.problems = Problems(path.name)
+        self.in_order = "avi" in self.container.format.name
         self.start: int | None = None
+        self.latest: int | None = None
+        self.read_until = 0.0
+        self.hidden = self.lost = 0
+        self.closed = False
+        self._path = path
         self._clock = FileClock(self.container, self.stream)
-
-    def stamp(self, frame: av.VideoFrame) -> int | None:
-        """A picture's time, in ticks of the stream's."""
-        return frame.dts if self._in_order else frame.pts
-
-    @property
-    def latest(self) -> int | None:
-        """Latest time of a picture so far, in ticks of the stream's."""
-        return self._latest
+        self._begun: int | None = None  # time of the earliest picture
+        self._lasted = 0  # sum of their durations
+        self._first: dict[int | None, int | None] = {}  # decoding times by stamp, up to a picture
 
     @property
     def ends(self) -> float | None:
@@ -227,7 +218,7 @@ class Decoder:
 
         In MP4 and MOV packets last until the next one in the order of decoding.
         """
-        if self._in_order:
+        if self.in_order:
             return None
         if "mov" in self.container.format.name and self._begun is not None:
             return float((self._begun + self._lasted) * (fraction(self.stream.time_base) or 0))
@@ -236,7 +227,7 @@ class Decoder:
     @property
     def is_followed(self) -> bool:
         """After the last frame: whether another file is appended that FFmpeg does not read."""
-        return is_followed(self.path, self.container, self._clock.place)
+        return self._clock.is_followed(self._path)
 
     def close(self) -> None:
         """Close the file; `frames` ends."""
@@ -244,34 +235,31 @@ class Decoder:
         self.container.close()
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """All frames, once."""
-        sent = received = self.lost = 0
-        for packet in self._packets(self.container, self.stream, self._clock):
-            self._note_end(packet)
-            if self._in_order and self._latest is None:
-                self._first[packet.pts] = packet.dts
-            self.hidden += packet.is_discard
-            sent += not packet.is_discard
+        """Yield all frames, once."""
+        sent = received = 0
+        packets = self._packets(self.container, self.stream, self._clock)
+        for packet in itertools.chain(packets, [None]):
+            if packet is not None:
+                self._note(packet)
+                sent += not packet.is_discard
             for frame in self._decode(self.stream, packet):
                 received += 1
                 yield frame
                 if self.closed:
                     return
-        rest = self._decode(self.stream, None)
-        yield from rest
-        self.lost = sent - received - len(rest)
-        if self.lost > 0 and not self.closed:
+        self.lost = sent - received
+        if self.lost > 0:
             # PyAV drops what the threads still hold behind a damaged packet
             for frame in self._decode_rest():
                 self.lost -= 1
                 yield frame
 
     def _decode_rest(self) -> Iterator[av.VideoFrame]:
-        """What comes after the latest frame, without threads, from a key frame before it."""
-        latest = self._latest
+        """Yield what comes after the latest frame, without threads, from a key frame before it."""
+        latest = self.latest
         if latest is None:
             return
-        container, stream = open_video(self.path)
+        container, stream = open_video(self._path)
         with container:
             stream.thread_type = "NONE"
             try:
@@ -279,8 +267,8 @@ class Decoder:
                     container.seek(latest, stream=stream)
             except FFmpegError:
                 return
-            clock = FileClock(container, stream)
-            for packet in itertools.chain(self._packets(container, stream, clock), [None]):
+            packets = self._packets(container, stream, FileClock(container, stream))
+            for packet in itertools.chain(packets, [None]):
                 for frame in self._decode(stream, packet):
                     if frame.pts is not None and frame.pts > latest:
                         yield frame
@@ -290,7 +278,7 @@ class Decoder:
     def _packets(
         self, container: InputContainer, stream: VideoStream, clock: FileClock
     ) -> "Iterator[Packet[VideoStream]]":
-        """The pictures' packets that can be read, without PyAV's empty ones for flushing."""
+        """Yield the pictures' packets that can be read, without PyAV's empty ones for flushing."""
         streams = [stream, *(usable_sound(container)[:1] if may_jump(container) else [])]
         failed = 0
         while failed < _MOST_FAILED_READS:
@@ -323,16 +311,21 @@ class Decoder:
         for frame in frames:
             if frame.is_corrupt:
                 self.problems.note_damage()
-            if self._latest is None:
-                self.start = self._first.get(frame.pts) if self._in_order else frame.pts
+            if self.latest is None:
+                self.start = self._first.get(frame.pts) if self.in_order else frame.pts
             if frame.pts is not None:
-                self._latest = max(frame.pts, self._latest or frame.pts)
+                self.latest = max(frame.pts, self.latest or frame.pts)
         return frames
 
-    def _note_end(self, packet: "Packet[VideoStream]") -> None:
+    def _note(self, packet: "Packet[VideoStream]") -> None:
+        """Note the times of a packet that is about to be decoded."""
+        self.hidden += packet.is_discard
+        if self.in_order and self.latest is None:
+            self._first[packet.pts] = packet.dts
         if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * (fraction(packet.time_base) or 0)
+            lasts = packet.duration or 0
+            end = (packet.pts + lasts) * (fraction(packet.time_base) or 0)
             self.read_until = max(self.read_until, float(end))
             if not packet.is_discard:
                 self._begun = packet.pts if self._begun is None else min(self._begun, packet.pts)
-                self._lasted += packet.duration or 0
+                self._lasted += lasts

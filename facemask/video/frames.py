@@ -1,19 +1,18 @@
-"""What every source of frames offers, whether file, folder or camera."""
+"""Frames, their sources (whether file, folder or camera), and pixels that are not square."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
-from facemask.video.colors import Colors
+from facemask.video.probing import Colors
 
 Source = TypeVar("Source", bound="FrameSource")
 
@@ -22,6 +21,8 @@ _TURNS: Final = {
     180: cv2.ROTATE_180,
     270: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
+_SQUARE_ENOUGH: Final = 0.01  # headers round; a face 1 % too wide is still one
+_LARGEST_ASPECT: Final = 4  # beyond, in either direction, a header is taken to be wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,7 @@ class VideoFrame:
         time: Seconds from the first frame; every frame's is larger than the one before.
         image: uint8 (H, W, 3) RGB, upright.
         picture: Name of the file that it was read from, of a source of pictures.
-        label: What a file or an entry made from it is called, unlike any other frame's; None to
-            number it.
+        label: Name of the file or entry made from it, unlike any other frame's; None to number it.
     """
 
     index: int
@@ -60,6 +60,7 @@ class FrameSource(ABC):
         pixel_aspect: Width of a pixel over its height, 1 for nearly all videos.
         start: Seconds from the zero of the file's clock to the first frame; its sound uses the
             same clock.
+        hidden: Number of frames so far that the source holds and that players do not show.
         last_duration: After the last frame: seconds for which it is shown; None where that is
             unknown, and `1 / fps` is taken.
         problem: After the last frame: one sentence when something was missing or damaged.
@@ -76,13 +77,14 @@ class FrameSource(ABC):
     colors: Colors | None = None
     pixel_aspect: Fraction = Fraction(1)
     start: float = 0.0
+    hidden: int = 0
     last_duration: float | None = None
     problem: str | None = None
     _started: bool = False
     _rotation: int = 0
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """The frames, once.
+        """Return the frames, once.
 
         Raises:
             RuntimeError: The frames have been asked for before.
@@ -119,28 +121,116 @@ class FrameSource(ABC):
             raise RuntimeError(f"{self.name}: its frames can be read once; open it again.")
         self._started = True
 
-    @property
-    def hidden(self) -> int:
-        """Number of frames so far that the source holds and that players do not show."""
-        return 0
-
     @abstractmethod
     def _frames(self) -> Iterator[VideoFrame]:
-        """The frames; ends early, and quietly, once the source is closed."""
+        """Yield the frames; end early, and quietly, once the source is closed."""
 
     @abstractmethod
     def close(self) -> None:
         """Let go of the file or the camera. May be called twice."""
 
     def __enter__(self: Source) -> Source:
-        """The source itself."""
+        """Return the source itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close."""
+    def __exit__(self, *_: object) -> None:
+        """Close the source."""
         self.close()
+
+
+@dataclass(frozen=True)
+class SquarePixels:
+    """Conversion between a frame as it is stored and the same with square pixels.
+
+    The latter is the frame enlarged in one direction, so that nothing is lost. A point's edge
+    coordinates (0 is the frame's left or upper edge) are multiplied by `x` and `y`.
+
+    Attributes:
+        height: Height with square pixels.
+        width: Width with square pixels.
+        x: That width over the stored one, from 1 on.
+        y: That height over the stored one, from 1 on.
+
+    Examples:
+        >>> SquarePixels.of(576, 720, Fraction(16, 15))
+        SquarePixels(height=576, width=768, x=1.0666666666666667, y=1.0)
+    """
+
+    height: int
+    width: int
+    x: float
+    y: float
+
+    @classmethod
+    def of(cls, height: int, width: int, pixel_aspect: Fraction | float) -> "SquarePixels":
+        """Return the conversion for frames of one size.
+
+        Args:
+            height: Stored height in pixels.
+            width: Stored width in pixels.
+            pixel_aspect: Width of a pixel over its height. Within 1 % of 1, and below 1/4 or above
+                4, where a header is wrong, nothing is changed.
+        """
+        aspect = float(pixel_aspect)
+        wrong = not 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT
+        if abs(aspect - 1) < _SQUARE_ENOUGH or wrong:
+            return cls(height, width, 1.0, 1.0)
+        new_width, new_height = round(width * max(aspect, 1)), round(height / min(aspect, 1))
+        return cls(new_height, new_width, new_width / width, new_height / height)
+
+    @property
+    def changes(self) -> bool:
+        """Whether pixels are not square."""
+        return (self.x, self.y) != (1, 1)
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a stored pixel over its height."""
+        return self.x / self.y
+
+    def image(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return a stored picture (H, W, C) with square pixels; itself where they are."""
+        if not self.changes:
+            return image
+        return np.asarray(cv2.resize(image, (self.width, self.height)), dtype=np.uint8)
+
+    def points(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return points (N, 2), x, y in stored pixels from 0 (a pixel's centre), in square ones."""
+        return (points + 0.5) * (self.x, self.y) - 0.5 if self.changes else points
+
+    def stored_points(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return points (N, 2) of the square picture in stored pixels: the reverse of `points`."""
+        return (points + 0.5) / (self.x, self.y) - 0.5 if self.changes else points
+
+    def stored_plane(
+        self,
+        plane: npt.NDArray[Any],
+        corner: tuple[int, int],
+        box: tuple[int, int, int, int],
+        interpolation: int,
+    ) -> npt.NDArray[Any]:
+        """Return what was found in a box of the square picture, in a box of the stored one.
+
+        Args:
+            plane: (h, w), uint8 or float32.
+            corner: Left and upper edge of its box.
+            box: Left, top, right and bottom edge of the box to fill.
+            interpolation: One of OpenCV's.
+
+        Returns:
+            (bottom - top, right - left).
+        """
+        left, top, right, bottom = box
+        matrix = np.array(
+            [
+                [self.x, 0, (left + 0.5) * self.x - 0.5 - corner[0]],
+                [0, self.y, (top + 0.5) * self.y - 0.5 - corner[1]],
+            ]
+        )
+        return cv2.warpAffine(
+            plane,
+            matrix,
+            (right - left, bottom - top),
+            flags=interpolation | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )

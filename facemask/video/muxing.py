@@ -1,186 +1,121 @@
-"""What all written videos share: the source's times, pixel aspect and sound."""
+"""Files that encoded pictures and sound are written to: one video, or several joined into one."""
 
-import warnings
-from abc import abstractmethod
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, Final, TypeAlias
+from typing import Final
 
 import av
-import numpy as np
-import numpy.typing as npt
-from av.container import OutputContainer
-from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from facemask.errors import InputError
-from facemask.video.colors import Colors, assumed_colors
-from facemask.video.frames import FrameSource, VideoFrame
-from facemask.video.last_packet import PacketQueue
-from facemask.video.matroska import write_pixel_aspect
-from facemask.video.output import FrameWriter
-from facemask.video.probing import url_of
+from facemask.files import remove, temporary_name
+from facemask.video.frames import FrameSource
+from facemask.video.probing import fraction, url_of
 from facemask.video.sound import Sound
 
-Image: TypeAlias = npt.NDArray[np.uint8]
-
-_FORMATS: Final = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+FORMATS: Final = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _LEAST_TICKS: Final = 30_000  # a second; 0.03 ms
 _MOST_TICKS: Final = 65_535  # what MPEG-4 part 2 can say
 _SOUND_AHEAD: Final = 0.5  # seconds
-_LIMITED: Final = 1  # FFmpeg's code of the range
+
+_HEADER: Final = 1 << 16  # bytes of a Matroska file; the tracks are described at the start
+_SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
+_PIXEL_WIDTH, _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0xB0, 0x54B0, 0x54BA, 0x54B2
+_CHECKSUM: Final = b"\xbf\x84"  # id and length
+_VOID, _MOST_ADDITIONS = 0xEC, 0x55EE
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """An FFmpeg encoder, the pixel format it gets, and its options."""
+class Muxer:
+    """Writes one stream of encoded pictures and, where asked for, a source's sound into a file.
 
-    name: str
-    pixels: str
-    options: dict[str, str] = field(default_factory=dict)
+    A video says when each picture begins; when the last one ends is told by its packet's duration,
+    and in MP4 by that of the packet written last, which with B-frames is another one. Packets from
+    the latest picture on are therefore held back until it is known for how long it is shown.
 
+    Add the stream of pictures to `output` first, then the sound.
 
-class EncodedVideo(FrameWriter[Image]):
-    """Writes pictures of one size with their times and, where asked for, the source's sound."""
+    Args:
+        path: File to write.
+        suffix: The suffix that it gets in the end, a key of `FORMATS`.
+        source: Where the frames come from: gives frame rate, pixel aspect, sound and how long the
+            last picture is shown.
 
-    _formats: ClassVar[dict[str, str]] = _FORMATS
-    _layout: ClassVar[str] = "(H, W)"
+    Attributes:
+        output: The open file.
+        rate: Frames a second.
+        tick: Seconds in which times are counted.
+        delay: Seconds by which the pictures must be late, because the sound starts before them.
+    """
 
-    def __init__(
-        self, path: Path, source: FrameSource, encoder: Encoder, *, audio: bool = False
-    ) -> None:
-        if path.suffix.lower() not in self._formats:
-            raise InputError(f"{path}: the name must end in {' or '.join(self._formats)}.")
-        super().__init__(path)
-        self._source, self._encoder = source, encoder
-        self._rate = rate_of(source)
-        self._tick = 1 / ticks_a_second(self._rate)
-        self._with_sound = audio and source.has_audio
-        self._container: OutputContainer | None = None
+    def __init__(self, path: Path, suffix: str, source: FrameSource) -> None:
+        self._path, self._source = path, source
+        self.rate = source.fps.limit_denominator(1001) or Fraction(25)
+        self.tick = 1 / ticks_a_second(self.rate)
+        self.delay = 0.0
+        self._is_matroska = suffix == ".mkv"
+        # browsers want MP4's index at the start; the gap before a part's first picture is stored
+        # in units of the whole file, which are milliseconds unless they are made finer
+        options = {"movflags": "+faststart", "movie_timescale": str(round(1 / self.tick))}
+        self.output = av.open(
+            url_of(path), "w", format=FORMATS[suffix], options={} if self._is_matroska else options
+        )
         self._sound: Sound | None = None
-        self._delay, self._latest = 0.0, -1
-        self._lasting = round(1 / self._rate / self._tick)  # of a packet: counts for the last alone
-        self._queue: PacketQueue
-        self._shape: tuple[int, ...] = ()
-        self._stream: VideoStream
+        self._held: list[Packet[VideoStream]] = []  # that of the latest picture, and those after it
+        self._first: tuple[int, int] | None = None  # first times of showing and of decoding
 
-    @abstractmethod
-    def _convert(self, picture: Image) -> av.VideoFrame:
-        """A picture in the encoder's pixel format and size."""
+    def add_sound(self) -> None:
+        """Let the source's sound come along."""
+        assert self._source.path is not None
+        self._sound = Sound(self._source.path, self.output, self._source.start)
+        self.delay = self._sound.delay
 
-    def _size(self, picture: Image) -> tuple[int, int]:
-        """Height and width in the file."""
-        height, width = picture.shape[:2]
-        return (height + height % 2, width + width % 2)
+    def write(self, packet: "Packet[VideoStream]") -> None:
+        """Write a picture's packet, with time stamps, in the order of decoding."""
+        assert packet.pts is not None
+        assert packet.dts is not None
+        self._first = self._first or (packet.pts, packet.dts)
+        if self._held and packet.pts > (self._held[0].pts or 0):
+            self._write_held()
+        self._held.append(packet)
 
-    def _start(self, picture: Image) -> None:
-        """Open the file for pictures like this one."""
-        self._shape = picture.shape
-        path = self._source.path if self._with_sound else None
-        try:
-            self._open_container(self._size(picture), path)
-        except FFmpegError as error:
-            if path is None or isinstance(error, OSError):
-                raise
-            warnings.warn(f"{path}: its sound is damaged and left out.", stacklevel=5)
-            self._discard()
-            self._open_container(self._size(picture), None)
-
-    def _open_container(self, size: tuple[int, int], sound: Path | None) -> None:
-        suffix = self.path.suffix.lower()
-        options = {} if suffix == ".mkv" else mp4_options(self._tick)
-        self._container = av.open(
-            url_of(self._temporary), mode="w", format=self._formats[suffix], options=options
-        )
-        stream = self._container.add_stream(
-            self._encoder.name, self._rate, options=self._encoder.options
-        )
-        assert isinstance(stream, VideoStream)
-        stream.height, stream.width = size
-        stream.pix_fmt = self._encoder.pixels
-        stream.time_base = stream.codec_context.time_base = self._tick
-        if self._source.pixel_aspect != 1:
-            stream.codec_context.sample_aspect_ratio = self._source.pixel_aspect
-        if self._encoder.pixels == "yuv420p":
-            self._tag_colors(stream)
-        self._queue = PacketQueue(self._container)
-        self._stream, self._sound, self._delay = stream, None, 0.0
-        if sound is not None:
-            self._sound = Sound(sound, self._container, self._source.start)
-            self._delay = self._sound.delay
-        self._container.start_encoding()
-
-    def _colors(self, width: int, height: int) -> Colors:
-        """Those of the source, so that players show both alike."""
-        return self._source.colors or assumed_colors(width, height)
-
-    def _tag_colors(self, stream: VideoStream) -> None:
-        context, colors = stream.codec_context, self._colors(stream.width, stream.height)
-        context.colorspace, context.color_range = colors.matrix, _LIMITED
-        context.color_primaries, context.color_trc = colors.primaries, colors.transfer
-
-    def _write(self, frame: VideoFrame, item: Image) -> None:
-        self._check(item)
-        if self._container is None:
-            self._start(item)
-        time = frame.time + self._delay
-        self._latest = max(round(time / self._tick), self._latest + 1)
-        converted = self._convert(item)
-        converted.pts, converted.time_base = self._latest, self._tick
-        self._mux(self._stream.encode(converted))
+    def write_sound(self, seconds: float) -> None:
+        """Write the sound that belongs to pictures up to a time of the file, and a little more."""
         if self._sound is not None:
-            self._sound.write_until(time + _SOUND_AHEAD)
+            self._sound.write_until(seconds + _SOUND_AHEAD)
 
-    def _check(self, picture: Image) -> None:
-        axes = len(self._layout.split(","))
-        right_shape = picture.shape == self._shape if self._shape else picture.ndim == axes
-        if picture.dtype != np.uint8 or not right_shape or (axes == 3 and picture.shape[2] != 3):
-            raise InputError(
-                f"{self.path}: a picture is {picture.dtype} {picture.shape}, expected uint8 "
-                f"{self._shape or self._layout}."
-            )
-
-    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
-        for packet in packets:
-            packet.duration = self._lasting
-            self._queue.write(packet)
-
-    def _complete(self) -> None:
-        if self._container is None:
-            raise InputError(f"{self.path}: not written, because there was no frame.")
-        self._mux(self._stream.encode(None))
-        self._queue.finish(self._source.last_duration)
+    def finish(self) -> None:
+        """Write the rest, and complete the file."""
+        seconds = self._source.last_duration
+        if self._held and self._first is not None and seconds is not None:
+            latest, final = self._held[0], self._held[-1]
+            ticks = max(1, round(seconds / (fraction(latest.time_base) or self.tick)))
+            shown = (latest.pts or 0) + ticks - self._first[0]
+            final.duration = max(1, shown - ((final.dts or 0) - self._first[1]))
+            latest.duration = ticks
+        self._write_held()
         if self._sound is not None:
             self._sound.finish()
-        self._discard()
-        if self.path.suffix.lower() == ".mkv" and self._source.pixel_aspect != 1:
-            write_pixel_aspect(self._temporary, self._source.pixel_aspect)
+        self.close()
+        if self._is_matroska and self._source.pixel_aspect != 1:
+            write_pixel_aspect(self._path, self._source.pixel_aspect)
 
-    def _discard(self) -> None:
+    def _write_held(self) -> None:
+        for packet in self._held:
+            self.output.mux(packet)
+        self._held = []
+
+    def close(self) -> None:
+        """Close the file, whatever may be missing. May be called twice."""
         if self._sound is not None:
             self._sound.close()
-        if self._container is not None:
-            self._container.close()
-
-
-def rate_of(source: FrameSource) -> Fraction:
-    """Frames a second of what is written of a source."""
-    return source.fps.limit_denominator(1001) or Fraction(25)
-
-
-def mp4_options(tick: Fraction) -> dict[str, str]:
-    """FFmpeg's options of an MP4 or MOV whose pictures' times are counted in `tick` seconds.
-
-    Its index lies at the start, as browsers want it. The gap before a part's first picture is
-    stored in units of the whole file, which are milliseconds unless they are made finer.
-    """
-    return {"movflags": "+faststart", "movie_timescale": str(round(1 / tick))}
+        self.output.close()
 
 
 def ticks_a_second(rate: Fraction) -> Fraction:
-    """Ticks of a clock on which frames of a constant rate fall exactly, if there is one.
+    """Return ticks of a clock on which frames of a constant rate fall exactly, if there is one.
 
     Examples:
         >>> ticks_a_second(Fraction(25)), ticks_a_second(Fraction(24000, 1001))
@@ -190,3 +125,112 @@ def ticks_a_second(rate: Fraction) -> Fraction:
     """
     ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
     return Fraction(ticks if ticks <= _MOST_TICKS else 60_000)
+
+
+def join_videos(parts: Sequence[Path], path: Path, source: FrameSource, *, audio: bool) -> None:
+    """Write the parts' packets into one file, without encoding anew, under its name when complete.
+
+    Args:
+        parts: Videos of one writer and one size, in order; each frame has the time that it has in
+            the whole.
+        path: File to write; its suffix is that of the parts.
+        source: Where the frames come from: gives the sound.
+        audio: Keep the sound.
+
+    Raises:
+        OSError: A part cannot be read, or the file cannot be written.
+    """
+    temporary = temporary_name(path)
+    stream: VideoStream | None = None
+    try:
+        with closing(Muxer(temporary, path.suffix, source)) as muxer:
+            for part in parts:
+                with av.open(url_of(part)) as container:
+                    video = container.streams.video[0]
+                    if stream is None:
+                        stream = muxer.output.add_stream_from_template(video)
+                        if audio and source.has_audio:
+                            muxer.add_sound()
+                    tick = fraction(video.time_base) or muxer.tick
+                    late = round(muxer.delay / tick)
+                    for packet in container.demux(video):
+                        if packet.pts is None or packet.dts is None:  # the end
+                            continue
+                        packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                        seconds = float(packet.pts * tick)
+                        packet.stream = stream
+                        muxer.write(packet)
+                        muxer.write_sound(seconds)
+            muxer.finish()
+        temporary.replace(path)
+    finally:
+        remove(temporary)
+
+
+def write_pixel_aspect(path: Path, aspect: Fraction) -> None:
+    """Let a Matroska file's header say how wide its pictures are shown.
+
+    FFmpeg's muxer leaves that out for streams made by PyAV. The element takes the place of others
+    that say nothing; where there is no such place, the file stays as it is.
+
+    Args:
+        path: A file written by FFmpeg.
+        aspect: Width of a pixel over its height.
+    """
+    with path.open("r+b") as file:
+        data = file.read(_HEADER)
+        place = tracks = 0, len(data)
+        for wanted in (_SEGMENT, _TRACKS, _TRACK):
+            found = [(s, e) for kind, _, s, e in _elements(data, *place) if kind == wanted]
+            if not found:
+                return
+            place = found[0]
+            tracks = place if wanted == _TRACKS else tracks
+        children = list(_elements(data, *place))
+        at = next((n for n, child in enumerate(children) if child[0] == _VIDEO), None)
+        if at is None:
+            return
+        _, begin, start, end = children[at]
+        kept, width = b"", 0
+        for kind, first, inner, last in _elements(data, start, end):
+            if kind == _PIXEL_WIDTH:
+                width = int.from_bytes(data[inner:last], "big")
+            if kind not in (_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT):
+                kept += data[first:last]
+        shown = min(max(round(width * aspect), 1), 0xFFFF)
+        kept += _DISPLAY_WIDTH.to_bytes(2, "big") + b"\x82" + shown.to_bytes(2, "big")
+        video = bytes([_VIDEO, 0x80 | len(kept)]) + kept
+        for kind, _, inner, last in children[at + 1 :]:
+            if kind != _VOID and (kind != _MOST_ADDITIONS or any(data[inner:last])):
+                break
+            end = last
+        spare = end - begin - len(video)
+        if width == 0 or len(kept) > 126 or spare < 0 or spare == 1 or spare > 128:
+            return
+        void = bytes([_VOID, 0x80 | (spare - 2)]).ljust(spare, b"\0") if spare else b""
+        content = data[tracks[0] : begin] + video + void + data[end : tracks[1]]
+        if content.startswith(_CHECKSUM):  # which comes first: a CRC-32 of all after it
+            rest = content[len(_CHECKSUM) + 4 :]
+            content = _CHECKSUM + zlib.crc32(rest).to_bytes(4, "little") + rest
+        file.seek(tracks[0])
+        file.write(content)
+
+
+def _elements(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield id, first byte, first and last byte of the content of each EBML element."""
+    while start < end:
+        first = start
+        kind, start = _number(data, start, keep_mark=True)
+        size, start = _number(data, start, keep_mark=False)
+        last = min(start + size, end)
+        yield kind, first, start, last
+        start = last
+
+
+def _number(data: bytes, start: int, *, keep_mark: bool) -> tuple[int, int]:
+    """Return an EBML number of variable length, and where it ends."""
+    if start >= len(data) or data[start] == 0:
+        return 0, len(data)
+    length = 9 - data[start].bit_length()
+    value = int.from_bytes(data[start : start + length], "big")
+    return (value if keep_mark else value & ((1 << 7 * length) - 1)), start + length

@@ -1,28 +1,35 @@
-"""Opening a video file, and what its header promises."""
+"""Opening a video file; what its header promises, which colours it has and which way is up."""
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 import av
-from av.audio.stream import AudioStream
+import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
 
-_DEFAULT: Final = 0x1  # FFmpeg's AV_DISPOSITION_DEFAULT: the track that players take
 _PICTURES: Final = ("bmp", "gif", "mjpeg", "png", "tiff", "webp")  # codecs of covers
 _ENOUGH: Final = 250  # packets of a film beside a single picture
-_COVERS: Final = 0x400 | 0x800  # and ATTACHED_PIC, TIMED_THUMBNAILS: a song's cover, chapters'
+_COVERS: Final = Disposition.attached_pic | Disposition.timed_thumbnails  # a song's, chapters'
 _NO_TIMES: Final = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 _USUAL_FPS: Final = Fraction(25)  # of files that do not tell theirs
 _BOX_HEADER: Final = 8  # bytes of an MP4 box's header: length and type
 _MP4_STARTS: Final = (b"ftyp", b"wide", b"mdat", b"free", b"skip")
 _MP4_INDEXES: Final = (b"moov", b"moof")
+
+# ITU-T H.273's codes of matrix, primaries and transfer
+_BT709, _BT470BG, _BT601, _BT2020, _BT2020_CONSTANT, _BT2020_TRANSFER = 1, 5, 6, 9, 10, 14
+_UNKNOWN: Final = (0, 2, 3)  # RGB's (of pictures that are not), unspecified, reserved
+_CONVERTED: Final = (_BT709, 4, _BT470BG, _BT601, 7, _BT2020)  # matrices that FFmpeg converts by
+_WHITES: Final = {16: 148, 18: 191}  # 58 % in PQ and 75 % in HLG are 203 cd/m²
 
 
 class Rational(Protocol):
@@ -35,7 +42,7 @@ class Rational(Protocol):
 
 
 def fraction(value: Rational | None) -> Fraction | None:
-    """A rational number; None where it is unset, for which newer releases say 0.
+    """Return a rational number as a Fraction; None where it is unset, for which some say 0.
 
     Examples:
         >>> fraction(Fraction(30000, 1001)), fraction(Fraction(0)), fraction(None)
@@ -47,7 +54,7 @@ def fraction(value: Rational | None) -> Fraction | None:
 
 
 def url_of(path: Path) -> str:
-    """A path as FFmpeg takes it whatever characters it holds (`a:b.mp4` is no protocol)."""
+    """Write a path as FFmpeg takes it whatever characters it holds (`a:b.mp4` is no protocol)."""
     return f"file:{path}"
 
 
@@ -60,12 +67,20 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         InputError: It cannot be read, is empty, cut off before its index, no video, or has only
             sound.
     """
-    _check_file(path)
+    if not path.is_file():
+        raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}.")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the file: {error.strerror}.") from error
+    if empty:
+        raise InputError(f"{path}: the file is empty (0 bytes).")
     try:
         container = av.open(url_of(path), mode="r")
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path}: {_why_not(path)}") from error
-    streams = [each for each in container.streams.video if not _disposition(each) & _COVERS]
+    streams = [each for each in container.streams.video if not each.disposition & _COVERS]
     if container.format.name == "tty" or not (streams or container.streams.audio):
         reason = _why_not(path)  # FFmpeg takes a text for a film of a terminal
     elif not streams:
@@ -81,42 +96,21 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     raise InputError(f"{path}: {reason}")
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}.")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the file: {error.strerror}.") from error
-    if empty:
-        raise InputError(f"{path}: the file is empty (0 bytes).")
-
-
-def is_default(stream: VideoStream | AudioStream) -> bool:
-    """Whether a file marks a stream as one that players take; False where PyAV does not tell."""
-    return bool(_disposition(stream) & _DEFAULT)
-
-
-def _disposition(stream: VideoStream | AudioStream) -> int:
-    return int(stream.disposition.value)  # no number itself before PyAV 18
-
-
 def _chosen(container: InputContainer, streams: list[VideoStream]) -> VideoStream:
-    """The one that players take: of films before single pictures, a default one, FFmpeg's best."""
+    """Choose as players do: films before single pictures, a default one, FFmpeg's best."""
     single = _single_pictures(container, streams) if len(streams) > 1 else set()
     films = [stream for stream in streams if stream.index not in single] or streams
-    marked = [stream for stream in films if is_default(stream)] or films
+    marked = [stream for stream in films if stream.disposition & Disposition.default] or films
     best = container.streams.best("video")  # knows streams of which it saw but one picture
     return next((stream for stream in marked if best and stream.index == best.index), marked[0])
 
 
 def _single_pictures(container: InputContainer, streams: list[VideoStream]) -> set[int]:
-    """Indices of the streams that hold one picture, such as a cover that is not marked as one."""
+    """Find the streams that hold one picture, such as a cover that is not marked as one."""
     single = {stream.index for stream in streams if stream.frames == 1}
     # where the header does not count, as in MKV, the packets of the first seconds do
     unsure = [
-        stream
+        stream.index
         for stream in streams
         if stream.frames == 0 and stream.codec_context.name in _PICTURES
     ]
@@ -126,13 +120,13 @@ def _single_pictures(container: InputContainer, streams: list[VideoStream]) -> s
     with suppress(FFmpegError), av.open(container.name, mode="r") as probe:
         for packet in probe.demux([probe.streams[index] for index in seen]):
             seen[packet.stream.index] += packet.size > 0
-            if max(seen.values()) > _ENOUGH or all(seen[s.index] > 1 for s in unsure):
+            if max(seen.values()) > _ENOUGH or all(seen[index] > 1 for index in unsure):
                 break
-    return single | {stream.index for stream in unsure if seen[stream.index] == 1}
+    return single | {index for index in unsure if seen[index] == 1}
 
 
 def _why_not(path: Path) -> str:
-    if lacks_index(path):
+    if _lacks_index(path):
         return (
             "the file is cut off: its index (moov), which is written last, is missing, as when "
             "recording or copying was interrupted; copy it again or mend it with the original."
@@ -140,8 +134,8 @@ def _why_not(path: Path) -> str:
     return "not a video, or damaged at its very start; expected a video file that FFmpeg reads."
 
 
-def lacks_index(path: Path) -> bool:
-    """Whether a file is an MP4 or MOV without its whole index, so that nothing can be decoded."""
+def _lacks_index(path: Path) -> bool:
+    """Tell whether a file is an MP4 or MOV without its whole index: nothing can be decoded."""
     size, offset = path.stat().st_size, 0
     kinds: list[bytes] = []
     with path.open("rb") as file:
@@ -163,30 +157,28 @@ def lacks_index(path: Path) -> bool:
 
 
 def stores_no_times(container: InputContainer, *, told: bool = False) -> bool:
-    """Whether a file is a raw stream of pictures whose times are their numbers over the rate.
+    """Tell whether a file is a raw stream of pictures: times are their numbers over the rate.
 
     Args:
         container: The open file.
         told: Whether the rate is known from elsewhere; without, MPEG-2 pictures that tell how long
             they are shown (film on television) keep the times that FFmpeg makes of it.
     """
-    return _is_raw(container) and (told or container.format.name != "mpegvideo")
-
-
-def _is_raw(container: InputContainer) -> bool:
-    return bool(int(container.format.flags) & _NO_TIMES)
+    raw = bool(int(container.format.flags) & _NO_TIMES)
+    return raw and (told or container.format.name != "mpegvideo")
 
 
 def frame_rate(container: InputContainer, stream: VideoStream) -> Fraction:
-    """Frames a second; of raw streams what the pictures' header says, if it does."""
+    """Return frames a second; of raw streams what the pictures' header says, if it does."""
     average, guessed = fraction(stream.average_rate), fraction(stream.guessed_rate)
     # FFmpeg reads raw streams at 25, and calls that their average
-    first, second = (guessed, average) if _is_raw(container) else (average, guessed)
+    raw = stores_no_times(container, told=True)
+    first, second = (guessed, average) if raw else (average, guessed)
     return first or second or _USUAL_FPS
 
 
 def promised_seconds(container: InputContainer, stream: VideoStream, fps: Fraction) -> float | None:
-    """How long a file's pictures last by its header; None where the format does not tell.
+    """Return how long a file's pictures last by its header; None where the format does not tell.
 
     Of other formats FFmpeg guesses from the size of the file.
     """
@@ -201,3 +193,88 @@ def promised_seconds(container: InputContainer, stream: VideoStream, fps: Fracti
             return 3600 * hours + 60 * minutes + seconds
         return container.duration / av.time_base if container.duration else None
     return None
+
+
+class Colors(NamedTuple):
+    """Colours of a video, in codes of ITU-T H.273.
+
+    Attributes:
+        matrix: From RGB to luma and chroma.
+        primaries: What red, green and blue are.
+        transfer: From light to numbers.
+    """
+
+    matrix: int
+    primaries: int
+    transfer: int
+
+    @property
+    def conversion(self) -> int:
+        """FFmpeg's number of the matrix to convert by."""
+        return _BT470BG if self.matrix == _BT601 else self.matrix
+
+    @property
+    def white(self) -> int:
+        """The value, of 255, of white paper: below 255 in high dynamic range (ITU-R BT.2408)."""
+        return _WHITES.get(self.transfer, 255)
+
+
+def assumed_colors(width: int, height: int) -> Colors:
+    """Return what players assume of a video without tags: BT.709 of a large one, else BT.601."""
+    code = _BT709 if width >= 1280 or height >= 720 else _BT601
+    return Colors(code, code, code)
+
+
+def assumed_matrix(frame: av.VideoFrame) -> int | None:
+    """Return the matrix to convert an untagged frame by; None for a tagged one, or RGB."""
+    if frame.colorspace not in _UNKNOWN or frame.format.is_rgb or frame.format.has_palette:
+        return None
+    return assumed_colors(frame.width, frame.height).conversion
+
+
+def colors_to_write(frame: av.VideoFrame, primaries: int, transfer: int) -> Colors:
+    """Return the colours to write a frame's RGB with, so that players show it as they do its file.
+
+    Args:
+        frame: A decoded frame; its matrix stays if FFmpeg can write it.
+        primaries: Those of its file; what is unspecified follows from the matrix.
+        transfer: That of its file.
+    """
+    matrix = _BT2020 if frame.colorspace == _BT2020_CONSTANT else int(frame.colorspace)
+    if matrix in _UNKNOWN:
+        matrix = assumed_colors(frame.width, frame.height).matrix
+    if primaries in _UNKNOWN:
+        primaries = matrix if matrix in (_BT470BG, _BT601, _BT2020) else _BT709
+    if transfer in _UNKNOWN:
+        usual = {_BT470BG: _BT601, _BT601: _BT601, _BT2020: _BT2020_TRANSFER}
+        transfer = usual.get(matrix, _BT709)
+    return Colors(matrix if matrix in _CONVERTED else _BT709, primaries, transfer)
+
+
+class Orientation(NamedTuple):
+    """How to turn stored frames upright.
+
+    Attributes:
+        transposed: Whether rows become columns, first.
+        flip: OpenCV's code of the mirroring that follows: 0 of top and bottom, 1 of left and
+            right, -1 of both; None for none.
+    """
+
+    transposed: bool
+    flip: int | None
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """Return what a decoded frame's display matrix asks for, to the nearest 90 degrees.
+
+    The matrix (a, b, u, c, d, v, x, y, w; the track header of ISO/IEC 14496-12) takes a stored
+    point to x' = a x + c y, y' = b x + d y.
+    """
+    matrix = cast("Mapping[str, bytes]", frame.side_data).get("DISPLAYMATRIX")
+    if matrix is None:
+        return Orientation(transposed=False, flip=None)
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].tolist()
+    transposed = abs(a) + abs(d) < abs(b) + abs(c)
+    mirrored = (c < 0, b < 0) if transposed else (a < 0, d < 0)
+    flips = {(False, False): None, (False, True): 0, (True, False): 1, (True, True): -1}
+    return Orientation(transposed, flips[mirrored])

@@ -33,7 +33,6 @@ class Problems:
     seconds: float = 0.0
     _places: dict[int, float] = field(default_factory=dict)
     _resized: str | None = None
-    _unread: bool = False
     _suspected: int = 0  # packets since one that seems damaged
 
     @property
@@ -64,10 +63,6 @@ class Problems:
         elif self._suspected or seems_damaged:
             self._suspected += 1
 
-    def note_unread(self) -> None:
-        """Another recording is appended, which cannot be read."""
-        self._unread = True
-
     def note_size(self, size: tuple[int, int], first: tuple[int, int]) -> None:
         """The next frame's width and height are not the first one's."""
         self._resized = self._resized or (
@@ -75,11 +70,12 @@ class Problems:
             f"{self.frames}: the frames from there on were resized to the first one's size"
         )
 
-    def sentence(self, missing: float = 0.0) -> str | None:
+    def sentence(self, missing: float = 0.0, followed: bool = False) -> str | None:
         """All of it, after the last frame; None if all was well.
 
         Args:
             missing: Seconds by which the file ended too early.
+            followed: Whether another recording is appended, which cannot be read.
         """
         parts = [] if self._resized is None else [self._resized]
         # what is damaged close to the end of a file that was cut off is the cut itself
@@ -96,7 +92,7 @@ class Problems:
                 f"is damaged after frame {self.frames} ({self.seconds:.1f} s): it ends "
                 f"{missing:.1f} s before its header says"
             )
-        if self._unread:
+        if followed:
             parts.append(
                 f"goes on behind frame {self.frames} ({self.seconds:.1f} s) with another recording "
                 "that was appended and cannot be read: take them apart"

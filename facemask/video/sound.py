@@ -11,9 +11,10 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Disposition
 
 from facemask.video.clock import FileClock, may_be_joined
-from facemask.video.probing import fraction, is_default, open_video
+from facemask.video.probing import fraction, open_video
 
 # sound that players take in MP4, by the decoder's name; FFmpeg itself would put in more
 _MP4_CODECS: Final = ("aac", "ac3", "alac", "eac3", "flac", "libopus", "mp3", "mp3float", "opus")
@@ -24,7 +25,7 @@ _AAC_LAYOUTS: Final = ("mono", "stereo", "5.1")
 def usable_sound(container: InputContainer) -> list[AudioStream]:
     """The sound tracks whose codec and rate FFmpeg knows, those marked as default first."""
     known = (track for track in container.streams.audio if track.codec_context and track.rate > 0)
-    return sorted(known, key=is_default, reverse=True)
+    return sorted(known, key=lambda track: not track.disposition & Disposition.default)
 
 
 class Sound:
@@ -51,14 +52,10 @@ class Sound:
         self.delay = max(0.0, start - began)
         self._shift = round((self.delay - start) / tick)  # of the source's ticks
         self._tick = tick
-        self._encoded: AudioStream | None = None
-        self._copied: AudioStream | None = None
-        if self._is_taken():
-            # PyAV 14.0 copies only what it could encode
-            with suppress(ValueError, FFmpegError):
-                self._copied = container.add_stream_from_template(self._track)
-        if self._copied is None:
-            self._encoded = self._add_aac()
+        self._copies = self._is_taken()
+        self._written = (
+            container.add_stream_from_template(self._track) if self._copies else self._add_aac()
+        )
         self._packets = self._read()
         self._next = next(self._packets, None)
         self._latest = float("-inf")  # time of the latest packet written
@@ -112,33 +109,29 @@ class Sound:
     def finish(self) -> None:
         """Write the rest."""
         self.write_until(float("inf"))
-        if self._encoded is not None:
+        if not self._copies:
             self._write(None)
 
     def _write(self, packet: "Packet[AudioStream] | None") -> None:
         """Write one of the source's packets, or what the encoder still holds."""
         try:
-            if packet is not None and self._copied is not None:
-                self._copy(packet, self._copied)
-            else:
-                for encoded in self._encode(packet):
-                    self._mux(encoded)
+            for ready in self._copied(packet) if self._copies and packet else self._encoded(packet):
+                self._mux(ready)
         except (FFmpegError, ValueError) as error:
             if isinstance(error, OSError):  # a full disk; else the packet is damaged
                 raise
 
-    def _copy(self, packet: "Packet[AudioStream]", track: AudioStream) -> None:
+    def _copied(self, packet: "Packet[AudioStream]") -> "Iterator[Packet[AudioStream]]":
         if packet.pts is not None:
             packet.pts += self._shift
         if packet.dts is not None:
             packet.dts += self._shift
-        packet.stream = track
-        self._mux(packet)
+        packet.stream = self._written
+        yield packet
 
-    def _encode(self, packet: "Packet[AudioStream] | None") -> "Iterator[Packet[AudioStream]]":
-        assert self._encoded is not None
+    def _encoded(self, packet: "Packet[AudioStream] | None") -> "Iterator[Packet[AudioStream]]":
         if packet is None:
-            yield from self._encoded.encode(None)
+            yield from self._written.encode(None)
             return
         for frame in self._track.decode(packet):
             if frame.pts is not None and frame.time_base is not None:
@@ -147,7 +140,7 @@ class Sound:
                 if time < self._decoded:  # in a joined file, beyond the end of its pictures
                     continue
                 self._decoded = time
-            yield from self._encoded.encode(frame)
+            yield from self._written.encode(frame)
 
     def _mux(self, packet: "Packet[AudioStream]") -> None:
         """Write a packet, unless its clock runs backwards, which files refuse."""

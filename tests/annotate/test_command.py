@@ -23,7 +23,7 @@ from facemask.data.landmarks import read_pts
 from facemask.data.lists import read_subjects
 from facemask.data.vw300 import count_frames
 from facemask.data.vw300_mask import read_split
-from facemask.video.matroska import write_pixel_aspect
+from facemask.video.muxing import write_pixel_aspect
 from facemask.video.reading import open_source
 from tests.video.videos import carphone, make_video
 

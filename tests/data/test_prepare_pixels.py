@@ -17,7 +17,7 @@ from facemask.data.landmarks import write_pts
 from facemask.data.prepare import prepare
 from facemask.data.vw300 import read_frames, scan_frames
 from facemask.files import read_image, write_image
-from facemask.video.matroska import write_pixel_aspect
+from facemask.video.muxing import write_pixel_aspect
 from facemask.video.reading import open_source
 from tests.faces import Points, face_points
 from tests.video.videos import Image, frame_index, make_video

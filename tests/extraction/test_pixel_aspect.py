@@ -16,8 +16,8 @@ from facemask.extraction.outputs import SUFFIXES, Outputs, output_paths
 from facemask.extraction.parts import PartedOutputs
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.tracking.detection import Detection
+from facemask.video.frames import SquarePixels
 from facemask.video.reading import open_source
-from facemask.video.squares import SquarePixels
 from tests.extraction.faces import Frames, Image, paint, paint_labels, reader
 from tests.video.videos import turn
 

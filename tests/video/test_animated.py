@@ -13,7 +13,7 @@ from facemask.errors import InputError
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.extraction.results import ExtractedFrame
 from facemask.video import FrameSource, LabelVideoWriter, VideoWriter, open_source
-from facemask.video.joining import join_videos
+from facemask.video.muxing import join_videos
 from tests.video.videos import Image as Pixels
 
 COLORS = [(200, 30, 40), (20, 180, 60), (30, 60, 220)]

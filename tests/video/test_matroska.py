@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from facemask.video.matroska import _elements, write_pixel_aspect
+from facemask.video.muxing import _elements, write_pixel_aspect
 from facemask.video.writing import LabelVideoWriter
 from tests.video.test_writing import Frames, frame_at
 
