@@ -12,8 +12,7 @@ import pytest
 from facemask.cli import main
 from facemask.data.hidden import hidden_points
 from facemask.data.landmarks import HiddenLandmarksError, read_pts, write_pts
-from facemask.data.synthetic.expression import Expression
-from facemask.data.synthetic.identity import Identity
+from facemask.data.synthetic.person import Expression, Identity
 from facemask.data.synthetic.shape import FaceShape, contour
 from tests.faces import Points, face_points
 

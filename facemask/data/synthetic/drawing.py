@@ -1,4 +1,4 @@
-"""Anti-aliased drawing of curves and regions at sub-pixel positions.
+"""Cameras and light, and anti-aliased drawing of curves and regions at sub-pixel positions.
 
 Everything here keeps the project's pixel convention: the pixel in column j, row i has its centre
 at x = j, y = i. OpenCV's own anti-aliased fills thicken a region by half a pixel, hence the masks
@@ -6,6 +6,7 @@ are filled on a grid `SUPERSAMPLING` times as fine and averaged.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -16,10 +17,13 @@ from scipy.interpolate import CubicSpline
 
 Points = npt.NDArray[np.float64]
 Canvas = npt.NDArray[np.float32]
-"""A picture in the making: float32 (H, W, 3) RGB, 0 to 255."""
+"""A picture in the making: float32 (H, W, 3) RGB, 0 to 255; or one channel of it."""
 Color = Sequence[float] | npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
 SUPERSAMPLING: Final = 4
+NECK: Final = np.array([0.0, 0.95, -0.45])
+"""What the head turns about, in the face's coordinates."""
+_DISTANCE: Final = 10.0  # of the camera, in units: a mild perspective
 _SHIFT: Final = 4  # fractional bits of OpenCV's fixed-point coordinates
 
 
@@ -54,66 +58,61 @@ def curve(points: Points, samples: int = 8) -> Points:
     return np.asarray(sampled, np.float64)
 
 
-def closed(*curves: Points) -> Points:
-    """Join curves end to end into one outline (N, 2)."""
-    return np.concatenate(curves)
+def fixed(points: Points) -> npt.NDArray[np.int32]:
+    """Return points in OpenCV's fixed-point coordinates, for a shift of 4."""
+    return np.asarray(np.rint(points * (1 << _SHIFT)), np.int32)
 
 
-def _box(points: Points, shape: tuple[int, ...], margin: float) -> tuple[int, int, int, int] | None:
+def polyline(
+    field: Canvas | npt.NDArray[np.uint8],
+    points: Points,
+    value: float,
+    width: int,
+    kind: int = cv2.LINE_8,
+) -> None:
+    """Draw a line along points (N, 2) into one channel, in place; width in whole pixels."""
+    cv2.polylines(field, [fixed(points)], False, [value], width, kind, _SHIFT)
+
+
+def blur(picture: Canvas | npt.NDArray[np.uint8], sigma: float, stretch: float = 1.0) -> Canvas:
+    """Return a picture blurred by a Gaussian of `sigma` pixels, `stretch` times as far down."""
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigma, sigmaY=sigma * stretch)
+    return np.asarray(blurred, np.float32)
+
+
+def coverage(
+    points: Points, shape: tuple[int, ...], thickness: float | None = None, softness: float = 0.0
+) -> Alpha | None:
+    """Return the coverage of the inside of an outline or, with a thickness, of a line.
+
+    Args:
+        points: (N, 2) x, y in pixels.
+        shape: (H, W, …) of the picture.
+        thickness: Of the line, in pixels; None fills the closed outline.
+        softness: Standard deviation in pixels of a blur of the edge.
+
+    Returns:
+        The coverage, or None where it lies outside the picture.
+    """
+    margin = 1 + (thickness or 0) + 3 * softness
     low = np.floor(points.min(axis=0) - margin).astype(int)
     high = np.ceil(points.max(axis=0) + margin).astype(int) + 1
     left, top = max(int(low[0]), 0), max(int(low[1]), 0)
     right, bottom = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
-    return None if right <= left or bottom <= top else (left, top, right, bottom)
-
-
-def _fixed(points: Points, left: int, top: int) -> npt.NDArray[np.int32]:
-    fine = (points - (left, top) + 0.5) * SUPERSAMPLING - 0.5
-    return np.asarray(np.rint(fine * (1 << _SHIFT)), np.int32)
-
-
-def _coarse(fine: npt.NDArray[np.uint8], softness: float) -> Canvas:
-    size = (fine.shape[1] // SUPERSAMPLING, fine.shape[0] // SUPERSAMPLING)
-    mask = cv2.resize(fine, size, interpolation=cv2.INTER_AREA)
-    coverage = np.asarray(mask / np.float32(255), np.float32)
+    if right <= left or bottom <= top:
+        return None
+    fine = np.zeros(((bottom - top) * SUPERSAMPLING, (right - left) * SUPERSAMPLING), np.uint8)
+    scaled = (points - (left, top) + 0.5) * SUPERSAMPLING - 0.5
+    if thickness is None:
+        cv2.fillPoly(fine, [fixed(scaled)], [255], cv2.LINE_8, _SHIFT)
+    else:
+        polyline(fine, scaled, 255, max(1, round(thickness * SUPERSAMPLING)))
+    mask = cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    covered = np.asarray(mask / np.float32(255), np.float32)
     if softness > 0:
-        blurred = cv2.GaussianBlur(coverage, (0, 0), softness, borderType=cv2.BORDER_REPLICATE)
-        coverage = np.asarray(blurred, np.float32)
-    return coverage
-
-
-def region(outline: Points, shape: tuple[int, ...], *, softness: float = 0.0) -> Alpha | None:
-    """Coverage of the inside of a closed outline.
-
-    Args:
-        outline: (N, 2) x, y in pixels.
-        shape: (H, W, …) of the picture.
-        softness: Standard deviation in pixels of a blur of the edge.
-
-    Returns:
-        The coverage, or None where the region lies outside the picture.
-    """
-    box = _box(outline, shape, 1 + 3 * softness)
-    if box is None:
-        return None
-    left, top, right, bottom = box
-    fine = np.zeros(((bottom - top) * SUPERSAMPLING, (right - left) * SUPERSAMPLING), np.uint8)
-    cv2.fillPoly(fine, [_fixed(outline, left, top)], [255], cv2.LINE_8, _SHIFT)
-    return Alpha(_coarse(fine, softness), slice(top, bottom), slice(left, right))
-
-
-def stroke(
-    points: Points, shape: tuple[int, ...], thickness: float, *, softness: float = 0.0
-) -> Alpha | None:
-    """Coverage of a line along points; arguments as in `region`, thickness in pixels."""
-    box = _box(points, shape, 1 + thickness + 3 * softness)
-    if box is None:
-        return None
-    left, top, right, bottom = box
-    fine = np.zeros(((bottom - top) * SUPERSAMPLING, (right - left) * SUPERSAMPLING), np.uint8)
-    width = max(1, round(thickness * SUPERSAMPLING))
-    cv2.polylines(fine, [_fixed(points, left, top)], False, [255], width, cv2.LINE_8, _SHIFT)
-    return Alpha(_coarse(fine, softness), slice(top, bottom), slice(left, right))
+        border = cv2.BORDER_REPLICATE
+        covered = np.asarray(cv2.GaussianBlur(covered, (0, 0), softness, borderType=border))
+    return Alpha(covered, slice(top, bottom), slice(left, right))
 
 
 def blend(canvas: Canvas, alpha: Alpha | None, color: Color | Canvas, opacity: float = 1.0) -> None:
@@ -145,7 +144,7 @@ def ellipse(center: Points, radii: Color, angle: float = 0.0, count: int = 40) -
 def noise(
     rng: np.random.Generator, height: int, width: int, scale: float, stretch: float = 1.0
 ) -> Canvas:
-    """Smooth noise (height, width), mean 0, standard deviation 1.
+    """Draw smooth noise (height, width), mean 0, standard deviation 1.
 
     Args:
         rng: Source of randomness.
@@ -155,15 +154,143 @@ def noise(
         stretch: How many times as tall as wide the blobs are.
     """
     if scale < 10:
-        field = rng.standard_normal((height, width), dtype=np.float32)
-        field = np.asarray(
-            cv2.GaussianBlur(field, (0, 0), scale / 2, sigmaY=scale * stretch / 2), np.float32
-        )
-    else:  # a blur this wide is slow; enlarging a small field is not
+        smooth = blur(rng.standard_normal((height, width), np.float32), scale / 2, stretch)
+    else:  # a blur this wide is slow; enlarging a small smooth is not
         rows = max(2, round(height / (scale * stretch)) + 1)
         columns = max(2, round(width / scale) + 1)
-        small = rng.standard_normal((rows, columns), dtype=np.float32)
-        field = np.asarray(
-            cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32
+        small = rng.standard_normal((rows, columns), np.float32)
+        large = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        smooth = np.asarray(large, np.float32)
+    return np.asarray((smooth - smooth.mean()) / (smooth.std() + 1e-6), np.float32)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Head pose and framing of one frame.
+
+    Attributes:
+        yaw: Turn to the picture's right, radians.
+        pitch: Nod upwards, radians.
+        roll: Tilt clockwise as seen in the picture, radians.
+        unit: Pixels per unit of the face.
+        x: Column of the neck's centre, pixels.
+        y: Its row.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    unit: float
+    x: float
+    y: float
+
+    def rotation(self) -> Points:
+        """(3, 3) matrix from the head's to the scene's axes."""
+        cy, sy = np.cos(self.yaw), np.sin(self.yaw)
+        cp, sp = np.cos(self.pitch), np.sin(self.pitch)
+        cr, sr = np.cos(self.roll), np.sin(self.roll)
+        pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+        yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+        return np.asarray(roll @ yaw @ pitch, np.float64)
+
+    def scene(self, points: Points) -> Points:
+        """Turn points (…, 3) of the head about the neck."""
+        turned = np.einsum("...k,jk->...j", points - NECK, self.rotation())
+        return np.asarray(turned + NECK, np.float64)
+
+    def pixels(self, scene: Points) -> Points:
+        """Project points (…, 3) of the scene to (…, 2) x, y in pixels."""
+        nearness = _DISTANCE / (_DISTANCE - scene[..., 2:])
+        return np.asarray(
+            (scene[..., :2] - NECK[:2]) * nearness * self.unit + (self.x, self.y), np.float64
         )
-    return np.asarray((field - field.mean()) / (field.std() + 1e-6), np.float32)
+
+    def head(self, points: Points) -> Points:
+        """Project points (…, 3) of the head to (…, 2) x, y in pixels."""
+        return self.pixels(self.scene(points))
+
+
+@dataclass(frozen=True)
+class Light:
+    """One distant lamp and the light from all round.
+
+    Attributes:
+        direction: (3,) unit vector from the scene to the lamp; x right, y down, z to the viewer.
+        color: (3,) factor per channel of the lamp.
+        ambient: (3,) factor per channel of the light from all round.
+    """
+
+    direction: Points
+    color: Points
+    ambient: Points
+
+    @property
+    def front(self) -> Points:
+        """Light (3,) on what faces the viewer."""
+        return self.on(np.array([0, 0, 1.0]))
+
+    def on(self, normal: Points) -> Points:
+        """Return the light (3,) on a patch of the scene with this unit normal."""
+        facing = max(float(normal @ self.direction) * 0.8 + 0.2, 0.0)
+        return np.asarray(self.ambient + self.color * facing, np.float64)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A frame in the making, or a patch of one, and how it is seen.
+
+    Attributes:
+        canvas: The picture, painted in place.
+        camera: Head pose and framing.
+        light: The light.
+        offset: Where the canvas begins in the frame, x and y in pixels.
+    """
+
+    canvas: Canvas
+    camera: Camera
+    light: Light
+    offset: Points = field(default_factory=lambda: np.zeros(2))
+
+    def lit(self, *normal: float) -> Points:
+        """Return the light (3,) on a part of the head with this unit normal."""
+        return self.light.on(self.camera.rotation() @ np.array(normal))
+
+    def cover(
+        self, points: Points, *, thickness: float | None = None, softness: float = 0.0
+    ) -> Alpha | None:
+        """Return the coverage of an outline or a line, (N, 2) in pixels of the frame."""
+        return coverage(points - self.offset, self.canvas.shape, thickness, softness)
+
+    def paint(
+        self,
+        points: Points,
+        color: Color,
+        opacity: float = 1.0,
+        *,
+        thickness: float | None = None,
+        softness: float = 0.0,
+    ) -> None:
+        """Paint an outline or a line in a colour; arguments as in `coverage` and `blend`."""
+        alpha = self.cover(points, thickness=thickness, softness=softness)
+        blend(self.canvas, alpha, color, opacity)
+
+    def shade(
+        self,
+        points: Points,
+        factor: Color | float,
+        opacity: float = 1.0,
+        *,
+        thickness: float | None = None,
+        softness: float = 0.0,
+    ) -> None:
+        """Darken what lies under an outline or a line; arguments as in `coverage` and `shade`."""
+        alpha = self.cover(points, thickness=thickness, softness=softness)
+        shade(self.canvas, alpha, factor, opacity)
+
+    def patch(self, alpha: Alpha, color: Points) -> "Scene":
+        """Return a new scene in one colour, of the place and size of `alpha`."""
+        canvas = np.empty((*alpha.coverage.shape, 3), np.float32)
+        canvas[:] = color
+        offset = np.array([alpha.columns.start, alpha.rows.start], np.float64)
+        return Scene(canvas, self.camera, self.light, offset)

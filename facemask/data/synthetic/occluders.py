@@ -6,10 +6,8 @@ from typing import Final
 import numpy as np
 
 from facemask.data.artist import Projection, Thing, glasses, hand, microphone
-from facemask.data.synthetic.camera import Camera
-from facemask.data.synthetic.drawing import Points
-from facemask.data.synthetic.identity import Identity
-from facemask.data.synthetic.motion import Wave, smoothstep
+from facemask.data.synthetic.drawing import Camera, Points
+from facemask.data.synthetic.person import Identity, Wave, smoothstep
 from facemask.data.synthetic.shape import surface
 
 Placing = Callable[[Camera, float], tuple[Projection, float]]

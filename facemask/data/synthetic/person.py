@@ -1,164 +1,294 @@
-"""The person below and beside the face: shoulders, neck, sides of the head, ears."""
+"""The person in a made-up video: proportions and colours, and what they do in time.
+
+Everything in time is a smooth function of the seconds and is fixed when the video's random
+numbers are drawn, so a longer video begins with exactly the frames of a shorter one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from facemask.data.synthetic.camera import Camera
-from facemask.data.synthetic.drawing import (
-    Alpha,
-    Canvas,
-    Points,
-    blend,
-    closed,
-    curve,
-    region,
-    shade,
-    stroke,
+from facemask.data.artist import HAIR_COLORS
+from facemask.data.synthetic.drawing import Camera, Points
+
+RGB = npt.NDArray[np.float64]
+
+_SKIN_TONES: Final = np.array(
+    [[234, 188, 162], [224, 176, 146], [206, 154, 120], [180, 124, 92], [138, 92, 66], [96, 64, 48]]
 )
-from facemask.data.synthetic.hair import Hair
-from facemask.data.synthetic.identity import Identity
-from facemask.data.synthetic.skin import Light
+_IRIS_COLORS: Final = np.array(
+    [[70, 44, 26], [104, 70, 38], [96, 100, 56], [76, 110, 90], [84, 124, 164], [110, 122, 132]]
+)
+_CLOTHES: Final = np.array(
+    [
+        [40, 48, 70],
+        [130, 36, 40],
+        [210, 208, 200],
+        [50, 90, 70],
+        [90, 90, 96],
+        [180, 140, 60],
+        [96, 60, 120],
+    ]
+)
+_MOODS: Final = ("smile", "surprise", "frown", "smile", "pucker")
+# Half-ranges of yaw, pitch and roll in radians by category: the third holds the large poses.
+_POSE: Final = {1: (0.32, 0.15, 0.12), 2: (0.34, 0.16, 0.13), 3: (0.40, 0.20, 0.20)}
+_TURNED: Final = 0.45  # how far category 3 may stand turned away on average
+_FARTHEST: Final = 0.78  # beyond this yaw the far eye would vanish behind the nose
 
 
-class Person:
-    """The parts of a person that are not the face.
+@dataclass(frozen=True)
+class Identity:
+    """Proportions of a face and its colours.
 
-    Attributes:
-        hair: Their hair.
+    Lengths are factors around 1 or, where said, in units of the distance between the pupils of
+    the average face. Colours are RGB float64 (3,), 0 to 255.
     """
 
-    def __init__(self, identity: Identity, rng: np.random.Generator) -> None:
-        """Draw the hair and the pattern of the clothes."""
-        self._identity = identity
-        self.hair = Hair(identity, rng)
-        self._stripes = float(rng.uniform(0.12, 0.3)) if rng.random() < 0.4 else 0.0
-        self._collar = bool(rng.random() < 0.5)
+    face_width: float
+    face_length: float
+    jaw_power: float
+    """Exponent of the jaw's superellipse: 2 is oval, 3 is square."""
+    eye_size: float
+    eye_opening: float
+    eye_spacing: float
+    """Distance between the eyes' centres, in units."""
+    eye_tilt: float
+    """How much higher the outer corner lies than the inner one, in units."""
+    brow_height: float
+    """Distance of the brow above the eye, in units."""
+    brow_arch: float
+    brow_thickness: float
+    nose_width: float
+    nose_length: float
+    nose_height: float
+    mouth_width: float
+    lip_fullness: float
+    cheekbones: float
+    skin: RGB
+    lips: RGB
+    hair: RGB
+    iris: RGB
+    clothes: RGB
+    hair_style: str
+    """`short`, `fringe`, `long`, `curly` or `buzz`."""
+    hairline: float
+    """Height of the hairline above the eyes, in units."""
+    beard: float
+    """0 (none) to 1 (full)."""
+    age: float
+    """0 (smooth) to 1 (wrinkled)."""
+    freckles: float
 
-    def paint_behind(self, canvas: Canvas, jaw: Points, camera: Camera, light: Light) -> None:
-        """Paint hair, neck, clothes and ears; the face comes over them.
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> "Identity":
+        """Draw a person."""
+
+        def around(mean: float, spread: float) -> float:
+            return float(mean + spread * np.clip(rng.standard_normal(), -1.8, 1.8))
+
+        tone = float(rng.uniform(0, 1) ** 1.2) * (len(_SKIN_TONES) - 1)
+        skin = np.array(
+            [np.interp(tone, np.arange(len(_SKIN_TONES)), _SKIN_TONES[:, c]) for c in range(3)]
+        )
+        skin = (
+            skin * rng.uniform(0.96, 1.03) * (1 + rng.uniform(-0.02, 0.02) * np.array([0, 1, 2.0]))
+        )
+        age = float(rng.beta(1.2, 2.0))
+        dark = tone > 2.8  # dark skin goes with dark hair and eyes
+        hair = HAIR_COLORS[rng.integers(0, 2 if dark else 6)]
+        hair = hair + (HAIR_COLORS[6] - hair) * float(np.clip((age - 0.55) * 2.4, 0, 1))
+        iris = _IRIS_COLORS[rng.integers(0, 2 if dark else 6)] * rng.uniform(0.9, 1.1, 3)
+        lipstick = float(rng.uniform(0, 1) ** 2)
+        natural = skin * (0.86, 0.60, 0.60)
+        lips = natural + lipstick * 0.8 * (np.array([168.0, 38, 58]) - natural)
+        beard = float(rng.uniform(0.3, 1.0)) if lipstick < 0.3 and rng.random() < 0.55 else 0.0
+        styles = (
+            ("short", "curly", "buzz") if beard else ("short", "fringe", "long", "curly", "long")
+        )
+        return cls(
+            face_width=around(1.0, 0.06),
+            face_length=around(1.0, 0.06),
+            jaw_power=around(2.12, 0.14),
+            eye_size=around(1.0, 0.08),
+            eye_opening=around(1.0, 0.14),
+            eye_spacing=around(1.0, 0.04),
+            eye_tilt=around(0.02, 0.025),
+            brow_height=around(0.26, 0.035),
+            brow_arch=around(0.08, 0.03),
+            brow_thickness=around(1.0, 0.3),
+            nose_width=around(1.0, 0.14),
+            nose_length=around(1.0, 0.07),
+            nose_height=around(1.0, 0.15),
+            mouth_width=around(1.0, 0.09),
+            lip_fullness=around(1.0, 0.22),
+            cheekbones=around(1.0, 0.4),
+            skin=np.clip(skin, 30, 252),
+            lips=np.clip(lips, 30, 235),
+            hair=hair,
+            iris=iris,
+            clothes=_CLOTHES[rng.integers(0, len(_CLOTHES))] * rng.uniform(0.8, 1.1, 3),
+            hair_style=styles[rng.integers(0, len(styles))],
+            hairline=around(1.04, 0.08),
+            beard=beard,
+            age=age,
+            freckles=float(rng.uniform(0, 1) ** 3),
+        )
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Strengths from 0 to 1 (gaze: −1 to 1)."""
+
+    jaw_open: float = 0.0
+    smile: float = 0.0
+    surprise: float = 0.0
+    frown: float = 0.0
+    pucker: float = 0.0
+    blink: float = 0.0
+    """1 is closed."""
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0
+
+
+def smoothstep(x: float) -> float:
+    """0 below 0, 1 above 1, smooth between."""
+    x = min(max(x, 0.0), 1.0)
+    return x * x * (3 - 2 * x)
+
+
+class Wave:
+    """A smooth random signal between −1 and 1: a few sines of frequencies `low` to `high` Hz."""
+
+    def __init__(self, rng: np.random.Generator, low: float, high: float) -> None:
+        """Draw frequencies, phases and weights."""
+        self._frequency = rng.uniform(low, high, 3)
+        self._phase = rng.uniform(0, 2 * np.pi, 3)
+        weight = rng.uniform(0.5, 1, 3)
+        self._weight = weight / weight.sum()
+
+    def __call__(self, t: float) -> float:
+        """Value at `t` seconds."""
+        return float(self._weight @ np.sin(2 * np.pi * self._frequency * t + self._phase))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One instant of a performance.
+
+    Attributes:
+        expression: What the face does.
+        camera: Where head and camera are.
+        view: (3,) shift right and down in frame heights, and zoom, of the background.
+    """
+
+    expression: Expression
+    camera: Camera
+    view: Points
+
+
+class Performance:
+    """One video's motion."""
+
+    def __init__(
+        self, rng: np.random.Generator, *, category: int, seconds: float, height: int, width: int
+    ) -> None:
+        """Draw the motion.
 
         Args:
-            canvas: The picture, changed in place.
-            jaw: (17, 2) jaw points in pixels, for the chin's shadow.
-            camera: The view.
-            light: The light.
+            rng: Source of randomness.
+            category: 1 to 3.
+            seconds: Until when blinks are needed.
+            height: Of the frame, pixels.
+            width: Of the frame, pixels.
         """
-        self.hair.paint_fall(canvas, camera, light)
-        self._paint_neck(canvas, jaw, camera, light)
-        self._paint_clothes(canvas, camera, light)
-        self.hair.paint_skull(canvas, camera, light)
-        self._paint_sides(canvas, camera, light)
+        slow, quick = (0.10, 0.38), (0.5, 1.1)
+        self._pose = [Wave(rng, *slow) for _ in range(3)]
+        self._nod = [Wave(rng, *quick) for _ in range(3)]
+        self._range = np.array(_POSE[category])
+        self._rest = np.array([rng.uniform(-1, 1) * 0.12, rng.uniform(-0.06, 0.06), 0.0])
+        turned = rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 1) * _TURNED
+        if category == 3:
+            self._rest[0] = turned
+        self._moods = [str(m) for m in rng.permutation(_MOODS)[:2]]
+        self._mood = Wave(rng, 0.15, 0.45)
+        self._mood_bias = float(rng.uniform(-0.1, 0.5))
+        self._talk, self._loud = Wave(rng, 0.2, 0.5), Wave(rng, 0.6, 1.4)
+        self._talk_bias = float(rng.uniform(0.0, 0.9))
+        self._rate, self._drift = float(rng.uniform(2.6, 4.2)), Wave(rng, 0.3, 0.8)
+        self._round = Wave(rng, 0.8, 1.8)
+        self._gaze = [Wave(rng, 0.2, 0.9) for _ in range(2)]
+        self._shake = [Wave(rng, 2.0, 5.0) for _ in range(2)]
+        self._pan = [Wave(rng, 0.08, 0.3) for _ in range(3)]
+        self._body = [Wave(rng, 0.15, 0.4) for _ in range(2)]
+        self._shakiness = float(rng.uniform(0, 1) ** 2) * 0.0035
 
-    def _paint_neck(self, canvas: Canvas, jaw: Points, camera: Camera, light: Light) -> None:
-        identity, unit = self._identity, camera.unit
-        w = 0.66 * identity.face_width
-        top = camera.head(np.array([[-w, 0.6, -0.3], [w, 0.6, -0.3]]))
-        base = camera.pixels(np.array([[-w * 1.12, 2.1, -0.45], [w * 1.12, 2.1, -0.45]]))
-        lower = camera.pixels(np.array([[-w * 1.6, 2.9, -0.45], [w * 1.6, 2.9, -0.45]]))
-        right = curve(np.stack([top[1], base[1], lower[1]]))
-        left = curve(np.stack([lower[0], base[0], top[0]]))
-        neck = region(closed(right, left), canvas.shape)
-        if neck is not None:
-            middle = float((top[:, 0].mean() + base[:, 0].mean()) / 2) - neck.columns.start
-            x = (np.arange(neck.coverage.shape[1]) - middle) / (w * 1.1 * unit)
-            x = np.clip(x, -0.98, 0.98)
-            normals = np.stack([x, np.zeros_like(x), np.sqrt(1 - x**2)], axis=1)
-            tone = np.stack([light.on(n) for n in normals]) * identity.skin * 0.88
-            patch = np.broadcast_to(tone[None], (*neck.coverage.shape, 3)).astype(np.float32)
-            blend(canvas, neck, patch)
-            shadow = jaw + np.array([-0.10 * light.direction[0], 0.22]) * unit
-            shade(
-                canvas,
-                _limited(neck, region(curve(shadow), canvas.shape, softness=0.07 * unit)),
-                (0.55, 0.47, 0.45),
-            )
+        share = rng.uniform(0.36, 0.57)  # of the frame's height between brows and chin
+        self._unit = float(min(share * height / 2.05, 0.34 * width))
+        room = max(0.0, width / 2 - 1.5 * self._unit) * 0.5
+        self._x = width / 2 + rng.uniform(-1, 1) * room
+        self._y = height * rng.uniform(0.50, 0.58) + 0.27 * self._unit
+        self._height = height
+        self._blinks = self._draw_blinks(np.random.default_rng(rng.integers(2**63)), seconds)
 
-    def _paint_clothes(self, canvas: Canvas, camera: Camera, light: Light) -> None:
-        unit = camera.unit
-        cloth = self._identity.clothes * light.on(np.array([0, 0, 1.0]))
-        shoulder = np.array(
-            [
-                [0, 2.50],
-                [0.55, 2.38],
-                [0.80, 1.98],
-                [1.5, 2.26],
-                [2.3, 2.62],
-                [2.7, 4.0],
-                [2.8, 12],
-            ]
+    @staticmethod
+    def _draw_blinks(rng: np.random.Generator, seconds: float) -> Points:
+        """(B, 2) start and time closed of every blink; the first comes early."""
+        blinks, start = [], rng.uniform(0.2, 1.3)
+        while start < seconds + 1:
+            blinks.append((start, rng.uniform(0.02, 0.15)))
+            start += 0.5 + rng.exponential(2.2)
+        return np.array(blinks).reshape(-1, 2)
+
+    def _blink(self, t: float) -> float:
+        closing, opening = 0.12, 0.20
+        value = 0.0
+        for start, closed in self._blinks:
+            down = smoothstep((t - start) / closing)
+            up = smoothstep((t - start - closing - closed) / opening)
+            value = max(value, down - up)
+        return value
+
+    def _face(self, t: float) -> Expression:
+        mood = smoothstep(0.5 * (self._mood_bias + self._mood(t)) + 0.5)
+        strength = dict.fromkeys(("smile", "surprise", "frown", "pucker"), 0.0)
+        strength[self._moods[0]] += smoothstep(1.6 * mood - 0.6)
+        strength[self._moods[1]] += smoothstep(0.7 - 1.6 * mood)
+        talking = smoothstep(0.5 + 1.2 * (self._talk_bias + self._talk(t) - 0.3))
+        syllable = 0.5 - 0.5 * np.cos(2 * np.pi * self._rate * t + 3.0 * self._drift(t))
+        jaw = talking * syllable**1.3 * (0.42 + 0.28 * self._loud(t))
+        jaw += 0.55 * strength["surprise"] * (1 - 0.5 * talking)
+        pucker = strength["pucker"] * 0.8 + 0.7 * talking * max(self._round(t), 0.0)
+        return Expression(
+            jaw_open=float(min(jaw, 1.0)),
+            smile=min(strength["smile"], 1.0),
+            surprise=min(strength["surprise"], 1.0),
+            frown=min(strength["frown"], 1.0),
+            pucker=float(min(pucker * (1 - 0.7 * strength["smile"]), 1.0)),
+            blink=self._blink(t),
+            gaze_x=self._gaze[0](t),
+            gaze_y=self._gaze[1](t),
         )
-        half = np.concatenate([shoulder, np.full((len(shoulder), 1), -0.4)], axis=1)
-        outline = closed(camera.pixels(half), camera.pixels(half * (-1, 1, 1))[::-1])
-        body = region(outline, canvas.shape, softness=0.01 * unit)
-        if body is None:
-            return
-        rows = (np.arange(body.coverage.shape[0]) + body.rows.start - camera.y) / unit
-        columns = (np.arange(body.coverage.shape[1]) + body.columns.start - camera.x) / unit
-        facing = np.clip(
-            1 + 0.16 * light.direction[0] * columns[None] - 0.08 * (rows[:, None] - 1.5), 0.4, 1.3
+
+    def at(self, t: float) -> Moment:
+        """The performance at `t` seconds."""
+        angles = self._rest + self._range * [
+            0.85 * w(t) + 0.15 * n(t) for w, n in zip(self._pose, self._nod, strict=True)
+        ]
+        angles[0] = _FARTHEST * np.tanh(angles[0] / _FARTHEST)
+        zoom = 1 + 0.06 * self._pan[2](t)
+        view = np.array([w(t) for w in self._pan[:2]]) * 0.05
+        view = view + np.array([w(t) for w in self._shake]) * self._shakiness
+        sway = np.array([w(t) for w in self._body]) * (0.03, 0.012)
+        x, y = (view + sway) * self._height
+        camera = Camera(
+            yaw=float(angles[0]),
+            pitch=float(angles[1]),
+            roll=float(angles[2]),
+            unit=self._unit * zoom,
+            x=float(self._x + x),
+            y=float(self._y + y),
         )
-        if self._stripes:
-            facing = facing * (
-                1 + 0.18 * np.sign(np.sin(2 * np.pi * rows[:, None] / self._stripes))
-            )
-        folds = 0.05 * np.sin(7 * columns[None] + 3 * np.sin(2 * rows[:, None]))
-        blend(canvas, body, ((facing + folds)[..., None] * cloth).astype(np.float32))
-        if self._collar:
-            edge = camera.pixels(half[:3])
-            for flip in (1, -1):
-                line = camera.pixels(half[:3] * (flip, 1, 1)) if flip < 0 else edge
-                blend(canvas, stroke(line, canvas.shape, 0.12 * unit, softness=0.4), cloth * 1.25)
-
-    def _paint_sides(self, canvas: Canvas, camera: Camera, light: Light) -> None:
-        """Paint the cheek between jaw line and ear, and the ear, on every side that is seen."""
-        identity, unit = self._identity, camera.unit
-        w = identity.face_width
-        theta = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-        for side in (-1, 1):
-            normal = camera.rotation() @ np.array([side * 0.85, 0, 0.53])
-            tone = identity.skin * light.on(normal) * (0.95, 0.93, 0.92)
-            seen = float(np.clip(-side * camera.yaw / 0.25, 0, 1))  # turned towards the viewer
-            if seen > 0:
-                cheek = np.array(
-                    [
-                        [1.00 * w, -0.42, 0.50],
-                        [1.12 * w, -0.05, 0.14],
-                        [1.09 * w, 0.45, 0.12],
-                        [0.97 * w, 0.88, 0.20],
-                        [0.70 * w, 1.36, 0.50],
-                        [0.90 * w, 0.80, 0.62],
-                    ]
-                ) * (side, 1, 1)
-                outline = closed(curve(camera.head(cheek)))
-                flank = region(outline, canvas.shape, softness=0.03 * unit)
-                blend(canvas, flank, tone * 0.80, seen)
-            if identity.hair_style == "long" or normal[2] < -0.1:
-                continue
-            lobe = np.cos(theta) * (1.2 - 0.4 * np.sin(theta))
-            ring = np.stack(
-                [
-                    side * (1.11 * w + 0.085 * lobe),
-                    0.20 + 0.33 * np.sin(theta) - 0.03 * np.cos(theta),
-                    0.22 - 0.16 * lobe,
-                ],
-                axis=1,
-            )
-            outline = camera.head(ring)
-            blend(canvas, region(outline, canvas.shape, softness=0.4), tone * 1.04)
-            middle = outline.mean(axis=0)
-            hollow = region(middle + 0.6 * (outline - middle), canvas.shape, softness=0.03 * unit)
-            shade(canvas, hollow, (0.68, 0.58, 0.56))
-
-
-def _limited(outer: Alpha, inner: Alpha | None) -> Alpha | None:
-    """`inner` limited to `outer`, on the grid of `outer`."""
-    if inner is None:
-        return None
-    full = np.zeros_like(outer.coverage)
-    top, left = inner.rows.start - outer.rows.start, inner.columns.start - outer.columns.start
-    a, b = max(top, 0), max(left, 0)
-    c = min(top + inner.coverage.shape[0], full.shape[0])
-    d = min(left + inner.coverage.shape[1], full.shape[1])
-    if c <= a or d <= b:
-        return None
-    full[a:c, b:d] = inner.coverage[a - top : c - top, b - left : d - left]
-    return Alpha(full * outer.coverage, outer.rows, outer.columns)
+        return Moment(self._face(t), camera, np.array([*(view * 0.7), 1 + 0.04 * self._pan[2](t)]))

@@ -7,17 +7,19 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.data.artist import cover
-from facemask.data.synthetic.background import make_background, place_background
-from facemask.data.synthetic.degradation import Degradation, make_light
-from facemask.data.synthetic.drawing import Points, closed, curve, region
-from facemask.data.synthetic.features import paint_eyes, paint_mouth
-from facemask.data.synthetic.identity import Identity
-from facemask.data.synthetic.motion import Moment, Performance
+from facemask.data.synthetic.body import Body
+from facemask.data.synthetic.drawing import Points, Scene, curve
+from facemask.data.synthetic.eyes_mouth import paint_eyes, paint_mouth
 from facemask.data.synthetic.occluders import make_occluders
-from facemask.data.synthetic.person import Person
+from facemask.data.synthetic.person import Identity, Moment, Performance
 from facemask.data.synthetic.shape import FaceShape, Geometry, contour
-from facemask.data.synthetic.skin import lit_texture, paint_skin
-from facemask.data.synthetic.texture import skin_texture
+from facemask.data.synthetic.skin import Skin
+from facemask.data.synthetic.surroundings import (
+    Degradation,
+    make_background,
+    make_light,
+    place_background,
+)
 from facemask.errors import InputError
 
 MIN_SIZE: Final = 96
@@ -80,8 +82,8 @@ class SyntheticVideo:
         who, look = self._stream(_WHO), self._stream(_LOOK)
         self.identity = Identity.sample(who)
         self._shape = FaceShape(self.identity)
-        self._texture = skin_texture(self.identity, self._shape, who)
-        self._person = Person(self.identity, who)
+        self._skin = Skin(self.identity, self._shape, who)
+        self._body = Body(self.identity, who)
         self.performance = Performance(
             self._stream(_MOTION),
             category=category,
@@ -117,19 +119,17 @@ class SyntheticVideo:
         """Frame `number`, from 0, uint8 (H, W, 3) RGB."""
         t = number / self._fps
         moment = self.performance.at(t)
-        camera, expression, light = moment.camera, moment.expression, self._light
         geometry, outline, points = self._face(moment)
-
         canvas = place_background(self._background, self._height, self._width, moment.view)
-        self._person.paint_behind(canvas, points[:17], camera, light)
-        face = region(closed(curve(outline[:17]), curve(outline[17:])), canvas.shape)
-        lit = lit_texture(self._texture, camera, light, expression)
-        paint_skin(canvas, face, self._texture, lit, self._shape, geometry, camera)
-        self._person.hair.paint_fringe(canvas, outline[17:], camera, light)
-        paint_eyes(canvas, points, self.identity, camera, light, expression)
-        paint_mouth(canvas, points, self._shape, camera, light, expression)
+        scene = Scene(canvas, moment.camera, self._light)
+        self._body.paint_behind(scene, points[:17])
+        face = scene.cover(np.concatenate([curve(outline[:17]), curve(outline[17:])]))
+        self._skin.paint(scene, face, geometry, moment.expression)
+        self._body.paint_fringe(scene, outline[17:])
+        paint_eyes(scene, points, self.identity, moment.expression)
+        paint_mouth(scene, points, self._shape, moment.expression)
         for thing, place in self._covers:
-            canvas = cover(canvas, thing, *place(camera, t), light.on(np.array([0, 0, 1.0])))
+            canvas = cover(canvas, thing, *place(moment.camera, t), self._light.front)
         return self._degradation.apply(canvas, t, self._stream(_NOISE, number))
 
 

@@ -1,14 +1,78 @@
-"""What camera and transmission do to the picture: exposure, blur, noise, compression."""
+"""What is round the person and between them and the viewer: background, light, camera's faults."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.data.synthetic.drawing import Canvas
-from facemask.data.synthetic.motion import Wave
-from facemask.data.synthetic.skin import Light
+from facemask.data.synthetic.drawing import (
+    Canvas,
+    Light,
+    Points,
+    blend,
+    blur,
+    coverage,
+    ellipse,
+    noise,
+    polyline,
+)
+from facemask.data.synthetic.person import Wave
+
+_MARGIN: Final = 1.5  # the background is this much larger than the frame, for the camera to move
+
+
+def _muted(rng: np.random.Generator, mean: float, spread: float) -> Points:
+    """Draw a colour (3,) of mostly little saturation, its brightness around `mean`."""
+    tint = rng.normal(0, 1, 3) * rng.choice([8.0, 16.0, 34.0])
+    return np.asarray(np.clip(rng.normal(mean, spread) + tint - tint.mean(), 8, 248), np.float64)
+
+
+def make_background(rng: np.random.Generator, height: int, width: int) -> Canvas:
+    """Draw a blurred room or landscape, float32, `_MARGIN` times the frame's size."""
+    rows, columns = int(height * _MARGIN), int(width * _MARGIN)
+    base, other = _muted(rng, 128, 70), _muted(rng, 128, 70)
+    ramp = np.linspace(0, 1, rows)[:, None, None] * rng.uniform(0, 1) + (
+        np.linspace(0, 1, columns)[None, :, None] * rng.uniform(0, 1)
+    )
+    picture = (base + (other - base) * 0.5 * ramp).astype(np.float32)
+    kind = rng.integers(0, 4)
+    for _ in range(int(rng.integers(6, 26)) if kind else 3):
+        color = _muted(rng, float(base.mean()), 45)
+        x, y = rng.uniform(0, columns), rng.uniform(0, rows)
+        size = rng.uniform(0.04, 0.25) * rows
+        if kind == 1:  # lights out of focus
+            disc = coverage(ellipse(np.array([x, y]), (size * 0.6,) * 2), picture.shape)
+            blend(picture, disc, np.clip(color + 50, 0, 255), 0.6)
+        elif kind == 2:  # shelves, windows, doors
+            half = np.array([size, size * rng.uniform(0.4, 2.5)]) / 1.5
+            corners = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]) * half + (x, y)
+            blend(picture, coverage(corners, picture.shape), color, 0.9)
+        else:  # foliage, crowd
+            radii = (size, size * rng.uniform(0.4, 1.6))
+            blob = ellipse(np.array([x, y]), radii, rng.uniform(0, 3))
+            blend(picture, coverage(blob, picture.shape, softness=2.0), color, 0.7)
+    picture = blur(picture, float(rng.uniform(0.004, 0.03)) * rows)
+    picture += noise(rng, rows, columns, 3.0)[..., None] * np.float32(rng.uniform(0, 2.5))
+    return np.clip(picture, 0, 255)
+
+
+def place_background(background: Canvas, height: int, width: int, view: Points) -> Canvas:
+    """Cut the frame out of the background.
+
+    Args:
+        background: From `make_background`.
+        height: Rows of the frame.
+        width: Columns.
+        view: (3,) shift right, shift down (both in frame heights) and zoom of the camera.
+    """
+    zoom = float(view[2])
+    x = width / 2 - zoom * background.shape[1] / 2 + view[0] * height
+    y = height / 2 - zoom * background.shape[0] / 2 + view[1] * height
+    matrix = np.array([[zoom, 0, x], [0, zoom, y]])
+    placed = cv2.warpAffine(background, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(placed, np.float32)
 
 
 def make_light(rng: np.random.Generator, category: int) -> Light:
@@ -91,19 +155,16 @@ class Degradation:
         picture = canvas * np.float32(self.gain * (1 + swing * self.flicker(t)))
         if self.bloom:
             glow = np.maximum(picture - 235, 0)
-            spread = np.asarray(cv2.GaussianBlur(glow, (0, 0), 0.025 * height), np.float32)
-            picture += np.float32(self.bloom) * spread * 2
+            picture += np.float32(self.bloom) * blur(glow, 0.025 * height) * 2
         if self.defocus:
-            sigma = self.defocus * height * (0.75 + 0.45 * self.focus(t))
-            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
+            picture = blur(picture, self.defocus * height * (0.75 + 0.45 * self.focus(t)))
         if self.smear:
             kernel = _smear_kernel(self.smear * height * abs(self.focus(t)), self.smear_angle)
             picture = np.asarray(cv2.filter2D(picture, -1, kernel), np.float32)
         if self.reduction > 1:
             size = (round(width / self.reduction), round(height / self.reduction))
-            picture = np.asarray(
-                cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32
-            )
+            small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            picture = np.asarray(small, np.float32)
         grain = rng.standard_normal(picture.shape, dtype=np.float32)
         picture += grain * np.float32(self.noise)
         frame = np.clip(picture, 0, 255).astype(np.uint8)
@@ -112,22 +173,17 @@ class Degradation:
             _, encoded = cv2.imencode(".jpg", frame[..., ::-1], options)
             frame = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
         if self.reduction > 1:
-            frame = np.asarray(
-                cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
-            )
+            large = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+            frame = np.asarray(large, np.uint8)
         return np.ascontiguousarray(frame)
 
 
 def _smear_kernel(length: float, angle: float) -> npt.NDArray[np.float32]:
-    """A line of `length` pixels through the kernel's centre, summing to 1."""
+    """Return a line of `length` pixels through the kernel's centre, summing to 1."""
     size = 2 * int(np.ceil(length / 2)) + 3
     kernel = np.zeros((size * 4, size * 4), np.uint8)
     middle = (size * 4 - 1) / 2
     half = np.array([np.cos(angle), np.sin(angle)]) * length * 2
-    ends = np.rint(np.stack([middle - half, middle + half]) * 16).astype(np.int32)
-    cv2.polylines(kernel, [ends], False, [255], 4, cv2.LINE_8, 4)
-    small = np.asarray(
-        cv2.resize(kernel.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA),
-        np.float32,
-    )
+    polyline(kernel, np.stack([middle - half, middle + half]), 255, 4)
+    small = cv2.resize(kernel.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(small / small.sum(), np.float32)
