@@ -24,9 +24,9 @@ from facemask.boxes import face_crop_box
 from facemask.cli import main as facemask
 from facemask.data.landmarks import read_pts, write_pts
 from facemask.data.vw300_mask import parse_name, sequence_id
-from facemask.files import read_image, write_atomic, write_image
+from facemask.files import read_image, sha256_of, write_atomic, write_image
 from facemask.models import Cascade, CascadeSettings
-from facemask.weights.catalog import FOLDER, sha256_of
+from facemask.weights.catalog import FOLDER
 
 CONFIGS = Path("configs/default_weights")
 WORK = Path("default_weights")

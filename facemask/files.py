@@ -1,13 +1,16 @@
-"""Writing files so that a killed run never leaves a half-written one, and reading images whole."""
+"""Writing files so that a killed run never leaves a half-written one, and reading them whole."""
 
+import csv
 import functools
 import hashlib
+import io
 import os
 import re
 import secrets
 import shutil
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
@@ -122,6 +125,18 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
 
 
+def to_csv(rows: Iterable[Iterable[object]]) -> bytes:
+    r"""Return the content of a CSV file, UTF-8, with the lines that Unix ends them.
+
+    Examples:
+        >>> to_csv([["video", "frame"], ["a, b", 1]])
+        b'video,frame\n"a, b",1\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
 def write_image(path: Path, image: npt.NDArray[np.uint8], *, jpeg_quality: int = 95) -> None:
     """Write an image by the suffix of `path` (.png, .jpg), whole or not at all.
 
@@ -136,6 +151,43 @@ def write_image(path: Path, image: npt.NDArray[np.uint8], *, jpeg_quality: int =
     )
     _, encoded = cv2.imencode(path.suffix, pixels, options)
     write_atomic(path, encoded.tobytes())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    total = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                total.update(piece)
+    except OSError as error:
+        reason = "no such file" if not path.exists() else error.strerror
+        raise InputError(f"{path}: cannot read it: {reason}.") from error
+    return total.hexdigest()
+
+
+def read_lines(path: Path, what: str) -> list[str]:
+    """Return the lines of a text file, UTF-8 with or without a byte order mark.
+
+    Lines end with a line feed only: other characters at which `str.splitlines` would split may
+    stand in the names of files.
+
+    Args:
+        path: The file.
+        what: Name of what it holds, for the error message.
+
+    Raises:
+        InputError: The file cannot be read, or is not UTF-8.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read {what}: {error}.") from error
+    return text.replace("\r\n", "\n").split("\n")
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:

@@ -1,6 +1,5 @@
 """`facemask landmarks`: pseudo-annotations in the 300VW layout from a user's own videos."""
 
-import hashlib
 import itertools
 import shutil
 import tempfile
@@ -32,7 +31,7 @@ from facemask.annotate.pseudo_folder import (
 )
 from facemask.data.landmarks import write_pts
 from facemask.errors import InputError
-from facemask.files import make_folder
+from facemask.files import make_folder, sha256_of
 from facemask.suffixes import VIDEO_SUFFIXES, is_video
 from facemask.tracking.detection import Image
 from facemask.video.decoding import VideoFile
@@ -165,7 +164,7 @@ def annotate(
             _transfer(file, folder / f"vid{file.suffix.lower()}", transfer)
             video = PseudoVideo(
                 source=file.name,
-                sha256=_digest(file),
+                sha256=sha256_of(file),
                 subject=subject,
                 frames=frames,
                 without_face=tuple(without),
@@ -223,15 +222,6 @@ def _transfer(file: Path, target: Path, how: Transfer) -> None:
     except OSError as error:
         hint = "" if how == "copy" else "; give --transfer copy"
         raise InputError(f"{file}: cannot {how} it: {error.strerror or error}{hint}.") from error
-
-
-def _digest(file: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    total = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            total.update(block)
-    return total.hexdigest()
 
 
 def _summary(video: PseudoVideo) -> str:

@@ -1,8 +1,6 @@
 """`facemask prepare`: from the 300VW layout to the 300VW-Mask layout."""
 
-import csv
 import functools
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -24,7 +22,7 @@ from facemask.data.prepare_video import (
 from facemask.data.splits import SPLIT_NAMES, split_by_subject
 from facemask.data.vw300_mask import IMAGES, LABELS, sequence_id, split_file
 from facemask.errors import InputError
-from facemask.files import make_folder, write_atomic
+from facemask.files import make_folder, to_csv, write_atomic
 from facemask.parallel import run_jobs
 from facemask.suffixes import some_names
 
@@ -153,13 +151,7 @@ def _write_splits(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, "".join(lines).encode())
     rows = [[video.name, subject_of[video.name]] for video in videos]
-    write_atomic(out / "subjects.csv", _csv([["video", "subject"], *rows]))
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    write_atomic(out / "subjects.csv", to_csv([["video", "subject"], *rows]))
 
 
 def _write_hidden(out: Path, videos: Sequence[PreparedVideo]) -> None:
@@ -171,7 +163,7 @@ def _write_hidden(out: Path, videos: Sequence[PreparedVideo]) -> None:
     ]
     (out / HIDDEN).unlink(missing_ok=True)
     if rows:
-        write_atomic(out / HIDDEN, _csv([["video", "frame", "points"], *rows]))
+        write_atomic(out / HIDDEN, to_csv([["video", "frame", "points"], *rows]))
 
 
 def _hidden_note(videos: Sequence[PreparedVideo]) -> list[str]:

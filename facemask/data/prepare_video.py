@@ -19,7 +19,7 @@ from facemask.data.masks import landmarks_to_mask
 from facemask.data.vw300 import FrameCount, read_frames, scan_frames
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_name, sequence_id
 from facemask.errors import InputError
-from facemask.files import write_atomic, write_image
+from facemask.files import sha256_of, write_atomic, write_image
 from facemask.video.frames import SquarePixels
 
 RECORDS: Final = ".prepare"
@@ -84,10 +84,7 @@ def _digest(files: Iterable[Path]) -> str:
     """
     total = hashlib.sha256()
     for file in files:
-        try:
-            total.update(hashlib.sha256(file.read_bytes()).digest())
-        except OSError as error:
-            raise InputError(f"{file}: cannot read it: {error.strerror}.") from error
+        total.update(bytes.fromhex(sha256_of(file)))
     return total.hexdigest()
 
 

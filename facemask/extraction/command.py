@@ -21,10 +21,10 @@ from facemask.extraction.load import load_model, network_from_config
 from facemask.extraction.outputs import Outputs, check_kinds
 from facemask.extraction.parts import PART_FRAMES, PartedOutputs
 from facemask.extraction.plot import plot_signals
-from facemask.extraction.record import Facts, Record, sha256_of_file
+from facemask.extraction.record import Facts, Record
 from facemask.extraction.shards import find_shard, share_of
 from facemask.extraction.temporal import Temporal
-from facemask.files import make_folder
+from facemask.files import make_folder, sha256_of
 from facemask.locking import claimed
 from facemask.plotting import check_matplotlib
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
@@ -133,7 +133,7 @@ def extract(
         device=_own_device(device), precision=precision,
     )  # fmt: skip
     make_folder(folder)
-    about = {"name": model, "sha256": sha256_of_file(weights)}
+    about = {"name": model, "sha256": sha256_of(weights)}
     options: dict[str, object] = {
         "network": _content(network), "temporal": temporal, "detector": _name_of(finder),
         "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
@@ -177,7 +177,7 @@ def _name_of(finder: FaceDetector | GivenFaces) -> str:
 
 
 def _content(file: str | None) -> str | None:
-    return None if file is None else sha256_of_file(Path(file))
+    return None if file is None else sha256_of(Path(file))
 
 
 def _finder(

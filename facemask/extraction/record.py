@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from facemask import __version__
 from facemask.errors import InputError
-from facemask.files import remove, write_atomic
+from facemask.files import remove, sha256_of, write_atomic
 from facemask.video.sources import list_images
 
 RECORD_SUFFIX: Final = ".facemask.json"
@@ -18,23 +18,6 @@ _ABOUT: Final = ("camera", "where", "size", "times_ns", "pictures", "listing")
 
 Facts = dict[str, Any]
 """What a result depends on, in values of JSON."""
-
-
-def sha256_of_file(path: Path) -> str:
-    """The SHA-256 of a file's content in hexadecimal, read piece by piece.
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    total = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                total.update(piece)
-    except OSError as error:
-        reason = "no such file" if not path.exists() else error.strerror
-        raise InputError(f"{path}: cannot read it: {reason}.") from error
-    return total.hexdigest()
 
 
 def facts_of(source: str | int, model: Mapping[str, str], options: Mapping[str, object]) -> Facts:
@@ -211,8 +194,8 @@ def content_of(source: Facts) -> str | None:
         return None
     path = Path(source["where"])
     if not path.is_dir():
-        return sha256_of_file(path)
-    listed = [[file.name, sha256_of_file(file)] for file in list_images(path)]
+        return sha256_of(path)
+    listed = [[file.name, sha256_of(file)] for file in list_images(path)]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 

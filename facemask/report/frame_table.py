@@ -1,7 +1,6 @@
 """frames.csv: what a run counted on each frame, and where the frame belongs."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.errors import InputError
+from facemask.files import to_csv
 from facemask.metrics import FrameCounts
 from facemask.metrics.confusion import iou_from_counts, mean_iou
 
@@ -164,14 +164,10 @@ def columns_of(class_names: Sequence[str]) -> list[str]:
 
 def table_to_csv(table: FrameTable) -> bytes:
     """Content of frames.csv, UTF-8."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns_of(table.class_names))
     places = zip(*(getattr(table, column).tolist() for column in PLACE_COLUMNS), strict=True)
     counts = np.concatenate([getattr(table, column) for column in COUNTS], axis=1)
-    for place, row in zip(places, counts.tolist(), strict=True):
-        writer.writerow([*place, *row])
-    return text.getvalue().encode()
+    rows = ([*place, *row] for place, row in zip(places, counts.tolist(), strict=True))
+    return to_csv([columns_of(table.class_names), *rows])
 
 
 def read_table(path: Path, class_names: Sequence[str]) -> FrameTable:

@@ -1,11 +1,11 @@
 """What a report is made of."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from facemask.files import to_csv
 
 Value: TypeAlias = str | int | float | bool | None
 
@@ -47,12 +47,8 @@ class Table:
 
     def to_csv(self) -> bytes:
         """Content of the CSV file, UTF-8."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.csv_header)
-        for row in self.csv_rows:
-            writer.writerow(["" if _is_nothing(value) else _plain(value) for value in row])
-        return text.getvalue().encode()
+        rows = (["" if _is_nothing(v) else _plain(v) for v in row] for row in self.csv_rows)
+        return to_csv([self.csv_header, *rows])
 
 
 @dataclass(frozen=True)

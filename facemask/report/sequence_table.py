@@ -1,7 +1,5 @@
 """consistency.csv: how steady the masks of each sequence are, predicted and true."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from facemask.data.vw300_mask import Frame, read_label
 from facemask.errors import InputError
-from facemask.files import read_image
+from facemask.files import read_image, to_csv
 from facemask.metrics import TemporalConsistency
 from facemask.metrics.motion import Flow
 from facemask.report.frame_table import FrameTable, read_csv
@@ -147,15 +145,13 @@ def _computed(metric: TemporalConsistency) -> dict[str, float]:
 
 def sequences_to_csv(table: SequenceTable) -> bytes:
     """Content of consistency.csv, UTF-8; no value is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_KEYS, *table.values])
+    rows: list[list[object]] = [[*_KEYS, *table.values]]
     keys = zip(*(getattr(table, key).tolist() for key in _KEYS), strict=True)
     columns = [column.tolist() for column in table.values.values()]
     for row, key in enumerate(keys):
         cells = [column[row] for column in columns]
-        writer.writerow([*key, *("" if math.isnan(cell) else f"{cell:.7g}" for cell in cells)])
-    return text.getvalue().encode()
+        rows.append([*key, *("" if math.isnan(cell) else f"{cell:.7g}" for cell in cells)])
+    return to_csv(rows)
 
 
 def read_sequences(path: Path) -> SequenceTable:

@@ -1,6 +1,5 @@
 """The weights that come with the package: what `weights.json` lists."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final
 
 from facemask._distribution import pip_install
 from facemask.errors import InputError
+from facemask.files import sha256_of
 
 FOLDER = Path(__file__).parent
 """Where `weights.json` and the files that it lists are."""
@@ -66,8 +66,3 @@ def verify(weights: ShippedWeights) -> None:
             f"{weights.path}: is not the file that facemask ships as {weights.name!r} (SHA-256 "
             f"{found}, expected {weights.sha256}): {_REINSTALL}."
         )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

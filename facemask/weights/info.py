@@ -7,9 +7,10 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from facemask.files import sha256_of
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.header import read_header
-from facemask.weights.catalog import sha256_of, shipped
+from facemask.weights.catalog import shipped
 
 
 def print_info(name: str, path: Path, console: Console) -> None:

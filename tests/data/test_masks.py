@@ -4,7 +4,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from facemask.classes import PALETTE
-from facemask.data.masks import color_to_mask, landmarks_to_mask, mask_to_color
+from facemask.data.masks import _sample_spline, color_to_mask, landmarks_to_mask, mask_to_color
 from facemask.errors import InputError
 from tests.faces import Points, face_points
 
@@ -25,6 +25,14 @@ def spline_outline(points: Points, curves: list[list[int]], samples: int) -> Poi
         spline = CubicSpline(range(len(curve)), points[np.array(curve) - 1])
         parts.append(spline(np.linspace(0, len(curve) - 1, (len(curve) - 1) * samples)))
     return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("count", [4, 5, 7, 17])
+def test_splines_are_those_of_scipy(count: int) -> None:
+    knots, values = np.arange(count), np.random.default_rng(count).uniform(0, 300, (count, 2))
+    found = _sample_spline(values)
+    expected = CubicSpline(knots, values)(np.linspace(0, count - 1, len(found)))
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def reference_mask(points: Points, height: int, width: int) -> npt.NDArray[np.uint8]:

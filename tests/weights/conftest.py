@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from facemask.files import sha256_of
 from facemask.models import FCN, Cascade, CascadeSettings
 from facemask.weights import catalog, find
-from facemask.weights.catalog import sha256_of
 from tests.models.test_cascade_file import BACKBONE, trained
 
 CARD = "# Tiny weights\n\nTrained on **nothing**."

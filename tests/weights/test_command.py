@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from facemask.cli import main
+from facemask.files import sha256_of
 from facemask.models import Cascade
-from facemask.weights.catalog import sha256_of
 from tests.extraction.faces import paint, paint_labels, write_video
 from tests.test_package import run
 from tests.weights.conftest import LICENCE, flip
