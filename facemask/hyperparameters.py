@@ -29,7 +29,7 @@ def known_names(kind: type) -> set[str]:
         names |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return names
+    return names - {"network"}  # an object, which subclasses make themselves
 
 
 def keep_known(checkpoint: dict[str, Any], kind: type | None, key: str = MODULE_KEY) -> None:

@@ -1,38 +1,51 @@
-"""LightningModule that scores and runs a cascade: `facemask test|predict`."""
+"""Scoring and running a cascade: `facemask test|predict`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
 
-from facemask.data.datamodule import ClipBatch
+from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
-from facemask.metrics import MaskIoU
 from facemask.models.cascade.cascade import Cascade, CascadeOutput
 from facemask.models.cascade.frames import Clip
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import describe
-from facemask.training.mask_module import MaskModule, labels_by_name
 from facemask.training.means import WeightedMeans
+from facemask.training.scored_module import ScoredModule, Stage
 
 __all__ = ["CascadeModule"]
 
 
-class CascadeModule(MaskModule):
+class CascadeModule(ScoredModule):
     """Scores a `Cascade` at original size, or predicts with it; its networks are trained already.
 
     The data module hands out faces with `original_images=True`: batches then have
     `original_images`, for each clip the face crops of its real frames, uint8 (3, H, W) at their
     own sizes.
 
-    Logged: `test/miou`, `test/iou_<class>`, `test/pixel_accuracy`, and `test/eyes_found` and
-    `test/mouth_found`, the share of clips in which the primary found them; the same for `val`.
+    Logged beside the scores: `test/eyes_found` and `test/mouth_found`, the share of clips in which
+    the primary found them; the same for `val`.
+
+    Args:
+        primary: Checkpoint of the model of whole faces.
+        eyes: Checkpoint of the eyes' model; null keeps the primary's eyes.
+        mouth: Checkpoint of the mouth's model; null keeps the primary's mouth.
+        cascade: Instead of checkpoints: a file that `Cascade.save` wrote.
+        settings: Size, margins and options of the cascade; null is the defaults, or what
+            the file of `cascade` says.
+
+    Raises:
+        InputError: Neither or both of checkpoints and file are given, or one cannot be read
+            or does not fit.
     """
 
     network: Cascade
-    needs_checkpoint = False
+    not_trained = (
+        "A cascade is not trained as a whole: train a model for each region, and give their "
+        "checkpoints to CascadeModule for `facemask test` or `facemask predict`."
+    )
 
     def __init__(
         self,
@@ -42,83 +55,39 @@ class CascadeModule(MaskModule):
         cascade: str | None = None,
         settings: CascadeSettings | None = None,
     ) -> None:
-        """Read the networks.
-
-        Args:
-            primary: Checkpoint of the model of whole faces.
-            eyes: Checkpoint of the eyes' model; null keeps the primary's eyes.
-            mouth: Checkpoint of the mouth's model; null keeps the primary's mouth.
-            cascade: Instead of checkpoints: a file that `Cascade.save` wrote.
-            settings: Size, margins and options of the cascade; null is the defaults, or what
-                the file of `cascade` says.
-
-        Raises:
-            InputError: Neither or both of checkpoints and file are given, or one cannot be read
-                or does not fit.
-        """
-        network = _read(primary, eyes, mouth, cascade, settings)
-        super().__init__(
-            network,
-            loss=None,
-            optimizer=torch.optim.Adam,
-            learning_rate=1e-3,
-            freeze_bn=True,
-        )
+        super().__init__(_read(primary, eyes, mouth, cascade, settings), "face")
         self.save_hyperparameters(ignore=["settings"])
 
     def setup(self, stage: str) -> None:
-        """Refuse to train.
+        """Check the region of the data, and see which specialists there are.
 
         Raises:
-            InputError: The stage is "fit", or the data are of another region.
+            InputError: The data are of another region.
         """
-        if stage == "fit":
-            raise InputError(
-                "A cascade is not trained as a whole: train a model for each region, and give "
-                "their checkpoints to CascadeModule for `facemask test` or `facemask predict`."
-            )
         super().setup(stage)
         networks = self.network.networks()
         found = [f"{name}_found" for name in ("eyes", "mouth") if name in networks]
         self.val_means, self.test_means = WeightedMeans(found), WeightedMeans(found)
 
-    def forward(self, clips: Sequence[Clip]) -> CascadeOutput:  # type: ignore[override]
+    def forward(self, clips: Sequence[Clip]) -> CascadeOutput:
         """Label clips of frames uint8 (3, H, W) at their own sizes."""
         output: CascadeOutput = self.network(clips)
         return output
 
-    def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
-        """Count one batch at original size."""
-        self._count(batch, self.val_iou, self.val_means)
-
-    def test_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:  # noqa: PT019
-        """Count one batch at original size; returns its label images as `predict_step` does."""
-        return self._count(batch, self.test_iou, self.test_means)
-
-    def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
-        """Label image, uint8 (H, W) at original size, of each frame by its name.
+    def label(self, batch: ClipBatch, stage: Stage) -> list[list[Tensor]]:
+        """Label each clip's real frames, uint8 (H, W); note in how many the regions were found.
 
         Raises:
             InputError: The batch has no original images.
         """
-        if not batch["names"]:
-            return {}
-        return labels_by_name(self(_original_images(batch)).labels, batch)
-
-    def _count(self, batch: ClipBatch, metric: MaskIoU, means: WeightedMeans) -> dict[str, Tensor]:
-        if not batch["names"]:
-            means.update({}, 0)
-            return {}
         output: CascadeOutput = self(_original_images(batch))
-        for clip_labels, masks in zip(output.labels, batch["original_masks"], strict=True):
-            for label, mask in zip(clip_labels, masks, strict=True):
-                metric.update(label, mask)
-        found = {f"{name}_found": share.float().mean() for name, share in output.found.items()}
-        means.update(found, len(output.labels))
-        return labels_by_name(output.labels, batch)
+        if stage != "predict":
+            found = {f"{name}_found": share.float().mean() for name, share in output.found.items()}
+            getattr(self, f"{stage}_means").update(found, len(output.labels))
+        return output.labels
 
     def describe_network(self) -> dict[str, Any]:
-        """What the cascade is made of."""
+        """Describe the networks and settings of the cascade."""
         networks = self.network.networks()
         return {
             "network": type(self.network).__name__,

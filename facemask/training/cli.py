@@ -35,8 +35,8 @@ from facemask.training.checkpointing import (
     model_checkpoints,
     remove_unfinished,
 )
-from facemask.training.mask_module import MaskModule
 from facemask.training.metrics_file import csv_loggers, set_metrics_aside
+from facemask.training.scored_module import ScoredModule
 
 
 class _Parser(SentenceParser, LightningArgumentParser):
@@ -44,7 +44,7 @@ class _Parser(SentenceParser, LightningArgumentParser):
 
 
 class TrainerCLI(LightningCLI):
-    """LightningCLI for any `MaskModule` and `FaceMaskDataModule`, by class path in YAML."""
+    """LightningCLI for any `ScoredModule` and `FaceMaskDataModule`, by class path in YAML."""
 
     def __init__(self, arguments: list[str] | None) -> None:
         """Parse and run.
@@ -54,7 +54,7 @@ class TrainerCLI(LightningCLI):
         """
         _quieten_lightning()
         super().__init__(
-            MaskModule,
+            ScoredModule,
             FaceMaskDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -116,7 +116,7 @@ class TrainerCLI(LightningCLI):
             checkpoint = read_checkpoint(Path(path))
             if self.subcommand == "fit":
                 _check_training_state(checkpoint, path)
-        kind: type[MaskModule] = resolve_name(config.model.class_path)
+        kind: type[ScoredModule] = resolve_name(config.model.class_path)
         if self.subcommand != "fit" and not path and kind.needs_checkpoint:
             raise InputError(
                 f"`facemask {self.subcommand}` needs trained weights: give --ckpt_path FILE."

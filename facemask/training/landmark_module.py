@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from facemask.annotate.landmark_tracker import LandmarkTracker, LandmarkTrackerSettings
 from facemask.annotate.predictor import LandmarkPredictor
 from facemask.classes import NUM_CLASSES
-from facemask.data.datamodule import ClipBatch
+from facemask.data.clips import ClipBatch
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.errors import InputError
-from facemask.metrics import MaskIoU
-from facemask.training.mask_module import MaskModule, labels_by_name
 from facemask.training.means import WeightedMeans
+from facemask.training.scored_module import ScoredModule, Stage
 
 __all__ = ["CROP_SETTINGS", "LandmarkMasks", "LandmarkTrackerModule"]
 
@@ -77,59 +76,45 @@ class LandmarkMasks(nn.Module):
         return torch.from_numpy(mask).to(image.device), points is not None
 
 
-class LandmarkTrackerModule(MaskModule):
+class LandmarkTrackerModule(ScoredModule):
     """Scores the face tracker at original size, or predicts with it (section 4.2, Table 2).
 
     Each sequence of consecutive frames is tracked from its first frame on: the state is carried
     from clip to clip, and starts anew at another sequence or after a gap. The data module hands
     out faces with `original_images=True`, in order and to one process.
 
-    Logged: `test/miou`, `test/iou_<class>`, `test/pixel_accuracy` and `test/face_found`, the
-    share of frames in which a face was found; the same for `val`.
+    Logged beside the scores: `test/face_found`, the share of frames in which a face was found; the
+    same for `val`.
+
+    Args:
+        predictor: File of a 68-point model for dlib's shape predictor; null takes
+            shape_predictor_68_face_landmarks.dat of the package face-recognition-models.
+        settings: When a face is found and lost; null is what suits face crops.
+
+    Raises:
+        InputError: dlib or the predictor's file is missing, or the file holds something else.
     """
 
     network: LandmarkMasks
-    needs_checkpoint = False
+    not_trained = (
+        "The face tracker has nothing to train: run it with `facemask test` or `facemask predict`."
+    )
 
     def __init__(
         self,
         predictor: str | None = None,
         settings: LandmarkTrackerSettings | None = None,
     ) -> None:
-        """Read the predictor.
-
-        Args:
-            predictor: File of a 68-point model for dlib's shape predictor; null takes
-                shape_predictor_68_face_landmarks.dat of the package face-recognition-models.
-            settings: When a face is found and lost; null is what suits face crops.
-
-        Raises:
-            InputError: dlib or the predictor's file is missing, or the file holds something else.
-        """
-        super().__init__(
-            LandmarkMasks(predictor, settings),
-            loss=None,
-            optimizer=torch.optim.Adam,
-            learning_rate=1e-3,
-            freeze_bn=True,
-        )
+        super().__init__(LandmarkMasks(predictor, settings), "face", ["face_found"])
         self.save_hyperparameters(ignore=["settings"])
-        self.val_means = WeightedMeans(["face_found"])
-        self.test_means = WeightedMeans(["face_found"])
         self._previous: str | None = None  # the frame that the tracker has seen last
 
     def setup(self, stage: str) -> None:
-        """Start anew, and refuse to train or to share the frames out.
+        """Start anew, and refuse to share the frames out.
 
         Raises:
-            InputError: The stage is "fit", there are several processes, or the data are of
-                another region.
+            InputError: There are several processes, or the data are of another region.
         """
-        if stage == "fit":
-            raise InputError(
-                "The face tracker has nothing to train: run it with `facemask test` or "
-                "`facemask predict`."
-            )
         if self.trainer.world_size > 1:
             raise InputError(
                 "The face tracker follows each sequence frame by frame, but each of "
@@ -139,7 +124,7 @@ class LandmarkTrackerModule(MaskModule):
         super().setup(stage)
         self._previous = None
 
-    def forward(self, clip: Sequence[Tensor], names: Sequence[str]) -> tuple[list[Tensor], int]:  # type: ignore[override]
+    def forward(self, clip: Sequence[Tensor], names: Sequence[str]) -> tuple[list[Tensor], int]:
         """Label the next frames.
 
         Args:
@@ -160,34 +145,12 @@ class LandmarkTrackerModule(MaskModule):
             found += face
         return labels, found
 
-    def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
-        """Count one batch at original size."""
-        self._count(batch, self.val_iou, self.val_means)
-
-    def test_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:  # noqa: PT019
-        """Count one batch at original size; returns its label images as `predict_step` does."""
-        return self._count(batch, self.test_iou, self.test_means)
-
-    def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
-        """Label image, uint8 (H, W) at original size, of each frame by its name.
+    def label(self, batch: ClipBatch, stage: Stage) -> list[list[Tensor]]:
+        """Label each clip's real frames, uint8 (H, W); note in how many a face was found.
 
         Raises:
             InputError: The batch has no original images.
         """
-        return labels_by_name(self._labels(batch)[0], batch)
-
-    def _count(self, batch: ClipBatch, metric: MaskIoU, means: WeightedMeans) -> dict[str, Tensor]:
-        labels, found = self._labels(batch)
-        frames = 0
-        for clip_labels, masks in zip(labels, batch["original_masks"], strict=True):
-            for label, mask in zip(clip_labels, masks, strict=True):
-                metric.update(label, mask)
-                frames += 1
-        means.update({"face_found": torch.tensor(found / max(frames, 1))}, frames)
-        return labels_by_name(labels, batch)
-
-    def _labels(self, batch: ClipBatch) -> tuple[list[list[Tensor]], int]:
-        """Label images of each clip's real frames, and in how many of them a face was found."""
         images = batch.get("original_images") or []
         if len(images) != len(batch["names"]) or not all(images):
             raise InputError(
@@ -195,10 +158,14 @@ class LandmarkTrackerModule(MaskModule):
                 "landmarks: set data.original_images=true."
             )
         results = [self(clip, names) for clip, names in zip(images, batch["names"], strict=True)]
-        return [labels for labels, _ in results], sum(found for _, found in results)
+        if stage != "predict":
+            frames, found = sum(map(len, images)), sum(found for _, found in results)
+            means: WeightedMeans = getattr(self, f"{stage}_means")
+            means.update({"face_found": torch.tensor(found / frames)}, frames)
+        return [labels for labels, _ in results]
 
     def describe_network(self) -> dict[str, Any]:
-        """What the tracker is made of."""
+        """Describe the tracker and its settings."""
         tracker = self.network.tracker
         return {
             "network": type(tracker).__name__,

@@ -1,42 +1,71 @@
-"""What all LightningModules share: how masks are trained, scored and predicted (section 4.2)."""
+"""Training networks that give one score per class and pixel (section 4.2)."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from facemask.data.datamodule import ClipBatch
+from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
-from facemask.lightning_trees import check_trainer
-from facemask.losses import CompositeLoss, CrossEntropyLoss
+from facemask.losses import CompositeLoss, CrossEntropyLoss, SegmentationLoss
 from facemask.metrics import MaskIoU, labels_at_size
-from facemask.models.own_network import first_output, normalisation, takes_clips
+from facemask.models.baselines.vgg16 import VGG16Network
+from facemask.models.fcn import FCN
 from facemask.models.smoothing import TemporalSmoothing
-from facemask.regions import REGIONS, Region
+from facemask.regions import Region
 from facemask.training.callbacks import SyncBatchNorm
 from facemask.training.means import WeightedMeans
 from facemask.training.network_module import NetworkModule
+from facemask.training.scored_module import Stage
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
 
+OBJECTS: Final = ("network", "loss", "optimizer", "smoothing", "crf")
+"""Arguments that are objects, which a checkpoint's hyperparameters leave out."""
+
 
 class MaskModule(NetworkModule):
-    """Trains and scores a network that gives one score a class and pixel, of ours or your own.
+    """Trains and scores any network that gives one score per class and pixel.
 
-    Images come as uint8 and are normalised here, on the device, with the encoder's own mean and
+    Images come as uint8 and are normalised here, on the device, with the network's own mean and
     standard deviation. Training is scored at the network's size, validation and test at each
     frame's original size: the scores are resized there before the arg-max (section 4.2).
 
-    Logged: `<stage>/loss`, `<stage>/loss_<term>` for each term of a `CompositeLoss`,
-    `<stage>/miou`, `<stage>/iou_<class>` and `<stage>/pixel_accuracy` for train, val and test.
-    An epoch's losses are means over its frames, each batch's loss weighted by its frames; all
-    values are those of all processes together, exchanged once when the epoch ends.
+    Logged beside the scores of `ScoredModule`, which training has too: `<stage>/loss` and
+    `<stage>/loss_<term>` for each term of a `CompositeLoss`. An epoch's losses are means over its
+    frames, each batch's loss weighted by its frames; all values are those of all processes
+    together, exchanged once when the epoch ends.
+
+    Args:
+        network: Images (N, 3, H, W) to scores (N, C, H, W), or a tuple that begins with them;
+            has `num_classes`, and `mean` and `std`, three numbers each for images in [0, 1].
+            One that takes clips (B, T, 3, H, W) gets them whole, others frame by frame.
+        loss: Called with scores (N, C, H, W) and class ids (N, H, W), int64, where 255 is to
+            be ignored. Null is cross-entropy.
+        optimizer: Optimiser class, Adam as in the paper; called with parameter groups.
+        learning_rate: Learning rate at the start; it falls linearly to 0.
+        freeze_bn: Keep BatchNorm's running statistics as they are.
+        region: What the images show, as the data module's: face, eyes or mouth.
+        smoothing: Averages the probabilities of neighbouring frames when clips are scored or
+            predicted; null leaves each frame as it is.
+        compile_network: Run the network through `torch.compile`, which takes a minute at the
+            start and needs a C++ compiler; checkpoints are the same with and without.
+        init_from: Checkpoint of a module with the same network, all of whose weights training
+            starts from: another stage of training, or fine-tuning on other data.
+
+    Raises:
+        InputError: The learning rate is not positive, the region is unknown, or the network
+            lacks an attribute.
     """
+
+    saves_arguments: ClassVar[bool] = False
+    """Whether a subclass's arguments are hyperparameters of its checkpoints; all must be plain."""
 
     def __init__(
         self,
@@ -47,67 +76,39 @@ class MaskModule(NetworkModule):
         freeze_bn: bool = False,
         region: Region = "face",
         smoothing: TemporalSmoothing | None = None,
+        compile_network: bool = False,
+        init_from: str | None = None,
     ) -> None:
-        """Keep the parts; subclasses say which network.
-
-        Args:
-            network: Images (N, 3, H, W) to scores (N, C, H, W), or a tuple that begins with them;
-                has `num_classes`, and `mean` and `std`, three numbers each for images in [0, 1].
-                One that takes clips (B, T, 3, H, W) gets them whole, others frame by frame.
-            loss: Called with scores (N, C, H, W) and class ids (N, H, W), int64, where 255 is to
-                be ignored. None is cross-entropy.
-            optimizer: Makes the optimiser from parameter groups.
-            learning_rate: Learning rate at the start; it falls linearly to 0.
-            freeze_bn: Keep BatchNorm in eval mode, so that running statistics stay as they are.
-            region: What the network looks at; its class names name the metrics.
-            smoothing: Averages neighbouring frames' probabilities when clips are scored or
-                predicted; training does without.
-
-        Raises:
-            InputError: The learning rate is not positive, the region is unknown, or the network
-                lacks an attribute.
-        """
-        super().__init__(network, region)
+        loss = CrossEntropyLoss() if loss is None else loss
+        terms = loss.terms if isinstance(loss, CompositeLoss) else ()
+        means = ("loss", *(f"loss_{name}" for name in terms))
+        super().__init__(network, region, means, init_from)
         if not learning_rate > 0:
             raise InputError(f"model.learning_rate is {learning_rate}, expected more than 0.")
-        if type(self) is MaskModule:
-            self.save_hyperparameters(ignore=["network", "loss", "optimizer", "smoothing"])
-        self._whole_clips: bool | None = None  # whether the network takes them; None is unknown
-        self.loss = CrossEntropyLoss() if loss is None else loss
+        self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.freeze_bn = freeze_bn
         self.smoothing = smoothing
-        self.compile_network = False
-        names = REGIONS[self.region].class_names
-        classes: Any = network.num_classes
-        if classes != len(names):
-            names = ("background", *(f"class_{i}" for i in range(1, classes)))
-        self.train_iou = MaskIoU(names)
-        self.val_iou = MaskIoU(names)
-        self.test_iou = MaskIoU(names)
-        terms = self.loss.terms if isinstance(self.loss, CompositeLoss) else ()
-        losses = ("loss", *(f"loss_{name}" for name in terms))
-        self.train_means = WeightedMeans(losses)
-        self.val_means = WeightedMeans(losses)
-        self.test_means = WeightedMeans(losses)
+        self.compile_network = compile_network
+        self.train_iou = MaskIoU(self.val_iou.class_names)
+        self.train_means = WeightedMeans(means)
         self._rate_shares: list[float] = []
+        if type(self) is MaskModule or self.saves_arguments:
+            self.save_hyperparameters(ignore=OBJECTS)
+        if isinstance(network, (FCN, VGG16Network)):
+            _warn_if_unbounded(loss)
         self.train()  # Lightning leaves each layer's mode as it finds it
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002  # Lightning's hook
-        """Check that model and data show the same region, and clips where they are smoothed.
+    def setup(self, stage: str) -> None:
+        """Check the data and the trainer's options.
 
         Raises:
-            InputError: They do not, or the trainer or a callback is `lightning.pytorch`'s.
+            InputError: The data show another region, or single frames though they are to be
+                smoothed; `sync_batchnorm` is given for a CPU; or the trainer or a callback is
+                `lightning.pytorch`'s.
         """
-        check_trainer(self.trainer)
-        data: object = self.trainer.datamodule  # type: ignore[attr-defined]  # the data connector's
-        region = getattr(data, "region", self.region)
-        if region != self.region:
-            raise InputError(
-                f"model.region is {self.region!r}, but data.region is {region!r}: give both the "
-                "same."
-            )
+        super().setup(stage)
         if getattr(self.trainer.strategy, "_layer_sync", None) is not None:
             if self.trainer.strategy.root_device.type == "cpu":
                 raise InputError(
@@ -115,137 +116,83 @@ class MaskModule(NetworkModule):
                     "GPUs only: leave it out."
                 )
             self.trainer.strategy._layer_sync = SyncBatchNorm()  # type: ignore[attr-defined]
-        if self.smoothing is not None and getattr(data, "clip_length", 0) is None:
+        if self.smoothing is not None and getattr(self._data, "clip_length", 0) is None:
             raise InputError(
                 "model.smoothing averages neighbouring frames, but data.clip_length is null: give "
                 "--data.clip_length 5."
             )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Score uint8 images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
-        mean, std = (normalisation(self.network, key, images) for key in ("mean", "std"))
-        pixels = (images.float() / 255 - mean) / std
-        if pixels.ndim == 5 and self._whole_clips is None:
-            self._whole_clips = takes_clips(self.network, pixels)
-        if pixels.ndim == 4 or self._whole_clips:
-            return first_output(self.network(pixels))
-        scores = first_output(self.network(pixels.flatten(0, 1)))
-        return scores.reshape(*pixels.shape[:2], *scores.shape[1:])
-
-    def score_batch(self, batch: ClipBatch) -> Tensor:
+    def score(self, batch: ClipBatch) -> Tensor:
         """Scores (B, [T,] C, S, S) of a batch."""
         return cast("Tensor", self(batch["images"]))
 
-    def _score(
-        self, batch: ClipBatch, means: WeightedMeans
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Scores (B, [T,] C, S, S) of a batch, their loss, and what of it is logged."""
-        scores = self.score_batch(batch)
+    def label(self, batch: ClipBatch, stage: Stage) -> list[list[Tensor]]:
+        """Label each clip's real frames, uint8 (H, W), at original size; note the loss."""
+        scores = self.score(batch)
+        if stage != "predict":
+            self._loss(scores, batch, stage)
+        return self._original_labels(self.refine(scores, batch, stage), batch)
+
+    def refine(self, scores: Tensor, batch: ClipBatch, stage: Stage) -> Tensor:  # noqa: ARG002
+        """Scores (B, [T,] C, S, S) to take the labels from; unchanged here."""
+        return scores
+
+    def _loss(self, scores: Tensor, batch: ClipBatch, stage: str) -> dict[str, Tensor]:
+        """Loss, with its gradient, and values of its terms; they go into the stage's means."""
         # every loss sees single frames: (N, C, S, S) and (N, S, S)
         frames, masks = scores.flatten(0, -4), batch["masks"].flatten(0, -3).long()
         terms: dict[str, Tensor] = {}
-        loss: Tensor
         if isinstance(self.loss, CompositeLoss):
             loss, terms = self.loss.with_terms(frames, masks)
         else:
             loss = self.loss(frames, masks)
-        values = {"loss": loss.detach()} | {f"loss_{name}": value for name, value in terms.items()}
+        values = {"loss": loss} | {f"loss_{name}": value for name, value in terms.items()}
+        means: WeightedMeans = getattr(self, f"{stage}_means")
         means.update(values, sum(map(len, batch["names"])))
-        return scores, loss, values
+        return values
 
-    def _log_epoch(self, metric: MaskIoU, means: WeightedMeans, stage: str) -> None:
-        # computed here, not by Lightning: a dict of values from one metric. They are those of all
-        # processes already, so nothing is left to be synchronised.
-        values, losses = metric.compute(), means.compute()
-        metric.reset()
-        means.reset()
-        if stage == "train":  # beside the steps' own; "train/loss" is for callbacks
-            self.log_dict({f"train/{k}": v for k, v in losses.items()}, logger=False)
-            losses = {f"{name}_epoch": value for name, value in losses.items()}
-        miou = values.pop("miou")
-        self.log_dict({f"{stage}/{name}": value for name, value in (losses | values).items()})
-        self.log(f"{stage}/miou", miou, prog_bar=True)
+    def _original_labels(self, scores: Tensor, batch: ClipBatch) -> list[list[Tensor]]:
+        """Labels from scores without padding, smoothed where that was asked for."""
+        clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
+        labels = []
+        for clip, sizes in zip(clips, batch["original_sizes"], strict=True):
+            real = clip[: len(sizes)]  # padding comes last
+            real = real if self.smoothing is None else self.smoothing(real)
+            labels.append(
+                [labels_at_size(frame, *size) for frame, size in zip(real, sizes, strict=True)]
+            )
+        return labels
 
     def training_step(self, batch: ClipBatch, _batch_index: int) -> Tensor:
-        """Loss of one batch."""
-        scores, loss, values = self._score(batch, self.train_means)
-        self.note_use(batch["masks"])
+        """Return the loss of one batch."""
+        scores = self.score(batch)
+        values = self._loss(scores, batch, "train")
+        masks = batch["masks"]
+        self.seen = {"input_size": list(masks.shape[-2:]), "clips": masks.ndim == 4}
         for name, value in values.items():
             # of this process alone: exchanging it at each step would make the devices wait
             self.log(
                 f"train/{name}_step",
-                value,
+                value.detach(),
                 prog_bar=name == "loss",
                 on_epoch=False,
                 batch_size=len(batch["names"]),
             )
-        self.train_iou.update(scores.detach(), batch["masks"])
-        return loss
-
-    def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
-        """Count one batch at original size."""
-        if not batch["names"]:
-            self.val_means.update({}, 0)
-            return
-        scores, _, _ = self._score(batch, self.val_means)
-        clips = self._real_frames(scores, batch)
-        for clip, masks in zip(clips, batch["original_masks"], strict=True):
-            self.val_iou.update(clip, masks)
-
-    def test_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:  # noqa: PT019
-        """Count one batch at original size; returns its label images as `predict_step` does."""
-        if not batch["names"]:
-            self.test_means.update({}, 0)
-            return {}
-        scores, _, _ = self._score(batch, self.test_means)
-        labels = self._original_labels(scores, batch)
-        for clip_labels, masks in zip(labels, batch["original_masks"], strict=True):
-            for label, mask in zip(clip_labels, masks, strict=True):
-                self.test_iou.update(label, mask)
-        return labels_by_name(labels, batch)
-
-    def _original_labels(self, scores: Tensor, batch: ClipBatch) -> list[list[Tensor]]:
-        """Label images uint8 (H, W) of every real frame of every clip, at its original size."""
-        return [
-            [labels_at_size(frame, *size) for frame, size in zip(clip, sizes, strict=True)]
-            for clip, sizes in zip(
-                self._real_frames(scores, batch), batch["original_sizes"], strict=True
-            )
-        ]
-
-    def _real_frames(self, scores: Tensor, batch: ClipBatch) -> list[Tensor]:
-        """Each clip's scores (t, C, S, S) without padding, smoothed where that was asked for."""
-        clips = scores if scores.ndim == 5 else scores.unsqueeze(1)  # (B, T, C, S, S)
-        real = [
-            clip[: len(sizes)]  # padding comes last
-            for clip, sizes in zip(clips, batch["original_sizes"], strict=True)
-        ]
-        return real if self.smoothing is None else [self.smoothing(clip) for clip in real]
-
-    def predict_step(self, batch: ClipBatch, _batch_index: int) -> dict[str, Tensor]:
-        """Label image, uint8 (H, W) at original size, of each frame by its name."""
-        if not batch["names"]:
-            return {}
-        return labels_by_name(self._original_labels(self(batch["images"]), batch), batch)
+        self.train_iou.update(scores.detach(), masks)
+        return values["loss"]
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's IoU and losses."""
-        self._log_epoch(self.train_iou, self.train_means, "train")
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the epoch's IoU and losses."""
-        self._log_epoch(self.val_iou, self.val_means, "val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test IoU and losses."""
-        self._log_epoch(self.test_iou, self.test_means, "test")
+        """Log the epoch's IoU and losses; loggers have the steps' own losses beside them."""
+        losses = self.train_means.compute()
+        self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, logger=False)
+        self._log_epoch("train", suffix="_epoch")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters with their learning rates."""
         return [{"params": list(self.network.parameters()), "lr": self.learning_rate}]
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  # Lightning's union of many forms
-        """The optimiser, its learning rates falling linearly to 0 over the run."""
+        """Make the optimiser, its learning rates falling linearly to 0 over the run."""
         # here, not in on_fit_start: a learning-rate finder's comes before, and trains
         self.prepare_weights()
         groups = self.parameter_groups()
@@ -262,8 +209,9 @@ class MaskModule(NetworkModule):
         """Set the mode; BatchNorm stays in eval where it is frozen."""
         super().train(mode)
         if mode and self.freeze_bn:
+            kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
             for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, kinds):
                     module.eval()
         return self
 
@@ -299,10 +247,10 @@ class MaskModule(NetworkModule):
                 group["lr"] = group["lr"] * share
 
 
-def labels_by_name(labels: list[list[Tensor]], batch: ClipBatch) -> dict[str, Tensor]:
-    """Label image of each frame by the frame's name, of the label images of clips."""
-    return {
-        name: label
-        for clip_names, clip_labels in zip(batch["names"], labels, strict=True)
-        for name, label in zip(clip_names, clip_labels, strict=True)
-    }
+def _warn_if_unbounded(loss: nn.Module) -> None:
+    """Warn of a loss without a lower bound on free scores; those of a ConvLSTM are bounded."""
+    if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
+        rank_zero_warn(
+            "The FCN's scores are free and SegmentationLoss(form='linear') is unbounded below "
+            "on them: give it activation='tanh', or form='hinge'."
+        )

@@ -1,66 +1,75 @@
-"""What the checkpoints of all LightningModules hold, and how they are read."""
+"""Networks in LightningModules: how they are shown images, and what their checkpoints hold."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from facemask.checkpoints import check_weights, weights_below
+from facemask.checkpoints import check_weights, load_weights, read_checkpoint, weights_below
 from facemask.hyperparameters import MODULE_KEY, build_from, keep_known
-from facemask.lightning_trees import warn_of_lightning
-from facemask.models.description import (
-    USE_KEY,
-    check_description,
-    describe,
-    describe_use,
-    use_of,
-)
-from facemask.models.own_network import check_network
-from facemask.regions import Region, check_region
+from facemask.models.description import USE_KEY, check_description, describe, describe_use, use_of
+from facemask.models.own_network import check_network, first_output, normalisation, takes_clips
+from facemask.regions import Region
+from facemask.training.scored_module import ScoredModule
 
 Module = TypeVar("Module", bound="NetworkModule")
 
 
-class NetworkModule(LightningModule):
-    """A LightningModule with a network, whose checkpoints say what it takes to use them.
+class NetworkModule(ScoredModule):
+    """Scores a network with weights, whose checkpoints say what it takes to use them.
+
+    Args:
+        network: As in `MaskModule`.
+        region: Part of the face in the images.
+        means: Names of the values that `label` averages over frames.
+        init_from: Checkpoint of a module with the same network, whose weights training starts from.
 
     Attributes:
-        network: Images to scores.
-        region: What it looks at.
+        seen: `input_size`, [height, width], and `clips` of the batches it was trained on, if any.
+
+    Raises:
+        InputError: The region is unknown, or the network lacks an attribute.
     """
 
-    needs_checkpoint: ClassVar[bool] = True
-    """Whether `facemask test` needs --ckpt_path; False of what has its weights, or has none."""
+    needs_checkpoint = True
 
-    def __init__(self, network: nn.Module, region: Region) -> None:
-        """Keep the network.
-
-        Raises:
-            InputError: The region is unknown, or the network lacks an attribute.
-        """
-        super().__init__()
-        if self.needs_checkpoint:
-            check_network(network)
-        warn_of_lightning()
-        self.network = network
-        self.region = check_region(region)
+    def __init__(
+        self, network: nn.Module, region: Region, means: Sequence[str], init_from: str | None
+    ) -> None:
+        check_network(network)
+        super().__init__(network, region, means)
+        self.init_from = init_from
+        self.seen: dict[str, Any] = {}
+        self._data: object = None
         self._restored = False
-        self._use: dict[str, Any] = {}  # what a checkpoint says of the images
+        self._whole_clips: bool | None = None  # whether the network takes them; None is unknown
 
-    def note_use(self, masks: Tensor) -> None:
-        """Keep what a batch of training shows the network, from its masks (B, [T,] S, S)."""
-        self._use = {"input_size": list(masks.shape[-2:]), "clips": masks.ndim == 4}
+    def setup(self, stage: str) -> None:
+        """Check the region of the data, as `ScoredModule`, and keep the data module at hand."""
+        super().setup(stage)
+        self._data = getattr(self.trainer, "datamodule", None)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score uint8 images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
+        mean, std = (normalisation(self.network, key, images) for key in ("mean", "std"))
+        pixels = (images.float() / 255 - mean) / std
+        if pixels.ndim == 5 and self._whole_clips is None:
+            self._whole_clips = takes_clips(self.network, pixels)
+        if pixels.ndim == 4 or self._whole_clips:
+            return first_output(self.network(pixels))
+        scores = first_output(self.network(pixels.flatten(0, 1)))
+        return scores.reshape(*pixels.shape[:2], *scores.shape[1:])
 
     def describe_network(self) -> dict[str, Any]:
-        """What a checkpoint must share with this module for its weights to fit."""
+        """Describe what a checkpoint must share with this module for its weights to fit."""
         return describe(self.network) | {"region": self.region}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write beside the weights what it takes to use them: `docs/training.md` has the keys."""
-        data: object = getattr(self._trainer, "datamodule", None)
-        checkpoint[USE_KEY] = self.describe_network() | describe_use(self.network, self._use, data)
+        use = describe_use(self.network, self.seen, self._data)
+        checkpoint[USE_KEY] = self.describe_network() | use
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another network, and hyperparameters of unknown names.
@@ -74,7 +83,7 @@ class NetworkModule(LightningModule):
         check_description(found, self.describe_network(), "the checkpoint")
         weights = weights_below(checkpoint["state_dict"], "network.")
         check_weights(self.network, weights, "the checkpoint")
-        self._use = {k: v for k, v in use_of(checkpoint).items() if k in ("input_size", "clips")}
+        self.seen = {k: v for k, v in use_of(checkpoint).items() if k in ("input_size", "clips")}
         self._restored = True
 
     @classmethod
@@ -87,7 +96,7 @@ class NetworkModule(LightningModule):
         weights_only: Literal[True] | None = True,  # noqa: ARG003  # Lightning's; always true
         **kwargs: Any,  # noqa: ANN401  # the class's own
     ) -> Module:
-        """A module with a checkpoint's weights; no code is run from it, whatever it holds.
+        """Build a module with a checkpoint's weights; no code is run from it, whatever it holds.
 
         Of its hyperparameters those are taken that the class knows by name.
 
@@ -116,4 +125,24 @@ class NetworkModule(LightningModule):
             self.load_initial_weights()
 
     def load_initial_weights(self) -> None:
-        """Load what training starts from; nothing here."""
+        """Load what training starts from.
+
+        Raises:
+            InputError: The checkpoint is missing or holds another architecture or class count.
+        """
+        if self.init_from is not None:
+            weights = self.initial_weights(self.describe_network())
+            load_weights(self.network, weights, Path(self.init_from))
+
+    def initial_weights(self, expected: dict[str, Any]) -> dict[str, Tensor]:
+        """Read the weights of `init_from`, by their names in the network.
+
+        Args:
+            expected: Description of the network that they are for.
+
+        Raises:
+            InputError: The checkpoint is missing or holds another architecture or class count.
+        """
+        checkpoint = read_checkpoint(Path(str(self.init_from)))
+        check_description(checkpoint.get("facemask"), expected, str(self.init_from))
+        return weights_below(checkpoint["state_dict"], "network.")

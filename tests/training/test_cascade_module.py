@@ -17,8 +17,8 @@ from facemask.data.datamodule import ClipBatch
 from facemask.errors import InputError
 from facemask.models import FCN, Cascade, CascadeSettings
 from facemask.training.cascade_module import CascadeModule
-from facemask.training.mask_module import MaskModule
 from facemask.training.modules import FCNModule
+from facemask.training.scored_module import ScoredModule
 from tests.models.test_cascade import all_background, make_clip, oracles, without
 from tests.models.test_cascade_file import BACKBONE, checkpoint
 from tests.training.runs import quiet_trainer as trainer
@@ -181,7 +181,7 @@ def test_the_yaml(primary: str) -> None:
     config = yaml.safe_load(CONFIG.read_text("utf-8"))
     assert config["data"]["init_args"]["original_images"] is True
     parser = ArgumentParser()
-    parser.add_subclass_arguments(MaskModule, "model")
+    parser.add_subclass_arguments(ScoredModule, "model")
     model = config["model"]
     assert CascadeSettings(**model["init_args"]["settings"]) == CascadeSettings()
     model["init_args"] |= {"primary": primary, "eyes": None, "mouth": None}

@@ -28,7 +28,7 @@ from facemask.training.landmark_module import (
     LandmarkTrackerModule,
     follows,
 )
-from facemask.training.mask_module import MaskModule
+from facemask.training.scored_module import ScoredModule
 from tests.training.runs import quiet_trainer
 from tests.video.videos import carphone
 
@@ -100,7 +100,7 @@ def data(root: Path, **options: Any) -> FaceMaskDataModule:  # noqa: ANN401
     return FaceMaskDataModule(str(root), **settings)
 
 
-def run(module: MaskModule, folder: Path, **options: Any) -> dict[str, Any]:  # noqa: ANN401
+def run(module: ScoredModule, folder: Path, **options: Any) -> dict[str, Any]:  # noqa: ANN401
     """Test, with a record in `folder`/record; what was logged."""
     root = options.pop("root")
     trainer = quiet_trainer(folder, callbacks=[FrameRecorder(str(folder / "record"), flow=None)])
@@ -187,12 +187,11 @@ def test_share_of_faces_found(module: LandmarkTrackerModule) -> None:
         "original_images": [[empty, empty]],
         "original_masks": [[torch.zeros(40, 44, dtype=torch.uint8)] * 2],
     }
-    module._count(batch, module.test_iou, module.test_means)
+    module.test_step(batch, 0)
     values = module.test_iou.compute()
     assert values["iou_background"] == 1
     assert module.test_means.compute()["face_found"] == 0
-    module._count(batch | {"names": [], "original_images": [], "original_masks": []},
-                  module.test_iou, module.test_means)  # fmt: skip
+    module.test_step(batch | {"names": [], "original_images": [], "original_masks": []}, 0)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +214,7 @@ def test_follows(name: str, previous: str | None, expected: bool) -> None:
 def test_the_yaml_is_this_module(module: LandmarkTrackerModule, root: Path, tmp_path: Path) -> None:
     config = yaml.safe_load(CONFIG.read_text())
     parser = ArgumentParser()
-    parser.add_subclass_arguments(MaskModule, "model")
+    parser.add_subclass_arguments(ScoredModule, "model")
     parser.add_subclass_arguments(FaceMaskDataModule, "data")
     small = {"root": str(root), "size": 8, "num_workers": 0}
     config["data"]["init_args"] |= small
