@@ -26,7 +26,7 @@ from facemask.classes import CLASS_NAMES, SKIN
 from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.files import read_image
-from facemask.report.read import find_run
+from facemask.report.record import find_run
 
 FOREGROUND = CLASS_NAMES[1:]
 

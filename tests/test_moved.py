@@ -35,6 +35,7 @@ FORMER = [
     ("records", "read_run"),
     ("records.read", "Run"),
     ("records.record", "Record"),
+    ("report.read", "find_run"),
     ("records.recorder", "FrameRecorder"),
     ("run_log", "ValidationPanels"),
     ("run_log", "RunInfo"),

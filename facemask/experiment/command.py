@@ -13,7 +13,6 @@ from facemask.experiment.plan import chosen_steps, read_plan
 from facemask.experiment.run import run_steps
 from facemask.experiment.tables import experiment_page
 from facemask.files import make_folder, write_atomic
-from facemask.report.page import to_html, to_markdown
 
 
 def experiment(
@@ -81,10 +80,8 @@ def experiment(
         "Written by": f"facemask {__version__}",
     }
     page = experiment_page(read, folders, facts, groups, seed)
-    content = {"report.md": to_markdown(page).encode(), "report.html": to_html(page).encode()}
-    content |= {table.file: table.to_csv() for part in page.sections for table in part.tables}
-    for name, data_bytes in content.items():
-        write_atomic(folder / name, data_bytes)
+    for name, content in page.files().items():
+        write_atomic(folder / name, content)
     minutes = (time.monotonic() - start) / 60
     console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
     if failed:

@@ -4,10 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from facemask.experiment.plan import PaperTable, Plan, Row
-from facemask.report.page import Page
-from facemask.report.parts import Section, Table
+from facemask.report.page import Page, Section, Table
 from facemask.report.runs import load_runs
-from facemask.report.scores import positions_section, scores_section
+from facemask.report.tables import positions_section, scores_section
 
 
 def experiment_page(

@@ -1,8 +1,7 @@
 """What `facemask test` records of every frame, and tables and figures of it."""
 
 from facemask.report.frame_table import FrameTable
-from facemask.report.read import Run, find_run, read_run
-from facemask.report.record import Record
+from facemask.report.record import Record, Run, find_run, read_run
 from facemask.report.sequence_table import SequenceTable
 
 __all__ = ["FrameTable", "Record", "Run", "SequenceTable", "find_run", "read_run"]

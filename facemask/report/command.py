@@ -1,6 +1,5 @@
 """`facemask report`: tables and figures from records."""
 
-import json
 from pathlib import Path
 from typing import Final
 
@@ -8,14 +7,16 @@ from facemask import __version__
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.plotting import check_matplotlib
-from facemask.report.consistency import consistency_section
-from facemask.report.examples import examples_section
-from facemask.report.page import Page, to_html, to_markdown
-from facemask.report.parts import Section, Table
-from facemask.report.read import RECORD
+from facemask.report.figures import examples_section, subjects_section
+from facemask.report.page import Page
+from facemask.report.record import RECORD
 from facemask.report.runs import Comparison, load_runs
-from facemask.report.scores import positions_section, scores_section
-from facemask.report.subjects import subjects_section
+from facemask.report.tables import (
+    consistency_section,
+    positions_section,
+    runs_section,
+    scores_section,
+)
 
 _FILES: Final = (
     "report.html", "report.md", "table9.csv", "table4.csv", "subjects.csv", "consistency.csv",
@@ -70,15 +71,19 @@ def report(
             )
     check_matplotlib()
     compared = load_runs(runs, baseline, names)
-    page = make_page(compared, groups, examples, seed, data)
+    content = make_page(compared, groups, examples, seed, data).files()
     make_folder(folder)
-    _write(page, folder)
+    for name in _FILES:
+        if name in content:
+            write_atomic(folder / name, content[name])
+        else:
+            (folder / name).unlink(missing_ok=True)
     print(f"The report is in {folder / 'report.html'}.")
 
 
 def make_page(runs: Comparison, groups: int, examples: int, seed: int, data: str | None) -> Page:
-    """All that a report shows; see `report`."""
-    record, table = runs.baseline.run.record, runs.baseline.table
+    """Return all that a report shows; see `report`."""
+    record, table = runs.baseline.record, runs.baseline.table
     facts = {
         "Data": f"{record.data_root}, test side of {record.split}",
         "Scored": f"{len(table)} frames of {runs.sequences()} sequences, "
@@ -95,42 +100,6 @@ def make_page(runs: Comparison, groups: int, examples: int, seed: int, data: str
         subjects_section(runs),
         examples_section(runs, examples, data),
         consistency_section(runs),
-        _runs_section(runs),
+        runs_section(runs),
     ]
     return Page("Face masks: " + ", ".join(run.name for run in runs.runs), facts, sections)
-
-
-def _runs_section(runs: Comparison) -> Section:
-    """Where each run comes from."""
-    header = ["run", "folder", "checkpoint", "network", "facemask"]
-    rows = []
-    for run in runs.runs:
-        record = run.run.record
-        network = ", ".join(
-            f"{key} {value if isinstance(value, (str, int, float)) else json.dumps(value)}"
-            for key, value in record.network.items()
-        )
-        checkpoint = record.checkpoint or "none"
-        rows.append([run.name, str(run.run.folder), checkpoint, network, record.facemask_version])
-    table = Table(
-        file="runs.csv",
-        caption="What was tested.",
-        header=["Run", "Folder", "Checkpoint", "Network", "facemask"],
-        rows=rows,
-        csv_header=header,
-        csv_rows=rows,
-        words=True,
-    )
-    return Section("Runs", "All were scored on the same frames and true masks.", [table])
-
-
-def _write(page: Page, folder: Path) -> None:
-    content = {"report.md": to_markdown(page).encode(), "report.html": to_html(page).encode()}
-    for section in page.sections:
-        content |= {table.file: table.to_csv() for table in section.tables}
-        content |= {picture.file: picture.png for picture in section.pictures}
-    for name in _FILES:
-        if name in content:
-            write_atomic(folder / name, content[name])
-        else:
-            (folder / name).unlink(missing_ok=True)

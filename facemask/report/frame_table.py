@@ -1,6 +1,5 @@
 """frames.csv: what a run counted on each frame, and where the frame belongs."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,19 +10,18 @@ import numpy.typing as npt
 
 from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.errors import InputError
-from facemask.files import to_csv
 from facemask.metrics import FrameCounts
 from facemask.metrics.confusion import iou_from_counts, mean_iou
+from facemask.report.csv_files import read_csv, values_to_csv
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Strings: TypeAlias = npt.NDArray[np.str_]
 
-TEXT_COLUMNS: Final = ("name", "video", "subject", "clip", "region")
-NUMBER_COLUMNS: Final = ("frame", "sequence", "position", "height", "width")
 PLACE_COLUMNS: Final = (
     "name", "video", "frame", "subject", "sequence", "clip", "position", "height", "width",
     "region",
 )  # fmt: skip
+TEXT_COLUMNS: Final = ("name", "video", "subject", "clip", "region")
 COUNTS: Final = ("intersection", "union", "truth", "prediction")
 
 
@@ -89,9 +87,8 @@ class FrameTable:
         counts = np.stack([getattr(self, column) for column in COUNTS])  # (4, F, C)
         smaller = np.minimum(self.truth, self.prediction)
         total = self.truth + self.prediction - self.intersection
-        places = [parse_stem(name) for name in self.name.tolist()]
-        expected = list(zip(self.video.tolist(), self.frame.tolist(), strict=True))
-        misplaced = [place != frame for place, frame in zip(places, expected, strict=True)]
+        rows = zip(self.name.tolist(), self.video.tolist(), self.frame.tolist(), strict=True)
+        misplaced = [parse_stem(name) != (video, frame) for name, video, frame in rows]
         seconds = np.array([sequence_id(frame) for frame in self.frame.tolist()], np.int64)
         return [
             ("holds a negative number of pixels", (counts < 0).any(axis=(0, 2))),
@@ -163,11 +160,11 @@ def columns_of(class_names: Sequence[str]) -> list[str]:
 
 
 def table_to_csv(table: FrameTable) -> bytes:
-    """Content of frames.csv, UTF-8."""
-    places = zip(*(getattr(table, column).tolist() for column in PLACE_COLUMNS), strict=True)
-    counts = np.concatenate([getattr(table, column) for column in COUNTS], axis=1)
-    rows = ([*place, *row] for place, row in zip(places, counts.tolist(), strict=True))
-    return to_csv([columns_of(table.class_names), *rows])
+    """Return the content of frames.csv, UTF-8."""
+    columns = [getattr(table, column).tolist() for column in PLACE_COLUMNS]
+    for count in COUNTS:
+        columns += getattr(table, count).T.tolist()
+    return values_to_csv(columns_of(table.class_names), zip(*columns, strict=True))
 
 
 def read_table(path: Path, class_names: Sequence[str]) -> FrameTable:
@@ -205,29 +202,6 @@ def read_table(path: Path, class_names: Sequence[str]) -> FrameTable:
         return FrameTable(tuple(class_names), **places, **counts)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a CSV file.
-
-    Raises:
-        InputError: It cannot be read, is empty, or a row has another number of values.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or "not a CSV file in UTF-8"
-        raise InputError(f"{path}: cannot read it: {reason}; run `facemask test` again.") from error
-    if not rows:
-        raise InputError(f"{path}: is empty; run `facemask test` again.")
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(rows[0]):
-            raise InputError(
-                f"{path}, line {line}: holds {len(row)} values, expected {len(rows[0])}; run "
-                "`facemask test` again."
-            )
-    return rows[0], rows[1:]
 
 
 def _integers(path: Path, column: str, values: Sequence[str]) -> Integers:

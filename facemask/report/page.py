@@ -1,14 +1,92 @@
-"""A report as Markdown and as one self-contained HTML page."""
+"""The parts of a report, and a report as Markdown and as one self-contained HTML page."""
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Final
+from typing import Final, TypeAlias
 
-from facemask.report.parts import Picture, Section, Table
+from facemask.report.csv_files import values_to_csv
 
 _TEMPLATE: Final = "page.html.jinja"
+Value: TypeAlias = str | int | float | bool | None
+
+SHORT_NAMES: Final = {
+    "skin": "FS",
+    "eyes": "Eyes",
+    "lips": "OMT",
+    "inner_mouth": "IMT",
+    "background": "BG",
+}
+"""The paper's names of the classes: facial skin, outer mouth, inner mouth, background."""
+NOTHING: Final = "–"
+"""What a table shows where there is no value."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        file: Name of its CSV file.
+        caption: What it shows, one line.
+        header: Names of the columns as people read them.
+        rows: Cells as people read them; the first one names the row.
+        csv_header: Names of the columns in the CSV file.
+        csv_rows: Its values; None and NaN are empty cells.
+        notes: Sentences below the table.
+        words: Whether the cells hold words, not numbers.
+    """
+
+    file: str
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    csv_header: Sequence[str]
+    csv_rows: Sequence[Sequence[Value]]
+    notes: Sequence[str] = ()
+    words: bool = False
+
+    def to_csv(self) -> bytes:
+        """Return the content of the CSV file, UTF-8."""
+        return values_to_csv(self.csv_header, self.csv_rows)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure.
+
+    Attributes:
+        file: Name of its PNG file.
+        caption: What it shows.
+        alt: The same for who does not see it: what there is to see, in words and figures.
+        png: The file's content.
+    """
+
+    file: str
+    caption: str
+    alt: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it.
+
+    Attributes:
+        title: The heading.
+        text: Sentences before tables and figures.
+        tables: The tables.
+        pictures: The figures.
+        remarks: What could not be shown, and why.
+    """
+
+    title: str
+    text: str
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -25,6 +103,14 @@ class Page:
     facts: dict[str, str]
     sections: Sequence[Section]
 
+    def files(self) -> dict[str, bytes]:
+        """Return the content of all files by name: both forms, tables and figures."""
+        content = {"report.md": to_markdown(self).encode(), "report.html": to_html(self).encode()}
+        for section in self.sections:
+            content |= {table.file: table.to_csv() for table in section.tables}
+            content |= {picture.file: picture.png for picture in section.pictures}
+        return content
+
 
 def to_html(page: Page) -> str:
     """The page with all pictures in it; it loads nothing from elsewhere."""
@@ -33,13 +119,9 @@ def to_html(page: Page) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     template = files("facemask.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(template).render(page=page)
-
-
-def _data_uri(picture: Picture) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.png).decode()
 
 
 def to_markdown(page: Page) -> str:
@@ -73,3 +155,23 @@ def _plain(text: str) -> str:
     for character in "\\`*_|<>":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share as the tables show it.
+
+    Examples:
+        >>> percent(0.54499), percent(float("nan"))
+        ('54.50', '–')
+    """
+    return NOTHING if math.isnan(share) else f"{100 * share:.{digits}f}"
+
+
+def points(share: float, digits: int = 2) -> str:
+    """A difference in percentage points, with its sign.
+
+    Examples:
+        >>> points(0.0103), points(-0.00113, 3)
+        ('+1.03', '−0.113')
+    """
+    return NOTHING if math.isnan(share) else f"{100 * share:+.{digits}f}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""record.json: what a run is, and on which data it was scored."""
+"""Records of tests: record.json, which says what a run is, and all files that belong to it."""
 
 import hashlib
 import json
@@ -6,11 +6,23 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, get_origin, get_type_hints
+
+import numpy as np
 
 from facemask.errors import InputError
 from facemask.files import sha256_of
+from facemask.metrics import FrameCounts
+from facemask.report.frame_table import FrameTable, read_table
+from facemask.report.sequence_table import SequenceTable, read_sequences
 
+RECORD: Final = "record.json"
+FRAMES: Final = "frames.csv"
+CONSISTENCY: Final = "consistency.csv"
+LABELS: Final = "labels"
+TEST: Final = "test"
+"""The folder of a test inside that of its training."""
 FORMAT: Final = 1
 """Changes when a reader of the older files could misread the newer ones."""
 
@@ -44,21 +56,6 @@ class Record:
     network: dict[str, Any]
     metrics: dict[str, float | None]
     flow: str | None
-
-
-_TYPES: Final[dict[str, type | tuple[type, ...]]] = {
-    "fingerprint": str,
-    "frames": int,
-    "data_root": str,
-    "split": str,
-    "class_names": list,
-    "region": str,
-    "checkpoint": (str, type(None)),
-    "facemask_version": str,
-    "network": dict,
-    "metrics": dict,
-    "flow": (str, type(None)),
-}
 
 
 def fingerprint(labels: Mapping[str, Path]) -> str:
@@ -113,11 +110,97 @@ def read_record(path: Path) -> Record:
             f"{path}: is a record of format {content['facemask_record']!r}, this facemask reads "
             f"{FORMAT}; run `facemask test` again."
         )
-    for field in fields(Record):
-        if not isinstance(content.get(field.name, ...), _TYPES[field.name]):
+    values = {field.name: content.get(field.name, ...) for field in fields(Record)}
+    if isinstance(values["class_names"], list):
+        values["class_names"] = tuple(map(str, values["class_names"]))
+    for name, hint in get_type_hints(Record).items():
+        kind = hint if isinstance(hint, UnionType) else get_origin(hint) or hint
+        if not isinstance(values[name], kind):
             raise InputError(
-                f"{path}: entry {field.name!r} is missing or of another type; run "
-                "`facemask test` again."
+                f"{path}: entry {name!r} is missing or of another type; run `facemask test` again."
             )
-    values = {field.name: content[field.name] for field in fields(Record)}
-    return Record(**values | {"class_names": tuple(map(str, values["class_names"]))})
+    return Record(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One test of one model.
+
+    Attributes:
+        folder: Folder of its files.
+        record: Description of the run.
+        table: Its frames, sorted by name.
+        counts: Their counts, for `facemask.metrics`.
+        consistency: Temporal consistency of its sequences, or None where it was not computed.
+        name: Name that tables and figures give it.
+    """
+
+    folder: Path
+    record: Record
+    table: FrameTable
+    counts: FrameCounts
+    consistency: SequenceTable | None
+    name: str = ""
+
+    def label_file(self, name: str) -> Path:
+        """Return the path of a frame's predicted label image, missing where none were kept."""
+        return self.folder / LABELS / f"{name}.png"
+
+
+def find_run(folder: Path) -> Path:
+    """Return the folder that holds a record: the one given, or `test` inside it.
+
+    Raises:
+        InputError: There is no record.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder of a `facemask test`.")
+    places = (folder, folder / TEST)
+    for place in places:
+        if (place / RECORD).is_file():
+            return place
+    for place in places:
+        if (place / FRAMES).is_file():
+            raise InputError(
+                f"{place}: the record is incomplete ({RECORD} is missing): the test was stopped "
+                "while it wrote; run `facemask test` again."
+            )
+    raise InputError(
+        f"{folder}: holds no record ({RECORD}); run `facemask test` first, or give the folder "
+        "that it wrote."
+    )
+
+
+def read_run(folder: Path | str) -> Run:
+    """Read the record of one run.
+
+    Args:
+        folder: The folder that `facemask test` wrote, or the one of the training above it.
+
+    Raises:
+        InputError: A file is missing, was written by something else, is incomplete, or holds rows
+            that do not add up.
+    """
+    folder = find_run(Path(folder))
+    record = read_record(folder / RECORD)
+    table = read_table(folder / FRAMES, record.class_names)
+    if len(table) == 0:
+        raise InputError(f"{folder / FRAMES}: holds no frame; run `facemask test` again.")
+    if len(table) != record.frames:
+        raise InputError(
+            f"{folder / FRAMES}: holds {len(table)} frames, but {RECORD} says {record.frames}; run "
+            "`facemask test` again."
+        )
+    other = [region for region in table.region.tolist() if region != record.region]
+    if other:
+        raise InputError(
+            f"{folder / FRAMES}: holds region {other[0]!r}, but {RECORD} says {record.region!r}; "
+            "run `facemask test` again."
+        )
+    table = table.take(np.argsort(table.name))
+    try:
+        counts = table.counts()
+    except InputError as error:
+        raise InputError(f"{folder / FRAMES}: {error}") from error
+    consistency = None if record.flow is None else read_sequences(folder / CONSISTENCY)
+    return Run(folder, record, table, counts, consistency)

@@ -4,16 +4,14 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeGuard
+from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger
-from torch import Tensor
 
 from facemask import __version__
 from facemask.data.datamodule import ClipBatch, FaceMaskDataModule
@@ -21,32 +19,42 @@ from facemask.data.lists import read_subjects
 from facemask.data.vw300_mask import Frame, read_split, sequence_id
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic, write_image
-from facemask.metrics import MaskIoU, confusion_matrix
+from facemask.metrics import MaskIoU, confusion_matrix, intersection_and_union
 from facemask.metrics.motion import Flow
 from facemask.regions import Region
 from facemask.report.frame_table import FrameTable, table_to_csv
-from facemask.report.read import CONSISTENCY, FRAMES, LABELS, RECORD, TEST
-from facemask.report.record import Record, fingerprint, record_to_json
+from facemask.report.record import (
+    CONSISTENCY,
+    FRAMES,
+    LABELS,
+    RECORD,
+    TEST,
+    Record,
+    fingerprint,
+    record_to_json,
+)
 from facemask.report.sequence_table import SequenceTable, sequence_consistency, sequences_to_csv
 
 _UNFINISHED: Final = ".labels.unfinished"
+Row: TypeAlias = dict[str, Any]
+"""A row of `FrameTable` by column."""
 
 
 class ScoredModule(Protocol):
-    """What a LightningModule needs for its test to be recorded; every `MaskModule` has it.
+    """A LightningModule whose test can be recorded; every `MaskModule` is one.
 
     Its `test_step` returns the label image, uint8 (H, W) at original size, of each frame by name.
 
     Attributes:
         test_iou: The test's metric, whose class names are the record's.
-        region: What the model looks at.
+        region: "face", "eyes" or "mouth".
     """
 
     test_iou: MaskIoU
     region: Region
 
     def describe_network(self) -> dict[str, Any]:
-        """What the network is, in plain values."""
+        """Describe the network in plain values."""
 
 
 def _is_scored(module: object) -> TypeGuard[ScoredModule]:
@@ -54,34 +62,15 @@ def _is_scored(module: object) -> TypeGuard[ScoredModule]:
     return all(hasattr(module, name) for name in ("test_iou", "region", "describe_network"))
 
 
-@dataclass(frozen=True)
-class FrameRow:
-    """What is kept of a scored frame until the test ends.
-
-    Attributes:
-        name: Its file stem.
-        clip: The stem of its clip's first frame.
-        position: Its place in the clip, from 0.
-        size: Height and width of its label image in pixels.
-        confusion: Pixels of each pair of classes, int64 (C, C) [truth, prediction].
-    """
-
-    name: str
-    clip: str
-    position: int
-    size: tuple[int, int]
-    confusion: Tensor
-
-
 class FrameRecorder(Callback):
-    """Writes what a test found on every frame, so that reports need no model.
+    """Callback that records what a test found on every frame, so that reports need no model.
 
-    Into one folder: frames.csv (one row a frame), record.json (what the run is),
+    It writes into one folder: frames.csv (one row a frame), record.json (what the run is),
     labels/<name>.png (predicted class ids at original size) and consistency.csv (one row a
     sequence). All appear when the test ends, in place of those of an earlier test.
 
     Args:
-        folder: Where to. Null is where the CSVLogger writes; without one, the folder "test"
+        folder: The folder. Null is the one that the CSVLogger writes to; without one, "test"
             beside the checkpoint.
         flow: Optical flow of the temporal consistency between neighbouring frames ("none"
             compares masks where they are); null leaves consistency.csv out.
@@ -98,7 +87,7 @@ class FrameRecorder(Callback):
         self._place: Path | None = None  # of the test that runs, or None
         self._frames: dict[str, Frame] = {}
         self._subjects: dict[str, str] = {}
-        self._rows: dict[str, FrameRow] = {}
+        self._rows: dict[str, Row] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check everything and make the folders, before anything is computed.
@@ -120,12 +109,10 @@ class FrameRecorder(Callback):
         frames = read_split(Path(data.root or ""), data.split, "test")
         self._frames = {frame.image.stem: frame for frame in frames}
         videos = sorted({frame.video for frame in frames})
+        self._subjects = dict(zip(videos, videos, strict=True))
         subjects = Path(data.root or "", "subjects.csv")
-        self._subjects = (
-            read_subjects(subjects, videos)
-            if subjects.is_file()
-            else {video: video for video in videos}
-        )
+        if subjects.is_file():
+            self._subjects = read_subjects(subjects, videos)
         place = Path(self.folder) if self.folder else default_folder(trainer)
         # a logger that counts its versions may count another one in another process
         self._place = Path(trainer.strategy.broadcast(str(place)))
@@ -158,10 +145,18 @@ class FrameRecorder(Callback):
         classes = len(pl_module.test_iou.class_names)
         for names, masks in zip(batch["names"], batch["original_masks"], strict=True):
             for position, (name, mask) in enumerate(zip(names, masks, strict=True)):
-                label = outputs[name].cpu()
+                frame, label = self._frames[name], outputs[name].cpu()
                 confusion = confusion_matrix(label, mask.cpu(), classes)
-                size = (label.shape[0], label.shape[1])
-                self._rows[name] = FrameRow(name, names[0], position, size, confusion)
+                intersection, union = intersection_and_union(confusion)
+                self._rows[name] = {
+                    "name": name, "video": frame.video, "frame": frame.number,
+                    "subject": self._subjects[frame.video], "sequence": sequence_id(frame.number),
+                    "clip": names[0], "position": position,
+                    "height": label.shape[0], "width": label.shape[1], "region": pl_module.region,
+                    "intersection": intersection.numpy(), "union": union.numpy(),
+                    "truth": confusion.sum(dim=1).numpy(),
+                    "prediction": confusion.sum(dim=0).numpy(),
+                }  # fmt: skip
                 if self.labels or self.flow is not None:
                     write_image(self._place / _UNFINISHED / f"{name}.png", label.numpy())
 
@@ -189,16 +184,17 @@ class FrameRecorder(Callback):
             shutil.rmtree(self._place / _UNFINISHED, ignore_errors=True)
 
     def _write(
-        self, place: Path, rows: Sequence[FrameRow], trainer: Trainer, module: ScoredModule
+        self, place: Path, rows: Sequence[Row], trainer: Trainer, module: ScoredModule
     ) -> None:
         if not rows:
             raise InputError("No frame was scored, so there is nothing to record.")
-        table = self._table(rows, module.test_iou.class_names, module.region)
+        columns = {column: np.array([row[column] for row in rows]) for column in rows[0]}
+        table = FrameTable(module.test_iou.class_names, **columns)
         consistency = self._consistency(table, place / _UNFINISHED, module.region)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        labels = {name: self._frames[name].label for name in table.name.tolist()}
+        frames = {name: self._frames[name] for name in table.name.tolist()}
         record = Record(
-            fingerprint=fingerprint({name: label for name, label in labels.items() if label}),
+            fingerprint=fingerprint({n: frame.label for n, frame in frames.items() if frame.label}),
             frames=len(table),
             data_root=str(Path(data.root).resolve()),
             split=data.split,
@@ -228,31 +224,6 @@ class FrameRecorder(Callback):
         write_atomic(place / RECORD, record_to_json(record))
         rank_zero_info(f"The record of {len(table)} frames is in {place}.")
 
-    def _table(
-        self, rows: Sequence[FrameRow], class_names: tuple[str, ...], region: str
-    ) -> FrameTable:
-        frames = [self._frames[row.name] for row in rows]
-        confusion = torch.stack([row.confusion for row in rows]).numpy()  # (F, C, C)
-        truth, prediction = confusion.sum(axis=2), confusion.sum(axis=1)
-        intersection = np.diagonal(confusion, axis1=1, axis2=2)
-        return FrameTable(
-            class_names=class_names,
-            name=np.array([row.name for row in rows]),
-            video=np.array([frame.video for frame in frames]),
-            frame=np.array([frame.number for frame in frames]),
-            subject=np.array([self._subjects[frame.video] for frame in frames]),
-            sequence=np.array([sequence_id(frame.number) for frame in frames]),
-            clip=np.array([row.clip for row in rows]),
-            position=np.array([row.position for row in rows]),
-            height=np.array([row.size[0] for row in rows]),
-            width=np.array([row.size[1] for row in rows]),
-            region=np.array([region for _ in rows]),
-            intersection=intersection,
-            union=truth + prediction - intersection,
-            truth=truth,
-            prediction=prediction,
-        )
-
     def _consistency(self, table: FrameTable, labels: Path, region: str) -> SequenceTable | None:
         if self.flow is None:
             return None
@@ -267,7 +238,7 @@ class FrameRecorder(Callback):
 
 
 def default_folder(trainer: Trainer) -> Path:
-    """Where a test's results lie: beside its metrics.csv, or in "test" beside the checkpoint."""
+    """Return the folder that holds the test's metrics.csv, or "test" beside the checkpoint."""
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             return Path(logger.log_dir)
@@ -288,8 +259,8 @@ def _prepare(place: Path) -> None:
     make_folder(place / _UNFINISHED)
 
 
-def _gather(rows: list[FrameRow]) -> list[FrameRow]:
-    """The rows of all processes, sorted by name, each frame once.
+def _gather(rows: list[Row]) -> list[Row]:
+    """Return the rows of all processes, sorted by name, each frame once.
 
     Loaders other than `FaceMaskDataModule`'s repeat frames so that they divide by the processes.
     """
@@ -297,5 +268,5 @@ def _gather(rows: list[FrameRow]) -> list[FrameRow]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         gathered = [[] for _ in range(torch.distributed.get_world_size())]
         torch.distributed.all_gather_object(gathered, rows)
-    by_name = {row.name: row for part in gathered for row in part}
+    by_name = {row["name"]: row for part in gathered for row in part}
     return [by_name[name] for name in sorted(by_name)]

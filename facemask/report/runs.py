@@ -8,31 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facemask.errors import InputError
-from facemask.metrics import FrameCounts
-from facemask.report.frame_table import FrameTable
-from facemask.report.read import TEST, Run, find_run, read_run
-
-
-@dataclass(frozen=True, eq=False)
-class NamedRun:
-    """A run and what tables and figures call it.
-
-    Attributes:
-        name: Its name.
-        run: Its record.
-        table: Its frames, sorted by name, so that the rows of all runs are the same frames.
-    """
-
-    name: str
-    run: Run
-    table: FrameTable
-
-    def counts(self, positions: "NamedRun | None" = None) -> FrameCounts:
-        """The counts; with `positions`, each frame at its place in that run's clips."""
-        counts = self.table.counts()
-        if positions is None:
-            return counts
-        return replace(counts, position=positions.table.position)
+from facemask.report.record import TEST, Run, find_run, read_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +19,15 @@ class Comparison:
         runs: All of them, the baseline first.
     """
 
-    runs: tuple[NamedRun, ...]
+    runs: tuple[Run, ...]
 
     @property
-    def baseline(self) -> NamedRun:
+    def baseline(self) -> Run:
         """The run that the others are compared with."""
         return self.runs[0]
 
     @property
-    def others(self) -> tuple[NamedRun, ...]:
+    def others(self) -> tuple[Run, ...]:
         """All runs but the baseline."""
         return self.runs[1:]
 
@@ -65,7 +41,7 @@ class Comparison:
         table = self.baseline.table
         return len(set(zip(table.video.tolist(), table.sequence.tolist(), strict=True)))
 
-    def positions_of(self, run: NamedRun) -> NamedRun | None:
+    def positions_of(self, run: Run) -> Run | None:
         """The run whose clips say where the frames of `run` stand; None where no run has clips.
 
         A run on single frames has no clips: it is looked at in the longest clips of another run,
@@ -105,7 +81,7 @@ def load_runs(folders: Sequence[str], baseline: str, names: Sequence[str] | None
         )
     if len(set(names)) < len(names):
         raise InputError(f"names are {', '.join(names)}: give each run a name of its own.")
-    runs = [_named(name, read_run(place)) for name, place in zip(names, places, strict=True)]
+    runs = [replace(read_run(place), name=name) for name, place in zip(names, places, strict=True)]
     at = resolved.index(first.resolve())
     comparison = Comparison((runs[at], *runs[:at], *runs[at + 1 :]))
     for other in comparison.others:
@@ -125,14 +101,10 @@ def default_names(places: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(place) for place in places]
 
 
-def _named(name: str, run: Run) -> NamedRun:
-    return NamedRun(name, run, run.table.take(np.argsort(run.table.name)))
-
-
-def _check_same_data(first: NamedRun, second: NamedRun) -> None:
+def _check_same_data(first: Run, second: Run) -> None:
     """Raise an `InputError` unless two runs were scored on the same pixels."""
-    pair = f"{first.name} ({first.run.folder}) and {second.name} ({second.run.folder})"
-    one, two = first.run.record, second.run.record
+    pair = f"{first.name} ({first.folder}) and {second.name} ({second.folder})"
+    one, two = first.record, second.record
     if one.region != two.region:
         raise InputError(
             f"{pair} look at different regions, {one.region!r} and {two.region!r}: report them "

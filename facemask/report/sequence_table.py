@@ -1,7 +1,7 @@
 """consistency.csv: how steady the masks of each sequence are, predicted and true."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -14,10 +14,11 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from facemask.data.vw300_mask import Frame, read_label
 from facemask.errors import InputError
-from facemask.files import read_image, to_csv
+from facemask.files import read_image
 from facemask.metrics import TemporalConsistency
 from facemask.metrics.motion import Flow
-from facemask.report.frame_table import FrameTable, read_csv
+from facemask.report.csv_files import read_csv, values_to_csv
+from facemask.report.frame_table import FrameTable
 
 TRUTH: Final = "truth_"
 """What the columns of the true masks begin with."""
@@ -49,15 +50,15 @@ class SequenceTable:
         return len(self.video)
 
     def mean(self, name: str) -> float:
-        """Mean over the sequences that have the value; NaN where none has."""
-        values = self.values[name]
-        return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+        """Return the mean over the sequences that have the value; NaN where none has."""
+        values = self.values.get(name, np.array([math.nan]))
+        return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
 
 
 def sequence_consistency(
     table: FrameTable, frames: Mapping[str, Frame], labels: Path, flow: Flow
 ) -> SequenceTable:
-    """Temporal consistency of each sequence, from its pictures, label images and true masks.
+    """Compute each sequence's temporal consistency from its pictures, label images and true masks.
 
     Only neighbouring frames are compared; a gap in a sequence is not bridged. A sequence whose
     frames are too small for the flow has no values, and a warning says so.
@@ -80,8 +81,9 @@ def sequence_consistency(
     values: dict[str, list[float]] = {}
     for (video, sequence), members in rows.items():
         predicted, true = (_metric(table, flow) for _ in range(2))
-        for stretch in _stretches(members, table.frame[members].tolist()):
-            names = [str(table.name[row]) for row in stretch]
+        gaps = np.flatnonzero(np.diff(table.frame[members]) != 1) + 1
+        for stretch in np.split(table.name[members], gaps):
+            names = [str(name) for name in stretch]
             pictures = [
                 torch.from_numpy(read_image(frames[name].image)).permute(2, 0, 1) for name in names
             ]
@@ -92,12 +94,11 @@ def sequence_consistency(
                 if "too small for the flow" not in str(error):
                     raise
                 rank_zero_warn(f"No consistency of video {video}, sequence {sequence}: {error}")
-                predicted.reset()
-                true.reset()
+                predicted, true = (_metric(table, flow) for _ in range(2))
                 break
         for prefix, metric in (("", predicted), (TRUTH, true)):
-            for name, value in _computed(metric).items():
-                values.setdefault(prefix + name, []).append(value)
+            for name, value in metric.compute().items():
+                values.setdefault(prefix + name, []).append(float(value))
     firsts = [members[0] for members in rows.values()]
     return SequenceTable(
         video=table.video[firsts],
@@ -111,16 +112,10 @@ def sequence_consistency(
 def _metric(table: FrameTable, flow: Flow) -> TemporalConsistency:
     metric = TemporalConsistency(table.class_names, flow)
     metric.distributed_available_fn = lambda: False  # one process has all frames: wait for none
+    # one frame counts nothing, but torchmetrics warns where nothing was handed over
+    nothing = torch.zeros(4, 1, 1, dtype=torch.uint8)
+    metric.update([nothing[:3]], nothing[3:])
     return metric
-
-
-def _stretches(rows: Sequence[int], numbers: Sequence[int]) -> Iterator[list[int]]:
-    """Rows of consecutive frame numbers."""
-    start = 0
-    for end in range(1, len(rows) + 1):
-        if end == len(rows) or numbers[end] != numbers[end - 1] + 1:
-            yield list(rows[start:end])
-            start = end
 
 
 def _predicted(path: Path) -> torch.Tensor:
@@ -135,23 +130,11 @@ def _true(frame: Frame) -> torch.Tensor:
     return torch.from_numpy(read_label(frame.label))
 
 
-def _computed(metric: TemporalConsistency) -> dict[str, float]:
-    if not metric.update_called:  # nothing to count, and torchmetrics would warn of it
-        metric.update(
-            [torch.zeros(3, 1, 1, dtype=torch.uint8)], [torch.zeros(1, 1, dtype=torch.uint8)]
-        )
-    return {name: float(value) for name, value in metric.compute().items()}
-
-
 def sequences_to_csv(table: SequenceTable) -> bytes:
-    """Content of consistency.csv, UTF-8; no value is an empty cell."""
-    rows: list[list[object]] = [[*_KEYS, *table.values]]
-    keys = zip(*(getattr(table, key).tolist() for key in _KEYS), strict=True)
-    columns = [column.tolist() for column in table.values.values()]
-    for row, key in enumerate(keys):
-        cells = [column[row] for column in columns]
-        rows.append([*key, *("" if math.isnan(cell) else f"{cell:.7g}" for cell in cells)])
-    return to_csv(rows)
+    """Return the content of consistency.csv, UTF-8; no value is an empty cell."""
+    columns = [*(getattr(table, key) for key in _KEYS), *table.values.values()]
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return values_to_csv([*_KEYS, *table.values], rows)
 
 
 def read_sequences(path: Path) -> SequenceTable:

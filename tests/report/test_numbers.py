@@ -10,11 +10,9 @@ import pytest
 from scipy.stats import ttest_rel
 
 from facemask.errors import InputError
-from facemask.report.consistency import consistency_section
-from facemask.report.examples import choose_frames
+from facemask.report.figures import choose_frames, score_subjects, subjects_section
 from facemask.report.runs import Comparison, load_runs
-from facemask.report.scores import positions_section, scores_section
-from facemask.report.subjects import score_subjects, subjects_section
+from facemask.report.tables import consistency_section, positions_section, scores_section
 from tests.report.runs import write_data, write_run
 
 CLASSES = ["background", "skin", "eyes", "lips", "inner_mouth"]
