@@ -74,8 +74,7 @@ def test_extract_says_what_is_kept(
     )
     assert Path("masks/a.csv").is_file()
 
-    for module in ("parts", "command"):
-        monkeypatch.setattr(f"facemask.extraction.{module}.PART_FRAMES", 5)
+    monkeypatch.setattr("facemask.extraction.outputs.PART_FRAMES", 5)
     seen.clear()
     line = last_line(["extract", "b.mp4", *options], capsys)
     assert line.endswith(

@@ -10,17 +10,15 @@ from typing import Final
 
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor
+from facemask.extraction.jobs import source_names
 from facemask.extraction.load import choose_device, load_model
-from facemask.extraction.naming import source_names
-from facemask.extraction.outputs import Outputs, output_paths
-from facemask.extraction.plot import picture_of, plot_signals
+from facemask.extraction.outputs import PLOT, Outputs, output_paths
 from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade.cascade import Cascade
 from facemask.tracking.detectors import open_detector
-from facemask.video.frames import FrameSource
 from facemask.video.reading import open_source
 
-KINDS: Final = ("overlay", "csv", "labels", "npz")
+KINDS: Final = ("overlay", "csv", "labels", "npz", PLOT)
 _OPACITY: Final = 0.5
 
 OnFrame = Callable[[int, int | None], None]
@@ -51,10 +49,10 @@ class Result:
     """Files and numbers of one extraction.
 
     Attributes:
-        files: By the names in `KINDS`, and "plot": a PNG of the signals over time.
-        frames: Frames of the video.
-        with_face: Those with at least one face.
-        seconds: Time taken.
+        files: Results by the names in `KINDS`; "plot" is a PNG of the signals over time.
+        frames: Number of frames of the video.
+        with_face: Number of frames with at least one face.
+        seconds: Time taken, without that for the plot.
         problem: A sentence where the video was damaged.
     """
 
@@ -104,13 +102,24 @@ class Extractions:
                 device=self._device,
             )
             folder = Path(tempfile.mkdtemp(dir=self._folder))
+            # as `facemask extract` calls them, but the folder of an upload says nothing
+            name = video.stem if video.stem == "vid" else source_names([str(video)])[0]
+            paths = output_paths(folder, name, KINDS)
+            frames, with_face, start = 0, 0, time.monotonic()
             try:
-                return _write(
-                    extractor, source, output_paths(folder, _name(video), KINDS), on_frame
-                )
+                with Outputs(paths, source, _OPACITY) as outputs:
+                    for frame in extractor.video(source):
+                        outputs.write(frame)
+                        frames += 1
+                        with_face += bool(frame.faces)
+                        on_frame(frames, source.frame_count)
+                    if frames == 0:
+                        raise InputError(f"{source.name}: holds no frame that can be read.")
+                    seconds = time.monotonic() - start
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
+            return Result(paths, frames, with_face, seconds, source.problem)
 
     def _model(self, name: str) -> Cascade:
         if self._loaded is None or self._loaded[0] != name:
@@ -119,27 +128,3 @@ class Extractions:
             self._loaded = None  # before the next one is read: memory holds one
             self._loaded = (name, load_model(self.models[name]))
         return self._loaded[1]
-
-
-def _name(video: Path) -> str:
-    """What `facemask extract` calls the results; the folder of an upload says nothing, though."""
-    return video.stem if video.stem == "vid" else source_names([str(video)])[0]
-
-
-def _write(
-    extractor: FaceMaskExtractor, source: FrameSource, paths: dict[str, Path], on_frame: OnFrame
-) -> Result:
-    frames, with_face, start = 0, 0, time.monotonic()
-    with Outputs(paths, source, _OPACITY) as outputs:
-        for frame in extractor.video(source):
-            outputs.write(frame)
-            frames += 1
-            with_face += bool(frame.faces)
-            on_frame(frames, source.frame_count)
-        if frames == 0:
-            raise InputError(f"{source.name}: holds no frame that can be read.")
-    seconds = time.monotonic() - start
-    plot_signals(paths["csv"])
-    return Result(
-        {**paths, "plot": picture_of(paths["csv"])}, frames, with_face, seconds, source.problem
-    )

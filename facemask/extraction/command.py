@@ -1,28 +1,22 @@
 """`facemask extract`: videos in, masks out."""
 
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor, Precision
-from facemask.extraction.jobs import Job, is_done, is_left, leave, make_jobs
-from facemask.extraction.load import load_model, network_from_config
-from facemask.extraction.outputs import Outputs, check_kinds
-from facemask.extraction.parts import PART_FRAMES, PartedOutputs
-from facemask.extraction.plot import plot_signals
-from facemask.extraction.record import Facts, Record
-from facemask.extraction.shards import find_shard, share_of
+from facemask.extraction.jobs import Job, find_shard, make_jobs
+from facemask.extraction.load import load_model, network_from_config, own_device
+from facemask.extraction.outputs import PLOT, check_kinds, open_outputs
+from facemask.extraction.record import RECORD_SUFFIX, Record, facts_of
 from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder, sha256_of
 from facemask.locking import claimed
@@ -30,7 +24,6 @@ from facemask.plotting import check_matplotlib
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
 from facemask.tracking.detectors import SMALLEST, BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
-from facemask.video.frames import FrameSource
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.find import find_weights
 
@@ -107,73 +100,61 @@ def extract(
     kinds = check_kinds(save)
     if plot:
         check_matplotlib()
-        kinds = list(dict.fromkeys([*kinds, "csv"]))
+        kinds = [*dict.fromkeys([*kinds, "csv"]), PLOT]
     if not 0 <= opacity <= 1:
         raise InputError(f"opacity is {opacity}, expected 0 to 1.")
     rate = None if fps is None else Fraction(fps).limit_denominator(1001)
     if rate is not None and rate <= 0:
         raise InputError(f"fps is {fps}, expected more than 0.")
-    shard = find_shard()
-    folder = Path(out)
-    jobs = make_jobs(expand_inputs(inputs), folder, kinds, plot)
+    rank, processes = find_shard()
+    jobs = make_jobs(expand_inputs(inputs), Path(out), kinds)
     if boxes is not None and len(jobs) > 1:
         raise InputError(f"--boxes is for one video, but {len(jobs)} were given: run each alone.")
-    settings = TrackerSettings(every=every, max_faces=max_faces, min_score=min_score)
+    smallest = TrackerSettings.min_size
     if smallest_face is not None:
-        settings = replace(
-            settings, min_size=min(check_smallest(smallest_face), 0.99)
-        )  # 1 is pixels
+        smallest = min(check_smallest(smallest_face), 0.99)  # 1 is pixels
+    tracking = TrackerSettings(every, max_faces, min_score, smallest)
     finder = _finder(detector, detector_model, boxes, cropped, smallest_face)
     if len(jobs) == 1:
         open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
     weights = find_weights(model)
     own = None if network is None else network_from_config(Path(network))
     extractor = FaceMaskExtractor(
-        load_model(weights, network=own), finder, temporal=temporal, tracking=settings,
-        device=_own_device(device), precision=precision,
+        load_model(weights, network=own), finder, temporal=temporal, tracking=tracking,
+        device=own_device(device), precision=precision,
     )  # fmt: skip
-    make_folder(folder)
-    about = {"name": model, "sha256": sha256_of(weights)}
+    make_folder(Path(out))
     options: dict[str, object] = {
-        "network": _content(network), "temporal": temporal, "detector": _name_of(finder),
+        "network": _content(network), "temporal": temporal,
+        "detector": type(finder).__name__.removesuffix("Detector").lower(),  # whatever "auto" is
         "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
         "smallest_face": smallest_face,
-        **asdict(settings), "precision": precision, "fps": fps, "rotate": rotate,
+        **asdict(tracking), "precision": precision, "fps": fps, "rotate": rotate,
         "opacity": opacity,
     }  # fmt: skip
-    console = Console(stderr=True, markup=False, emoji=False)  # of names, [x] is no style
-    mine = share_of(jobs, shard)
-    todo = [job for job in mine if not (resume and is_done(job, about, options))]
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # names as they are
+    progress = _progress(console)
+    about = {"name": model, "sha256": sha256_of(weights)}
+    run = _Run(extractor, about, options, rate, rotate, opacity, resume, progress)
+    todo = [job for job in jobs[rank::processes] if not run.is_done(job)]
     if len(todo) < len(jobs):
-        of_shard = f" (process {shard[0]} of {shard[1]})" if shard[1] > 1 else ""
-        console.print(f"{len(todo)} of {len(jobs)} videos to do{of_shard}.", highlight=False)
+        of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
+        console.print(f"{len(todo)} of {len(jobs)} videos to do{of_shard}.")
     failed: list[InputError] = []
-    with _progress(console) as progress:
-        for job in todo:
+    with progress:
+        for number, job in enumerate(todo):
             try:
-                with claimed(job.lock) as is_mine:
-                    if not is_mine:
-                        leave(job, console, resume)
-                        continue
-                    record = job.record(about, options)
-                    if is_left(job, record, console, resume):
-                        continue
-                    _extract(extractor, job, progress, (rate, rotate), opacity, record, resume)
+                run.do(job)
             except InputError as error:
                 if len(jobs) == 1:
                     raise
-                console.print(f"{job.name}: {error}", highlight=False, style="red")
+                run.say(job, str(error), "red")
                 failed.append(error)
             except KeyboardInterrupt as interrupt:
-                done = todo.index(job) - len(failed)
+                done = number - len(failed)
                 raise KeyboardInterrupt(_kept(done, len(todo), str(interrupt))) from None
     if failed:
         raise InputError(f"{len(failed)} of {len(todo)} videos failed, the first: {failed[0]}")
-
-
-def _name_of(finder: FaceDetector | GivenFaces) -> str:
-    """Which detector "auto" is."""
-    return type(finder).__name__.removesuffix("Detector").lower()
 
 
 def _content(file: str | None) -> str | None:
@@ -183,125 +164,121 @@ def _content(file: str | None) -> str | None:
 def _finder(
     detector: str, model: str | None, boxes: str | None, cropped: bool, smallest: float | None
 ) -> FaceDetector | GivenFaces:
-    """What says where faces are.
+    """Return the detector, or the knowledge of where faces are.
 
     Raises:
         InputError: More than one way is asked for, or the one asked for does not work here.
     """
     if boxes is not None and cropped:
         raise InputError("--boxes and --cropped are both given: give one of them.")
-    if (boxes is not None or cropped) and (detector != "auto" or model is not None):
-        raise InputError("--boxes and --cropped take the place of --detector: leave that out.")
-    if (boxes is not None or cropped) and smallest is not None:
-        raise InputError("--smallest_face is for a detector, not for --boxes or --cropped.")
-    if boxes is not None:
-        return BoxesFile(Path(boxes))
-    if cropped:
-        return CroppedFrames()
+    if boxes is not None or cropped:
+        if detector != "auto" or model is not None:
+            raise InputError("--boxes and --cropped take the place of --detector: leave that out.")
+        if smallest is not None:
+            raise InputError("--smallest_face is for a detector, not for --boxes or --cropped.")
+        return CroppedFrames() if boxes is None else BoxesFile(Path(boxes))
     file = None if model is None else Path(model)
     return open_detector(detector, file, SMALLEST if smallest is None else smallest)
 
 
-def _own_device(device: str) -> str:
-    """Under torchrun, "auto" is this process's own GPU."""
-    gpus = torch.cuda.device_count()
-    if device == "auto" and gpus > 1 and "LOCAL_RANK" in os.environ:
-        return f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}"
-    return device
+@dataclass(frozen=True)
+class _Run:
+    """All that the videos of one command share: the networks, and its options."""
 
+    extractor: FaceMaskExtractor
+    model: Mapping[str, str]
+    options: Mapping[str, object]
+    fps: Fraction | None
+    rotate: int
+    opacity: float
+    resume: bool
+    progress: Progress
 
-def _extract(
-    extractor: FaceMaskExtractor,
-    job: Job,
-    progress: Progress,
-    reading: tuple[Fraction | None, int],
-    opacity: float,
-    record: Record,
-    resume: bool,
-) -> None:
-    """Do one video.
+    def say(self, job: Job, text: str, style: str | None = None) -> None:
+        """Print a line about a video."""
+        self.progress.console.print(f"{job.name}: {text}", style=style)
 
-    Raises:
-        InputError: It cannot be read, has no frames, or an output cannot be written.
-    """
-    fps, rotate = reading
-    with open_source(job.source, fps, rotate) as source:
-        task = progress.add_task(job.name, total=source.frame_count, speed="")
-        opened = _outputs(job, source, opacity, record.begin(), resume)
-        before = opened.done if isinstance(opened, PartedOutputs) else 0
-        if isinstance(opened, PartedOutputs) and opened.unused:
-            said = f"{job.name}: begun anew, of what was left {opened.unused}."
-            progress.console.print(said, highlight=False)
-        count, faces, start = 0, 0, time.monotonic()
-        with opened as outputs:
-            with _ended_by_keyboard(job.source, opened):
-                journal = opened.journal if isinstance(opened, PartedOutputs) else None
-                for frame in extractor.video(source, before, journal):
-                    outputs.write(frame)
-                    count += 1
-                    faces += bool(frame.faces)
-                    speed = f"{count / (time.monotonic() - start):.1f} frames/s"
-                    progress.update(task, completed=before + count, speed=speed)
-            if before + count == 0:
-                raise InputError(f"{job.source}: holds no frame that can be read.")
-            if isinstance(extractor.detector, BoxesFile):
-                extractor.detector.check_frames(before + count, source.hidden)
-            stale = record.invalidate()
-        if job.plot is not None:
-            plot_signals(job.paths["csv"])
-        record.write()
-        if stale:
-            said = f"{job.name}: still of an earlier run, not of this one: {', '.join(stale)}."
-            progress.console.print(said, highlight=False, style="yellow")
-        _report(progress, task, job, before, count, faces, time.monotonic() - start)
-        if source.problem:
-            progress.console.print(f"{job.name}: {source.problem}", style="yellow", highlight=False)
+    def is_done(self, job: Job) -> bool:
+        """Tell if a resumed video's results are there, made from the same with the same."""
+        try:
+            return self.resume and self._record(job).mismatch() is None
+        except InputError:  # it is told when it is that video's turn
+            return False
 
+    def do(self, job: Job) -> None:
+        """Do a video, unless another process does it or has done it meanwhile.
 
-def _outputs(
-    job: Job, source: FrameSource, opacity: float, facts: Facts, resume: bool
-) -> Outputs | PartedOutputs:
-    """Long videos are written in parts, so that a killed job can go on."""
-    if source.path is None or source.frame_count is None or source.frame_count <= PART_FRAMES:
-        return Outputs(job.paths, source, opacity)
-    return PartedOutputs(job.paths, source, opacity, facts, resume)
+        Raises:
+            InputError: It cannot be read, has no frames, or an output cannot be written; or
+                another process is at work on it, and it must be done anew.
+        """
+        with claimed(job.folder / f".{job.name}.lock") as is_mine:
+            if not is_mine:
+                other = f"another process is writing its results in {job.folder}"
+                if not self.resume:
+                    raise InputError(
+                        f"{job.origin}: {other}: wait for it, or give another folder with --out."
+                    )
+                self.say(job, f"left out, {other}.")
+                return
+            record = self._record(job)
+            reason = record.mismatch()
+            if self.resume and reason is None:
+                return
+            if self.resume and reason:
+                self.say(job, f"done anew, {reason}.")
+            elif before := record.other_source():
+                replaced = f"the results there, of {before}, are replaced by those of {job.origin}."
+                self.say(job, replaced)
+            self._extract(job, record)
 
+    def _record(self, job: Job) -> Record:
+        facts = facts_of(job.source, self.model, self.options)
+        return Record(job.folder / f"{job.name}{RECORD_SUFFIX}", facts, job.paths)
 
-def _report(
-    progress: Progress,
-    task: TaskID,
-    job: Job,
-    before: int,
-    count: int,
-    faces: int,
-    seconds: float,
-) -> None:
-    progress.remove_task(task)
-    written = ", ".join(path.name for path in job.results.values())
-    earlier = f"{before} frames before and " if before else ""
-    progress.console.print(
-        f"{job.name}: {earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
-        f"{count / seconds:.1f} frames/s: {written} "
-        f"in {job.lock.parent}, from {job.origin}",
-        highlight=False,
-    )
-
-
-@contextmanager
-def _ended_by_keyboard(source: str | int, outputs: Outputs | PartedOutputs) -> Iterator[None]:
-    """Ctrl-C is the usual end of a camera; of a file it ends the command, saying what is kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if isinstance(source, int):
-            return
-        kept = outputs.kept if isinstance(outputs, PartedOutputs) else 0
-        sentence = f"the first {kept} frames of {source} are kept" if kept else ""
-        raise KeyboardInterrupt(sentence) from None
+    def _extract(self, job: Job, record: Record) -> None:
+        with open_source(job.source, self.fps, self.rotate) as source:
+            task = self.progress.add_task(job.name, total=source.frame_count, speed="")
+            opened = open_outputs(job.paths, source, self.opacity, record.begin(), self.resume)
+            before, count, faces, start = opened.done, 0, 0, time.monotonic()
+            if opened.unused:
+                self.say(job, f"begun anew, of what was left {opened.unused}.")
+            with opened as outputs:
+                try:
+                    for frame in self.extractor.video(source, before, outputs.journal):
+                        outputs.write(frame)
+                        count += 1
+                        faces += bool(frame.faces)
+                        speed = f"{count / (time.monotonic() - start):.1f} frames/s"
+                        self.progress.update(task, completed=before + count, speed=speed)
+                except KeyboardInterrupt:
+                    if not isinstance(job.source, int):  # it is the usual end of a camera
+                        kept = f"the first {outputs.kept} frames of {job.source} are kept"
+                        raise KeyboardInterrupt(kept if outputs.kept else "") from None
+                if before + count == 0:
+                    raise InputError(f"{job.source}: holds no frame that can be read.")
+                if isinstance(self.extractor.detector, BoxesFile):
+                    self.extractor.detector.check_frames(before + count, source.hidden)
+                stale = record.invalidate()
+            record.write()
+            if stale:
+                stay = f"still of an earlier run, not of this one: {', '.join(stale)}."
+                self.say(job, stay, "yellow")
+            self.progress.remove_task(task)
+            earlier = f"{before} frames before and " if before else ""
+            self.say(
+                job,
+                f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
+                f"{count / (time.monotonic() - start):.1f} frames/s: "
+                f"{', '.join(path.name for path in job.paths.values())} in {job.folder}, "
+                f"from {job.origin}",
+            )
+            if source.problem:
+                self.say(job, source.problem, "yellow")
 
 
 def _kept(done: int, count: int, of_last: str) -> str:
-    """What is left after Ctrl-C."""
+    """Return a sentence on what is left after Ctrl-C."""
     kept = [f"{done} of {count} videos are done"] if count > 1 else []
     kept += [of_last] if of_last else []
     if not kept:

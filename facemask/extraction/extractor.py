@@ -9,19 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import Box, face_box_of_mask
 from facemask.errors import InputError
-from facemask.extraction.journal import Correction, Journal
+from facemask.extraction.journal import Journal, corrections_of
 from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
-from facemask.extraction.results import ExtractedFace, ExtractedFrame
-from facemask.extraction.shape import as_stored
-from facemask.extraction.temporal import (
-    CHUNK,
-    FaceLabeller,
-    Temporal,
-    check_temporal,
-    smooth_frames,
-)
+from facemask.extraction.results import ExtractedFrame, as_stored
+from facemask.extraction.temporal import FaceLabeller, Temporal, check_temporal, smooth_frames
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_image
@@ -29,9 +21,6 @@ from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
-
-_LEAST_FACE = 0.02
-"""Share of a crop below which what is labelled there is no face."""
 
 Precision = Literal["auto", "float32", "bf16"]
 
@@ -41,11 +30,11 @@ class FaceMaskExtractor:
 
     Args:
         cascade: The networks.
-        detector: Finds faces, or knows where they are (`BoxesFile`, `CroppedFrames`).
+        detector: Finder of faces, or knowledge of where they are (`BoxesFile`, `CroppedFrames`).
         temporal: How frames help each other: "window" (each frame with its four predecessors),
             "clip" (clips of five, as in the paper), "stream" (the memory is carried on),
             "smooth" (single frames, Gaussian smoothing) or "off" (single frames).
-        tracking: How faces are followed; None for the defaults.
+        tracking: Settings of the tracker; None for the defaults.
         device: "auto", or a torch device.
         precision: "bf16" lets networks compute in bfloat16; "auto" does so on devices that are fast
             at it.
@@ -64,7 +53,6 @@ class FaceMaskExtractor:
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
-        """Put the networks on their device."""
         self.temporal = check_temporal(temporal)
         if precision not in ("auto", "float32", "bf16"):
             raise InputError(f"precision is {precision!r}: give auto, float32 or bf16.")
@@ -167,11 +155,11 @@ class FaceMaskExtractor:
             yield from (frame for frame in frames if frame.index >= first)
 
     def tracker(self) -> FaceTracker:
-        """A tracker of this extractor's detector and settings."""
+        """Return a new tracker with this extractor's detector and settings."""
         return FaceTracker(self.detector, self.tracking)
 
     def stream(self) -> "FaceMaskStream":
-        """Frames one by one as they come, each labelled at once.
+        """Return what labels frames one by one as they come, each at once.
 
         Uses `temporal` if that is "window" or "off", which need no frame to come, else "stream".
         """
@@ -181,53 +169,46 @@ class FaceMaskExtractor:
     def _labelled(
         self, frames: Iterable[VideoFrame], first: int, squares: SquarePixels, journal: Journal
     ) -> Iterator[ExtractedFrame]:
-        """Every frame from the beginning of a chunk on, at `first` or before it."""
+        """Yield every frame from the beginning of a chunk on, at `first` or before it."""
         tracker = self.tracker()
         labeller = FaceLabeller(self.cascade, self.temporal, self._bf16)
         numbered = iter(frames)
-        size = CHUNK[self.temporal]
+        size = labeller.chunk
         count = first // size * size
         if self.temporal in ("window", "smooth"):  # need the frames before
             count = max(0, count - size)
         for done, frame in enumerate(itertools.islice(numbered, count), start=1):
-            self._follow(tracker, frame.image, squares)
-            for known in journal.corrections.get(done, []):
+            self._follow(tracker, frame, squares)
+            for known in journal.corrections.get(done, ()):
                 tracker.correct(*known)
-        labeller.remember(journal.memories_at(count), count - 1)
+        labeller.remember(journal.memories.get(count, {}), count - 1)
         while stored := list(itertools.islice(numbered, size)):
-            chunk = [replace(frame, image=squares.image(frame.image)) for frame in stored]
-            faces = [
-                self._follow(tracker, frame.image, squares, square.image)
-                for frame, square in zip(stored, chunk, strict=True)
-            ]
+            followed = [self._follow(tracker, frame, squares) for frame in stored]
+            chunk, faces = zip(*followed, strict=True)
             results = labeller.label(chunk, faces)
             count += len(stored)
             if count not in journal.corrections:  # else this chunk only lies before `first`
-                journal.note(count, mask_boxes(results), labeller.memories())
+                journal.note(count, corrections_of(results), labeller.memories())
             for known in journal.corrections[count]:
                 tracker.correct(*known)
             for frame, result in zip(stored, results, strict=True):
                 yield as_stored(result, frame.image, squares)
 
     def _follow(
-        self,
-        tracker: FaceTracker,
-        stored: npt.NDArray[np.uint8],
-        squares: SquarePixels,
-        square: npt.NDArray[np.uint8] | None = None,
-    ) -> list[TrackedFace]:
-        """The faces of the next frame, boxes in square pixels; given boxes are in stored ones."""
+        self, tracker: FaceTracker, frame: VideoFrame, squares: SquarePixels
+    ) -> tuple[VideoFrame, list[TrackedFace]]:
+        """Return the next frame with square pixels, and its faces in these."""
+        square = replace(frame, image=squares.image(frame.image))
         if not isinstance(self.detector, GivenFaces):
-            return tracker.step(squares.image(stored) if square is None else square)
-        faces = tracker.step(stored)
-        return [replace(face, box=face.box.scaled(squares.x, squares.y)) for face in faces]
+            return square, tracker.step(square.image)
+        faces = tracker.step(frame.image)  # given boxes are in stored pixels
+        return square, [replace(face, box=face.box.scaled(squares.x, squares.y)) for face in faces]
 
 
 class FaceMaskStream:
     """Labels a live stream; made by `FaceMaskExtractor.stream`."""
 
     def __init__(self, tracker: FaceTracker, labeller: FaceLabeller) -> None:
-        """Begin with no face known."""
         self._tracker = tracker
         self._labeller = labeller
         self._index = 0
@@ -246,7 +227,7 @@ class FaceMaskStream:
         frame = VideoFrame(self._index, self._index / 25 if time is None else time, image)
         self._index += 1
         results = self._labeller.label([frame], [faces])
-        for known in mask_boxes(results):
+        for known in corrections_of(results):
             self._tracker.correct(*known)
         return results[0]
 
@@ -255,27 +236,3 @@ class FaceMaskStream:
         self._tracker.reset()
         self._labeller.reset()
         self._index = 0
-
-
-def mask_boxes(frames: list[ExtractedFrame]) -> list[Correction]:
-    """Where the masks of consecutive frames show each face, for the tracker that has seen them.
-
-    Args:
-        frames: Labelled frames; each face's last one counts.
-    """
-    found: dict[int, Correction] = {}
-    for age, frame in enumerate(reversed(frames)):
-        for face in frame.faces:
-            if face.track_id not in found:
-                found[face.track_id] = Correction(face.track_id, _mask_box(face), age)
-    return list(found.values())
-
-
-def _mask_box(face: ExtractedFace) -> Box | None:
-    if np.count_nonzero(face.crop_labels) < _LEAST_FACE * face.crop_labels.size:
-        return None
-    box = face_box_of_mask(face.crop_labels)
-    if box is None:
-        return None
-    x, y = face.box.left, face.box.top
-    return Box(box.left + x, box.top + y, box.right + x, box.bottom + y)

@@ -1,16 +1,21 @@
-"""The videos of one command: what their results are called, and which are done."""
+"""Videos of one command: their names, the files of their results, and each process's share."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
+from typing import Final
 
 from facemask.errors import InputError
-from facemask.extraction.naming import source_names
 from facemask.extraction.outputs import output_paths
-from facemask.extraction.plot import picture_of
-from facemask.extraction.record import RECORD_SUFFIX, Record, facts_of
+from facemask.naming import LONGEST, distinct_names, with_digests
+
+_GENERIC: Final = "vid"
+"""Name of all videos of the 300VW layout, whose folders have the names."""
+_SHARDS: Final = (
+    ("RANK", "WORLD_SIZE", None),  # torchrun
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),  # sbatch --array
+)
 
 
 @dataclass(frozen=True)
@@ -19,20 +24,13 @@ class Job:
 
     Attributes:
         source: Path or number of a camera.
-        name: What its results are called.
-        paths: Where each output goes.
-        plot: The picture of the signals, if that is wanted.
+        name: Name of its results.
+        paths: The file of each result, by kind.
     """
 
     source: str | int
     name: str
     paths: dict[str, Path]
-    plot: Path | None
-
-    @property
-    def results(self) -> dict[str, Path]:
-        """All that is written, by kind."""
-        return self.paths if self.plot is None else {**self.paths, "plot": self.plot}
 
     @property
     def origin(self) -> str:
@@ -40,43 +38,29 @@ class Job:
         return f"camera {self.source}" if isinstance(self.source, int) else self.source
 
     @property
-    def lock(self) -> Path:
-        """The file that the process at work on it holds."""
-        return self._folder / f".{self.name}.lock"
-
-    @property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """Folder of the results."""
         return next(iter(self.paths.values())).parent
 
-    def record(self, model: Mapping[str, str], options: Mapping[str, object]) -> Record:
-        """What its results depend on now, and what the ones there were made from.
 
-        Args:
-            model: See `facts_of`.
-            options: See `facts_of`.
+def make_jobs(sources: Sequence[str | int], folder: Path, kinds: Iterable[str]) -> list[Job]:
+    """Return a job for each source, no two of which write to one file.
 
-        Raises:
-            InputError: The source cannot be read.
-        """
-        facts = facts_of(self.source, model, options)
-        return Record(self._folder / f"{self.name}{RECORD_SUFFIX}", facts, self.results)
-
-
-def make_jobs(
-    sources: Sequence[str | int], folder: Path, kinds: Sequence[str], plot: bool
-) -> list[Job]:
-    """A job for each source, no two of which write to one file.
+    Args:
+        sources: Paths and numbers of cameras.
+        folder: Folder of all results.
+        kinds: Results of each; see `output_paths`.
 
     Raises:
         InputError: A result would take the place of a source.
     """
-    jobs = []
-    for source, name in zip(sources, source_names(sources), strict=True):
-        paths = output_paths(folder, name, kinds)
-        jobs.append(Job(source, name, paths, picture_of(paths["csv"]) if plot else None))
+    jobs = [
+        Job(source, name, output_paths(folder, name, kinds))
+        for source, name in zip(sources, source_names(sources), strict=True)
+    ]
     given = {Path(source).resolve(): source for source in sources if isinstance(source, str)}
     for job in jobs:
-        for path in job.results.values():
+        for path in job.paths.values():
             if (taken := given.get(path.resolve())) is not None:
                 raise InputError(
                     f"{taken} is an input, and a result of {job.origin} would take its place: "
@@ -85,34 +69,71 @@ def make_jobs(
     return jobs
 
 
-def is_done(job: Job, model: Mapping[str, str], options: Mapping[str, object]) -> bool:
-    """Whether its results are there, made from the same with the same."""
-    try:
-        return job.record(model, options).mismatch() is None
-    except InputError:  # it is told when it is that video's turn
-        return False
+def source_names(sources: Sequence[str | int]) -> list[str]:
+    """Return names of sources' results: alike in no two, whatever the order of the list.
+
+    A file gives its name without the suffix, `vid.*` and a folder of pictures the folder's name, a
+    camera its number. Where several have one name, each gets the shortest end of its path that
+    tells it from the others: with the suffix, or with the folders above it.
+
+    Args:
+        sources: Paths and numbers of cameras, none of them twice.
+
+    Examples:
+        >>> source_names(["x/a.mp4", "y/a.mp4", "z/a_2.mp4", 0])
+        ['x-a', 'y-a', 'a_2', 'camera0']
+        >>> source_names(["a.avi", "a.mp4"])
+        ['a.avi', 'a.mp4']
+    """
+    return distinct_names([list(_candidates(source)) for source in sources])
 
 
-def leave(job: Job, console: Console, resume: bool) -> None:
-    """Another process is at work on this video.
+def _candidates(source: str | int) -> Iterator[str]:
+    if isinstance(source, int):
+        yield f"camera{source}"
+        yield from with_digests(f"camera{source}", f"camera {source}")
+        return
+    # of two paths to one file either may be given
+    path = Path(source).resolve()
+    folders, stem, suffix = list(path.parts[1:-1]), path.stem, path.suffix
+    if path.is_dir():
+        stem, suffix = path.name, ""
+    elif stem == _GENERIC and folders:
+        stem, suffix = folders.pop(), f"-{stem}{suffix}"
+    stem = stem or "root"
+    yield stem
+    for depth in range(len(folders) + 1):
+        name = "-".join([*folders[len(folders) - depth :], stem])
+        if len(os.fsencode(name + suffix)) > LONGEST:
+            break
+        yield from [name] if depth else []
+        yield from [name + suffix] if suffix else []
+    yield from with_digests(stem, str(path))
+
+
+def find_shard(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """Return this process's number and the number of processes, of torchrun or a SLURM array.
+
+    Process r of n does every n-th video, from the r-th on.
 
     Raises:
-        InputError: It must be done anew, whatever the other one does.
+        InputError: The variables do not make sense.
+
+    Examples:
+        >>> find_shard({"RANK": "1", "WORLD_SIZE": "4"}), find_shard({})
+        ((1, 4), (0, 1))
     """
-    said = f"another process is writing its results in {job.lock.parent}"
-    if not resume:
-        raise InputError(f"{job.origin}: {said}: wait for it, or give another folder with --out.")
-    console.print(f"{job.name}: left out, {said}.", highlight=False)
-
-
-def is_left(job: Job, record: Record, console: Console, resume: bool) -> bool:
-    """Whether a video is left out, done by another process meanwhile; says why it is not."""
-    reason = record.mismatch()
-    if resume and reason is None:
-        return True
-    if resume and reason:
-        console.print(f"{job.name}: done anew, {reason}.", highlight=False)
-    elif other := record.other_source():
-        said = f"{job.name}: the results there, of {other}, are replaced by those of {job.origin}."
-        console.print(said, highlight=False)
-    return False
+    for rank_name, count_name, first_name in _SHARDS:
+        if rank_name in environment and count_name in environment:
+            try:
+                rank, count = int(environment[rank_name]), int(environment[count_name])
+                rank -= int(environment.get(first_name, 0)) if first_name else 0
+            except ValueError:
+                rank, count = -1, 0
+            if not 0 <= rank < count:
+                raise InputError(
+                    f"{rank_name} is {environment[rank_name]} and {count_name} is "
+                    f"{environment[count_name]}: start with torchrun or `sbatch --array=0-N`."
+                )
+            return rank, count
+    return 0, 1

@@ -1,13 +1,13 @@
-"""The model of an extraction, from whatever file holds it."""
+"""Models of extractions, from whatever file holds them, and the devices that they run on."""
 
 import copy
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from facemask.checkpoints import read_checkpoint
@@ -19,8 +19,6 @@ from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.description import use_of
 from facemask.models.folding import fold_batchnorm, fold_padding
 from facemask.models.own_network import FrameNetwork, takes_clips
-from facemask.parser_errors import SentenceParser
-from facemask.training.mask_module import MaskModule
 from facemask.weights.find import find_weights
 
 
@@ -30,7 +28,7 @@ def load_model(
     """Read a saved cascade, or a checkpoint of whole faces as a cascade of one network.
 
     Args:
-        path: What `Cascade.save` wrote (.safetensors), or a checkpoint of `facemask fit`, whose
+        path: A file of `Cascade.save` (.safetensors), or a checkpoint of `facemask fit`, whose
             input size is kept; or, as a string, the name of shipped weights ("default") or a
             Hugging Face repository id (`facemask.weights.find_weights`).
         size: Side of the pictures that the network of a checkpoint sees; None is that of training.
@@ -62,7 +60,7 @@ def load_model(
 
 
 def _size_of(use: Mapping[str, Any], path: Path) -> int:
-    """Side of the pictures that a network was trained on; a warning where it takes a decision."""
+    """Return the side of the pictures that a network was trained on; warn where it is a choice."""
     if "input_size" not in use:
         size = CascadeSettings().size
         warnings.warn(
@@ -82,15 +80,20 @@ def _size_of(use: Mapping[str, Any], path: Path) -> int:
 
 
 def network_from_config(path: Path) -> nn.Module:
-    """The network of a training, with random weights, from the YAML of its run.
+    """Return the network of a training, with random weights, from the YAML of its run.
 
     Args:
-        path: What was given to `facemask fit`, or the config.yaml that it wrote. Its classes are
+        path: A file given to `facemask fit`, or the config.yaml that it wrote. Its classes are
             imported and called.
 
     Raises:
         InputError: The file cannot be read, or has no such model.
     """
+    import yaml  # a cascade needs none of these
+
+    from facemask.parser_errors import SentenceParser
+    from facemask.training.mask_module import MaskModule
+
     parser = SentenceParser()
     parser.add_subclass_arguments(MaskModule, "model")
     try:
@@ -106,10 +109,10 @@ def network_from_config(path: Path) -> nn.Module:
 
 
 def for_inference(cascade: Cascade) -> Cascade:
-    """A cascade that gives the same masks faster: convolutions do BatchNorm and padding too.
+    """Return a cascade that gives the same masks faster: convolutions do BatchNorm and padding too.
 
     Args:
-        cascade: In eval mode, on its device; it stays as it is.
+        cascade: A cascade in eval mode, on its device; it stays as it is.
     """
     parameter = next(cascade.parameters(), None)
     if parameter is None:
@@ -124,7 +127,7 @@ def for_inference(cascade: Cascade) -> Cascade:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 by itself; CPUs that emulate it are slower with it."""
+    """Tell if a device computes in bfloat16 by itself; CPUs that emulate it are slower with it."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # before torch 2.11
@@ -134,7 +137,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def choose_device(device: str) -> torch.device:
-    """A device by its name; "auto" takes a GPU if there is one.
+    """Return a device by its name; "auto" takes a GPU if there is one.
 
     Raises:
         InputError: torch does not know it or cannot use it here.
@@ -150,3 +153,11 @@ def choose_device(device: str) -> torch.device:
             f"device {device!r} cannot be used here ({reason}): give cpu, cuda or auto."
         ) from error
     return chosen
+
+
+def own_device(device: str) -> str:
+    """Return the device, which under torchrun is this process's own GPU for "auto"."""
+    gpus = torch.cuda.device_count()
+    if device == "auto" and gpus > 1 and "LOCAL_RANK" in os.environ:
+        return f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}"
+    return device

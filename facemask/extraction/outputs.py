@@ -1,17 +1,21 @@
-"""What `facemask extract` writes of a video."""
+"""Results of one video, written at once, or in parts that a killed job keeps."""
 
-import math
-from collections.abc import Mapping, Sequence
+import json
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from facemask.errors import InputError
+from facemask.extraction.journal import Journal
+from facemask.extraction.record import Facts, difference, read_facts
 from facemask.extraction.results import ExtractedFrame
-from facemask.extraction.signals import SIGNALS, face_signals
+from facemask.extraction.signals import COLUMNS, plot_signals, table_rows
+from facemask.files import make_folder, remove, temporary_name, write_atomic
 from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.muxing import join_videos
 from facemask.video.painting import overlay, side_by_side
 from facemask.video.writing import (
     ArrayWriter,
@@ -23,6 +27,8 @@ from facemask.video.writing import (
     VideoWriter,
 )
 
+PART_FRAMES: Final = 2000
+"""Frames in a part: a killed job loses at most so many."""
 SUFFIXES: Final = {
     "overlay": ".overlay.mp4",
     "side-by-side": ".side-by-side.mp4",
@@ -32,19 +38,14 @@ SUFFIXES: Final = {
     "alpha": ".alpha.mp4",
     "csv": ".csv",
 }
-"""What each output's name ends in, after the video's."""
-
-COLUMNS: Final = (
-    "frame", "time", "face", "left", "top", "right", "bottom", "score", "confidence", *SIGNALS,
-)  # fmt: skip
-"""Columns of the table; a frame without a face has one row with frame and time alone.
-
-Of pictures, `picture` comes after them: the file's name.
-"""
+"""End of each output's name, after the video's."""
+PLOT: Final = "plot"
+"""The picture of the signals, drawn from the table."""
+_PAINTED: Final = ("overlay", "side-by-side")
 
 
 def check_kinds(save: str) -> list[str]:
-    """The outputs asked for.
+    """Return the names of the outputs that are asked for, each once.
 
     Args:
         save: Names from `SUFFIXES`, separated by commas.
@@ -60,49 +61,59 @@ def check_kinds(save: str) -> list[str]:
     return kinds
 
 
-def output_paths(folder: Path, name: str, kinds: Sequence[str]) -> dict[str, Path]:
-    """Where each output of a video goes."""
-    return {kind: folder / f"{name}{SUFFIXES[kind]}" for kind in kinds}
+def output_paths(folder: Path, name: str, kinds: Iterable[str]) -> dict[str, Path]:
+    """Return the file of each output of a video, and of the plot."""
+    suffixes = {**SUFFIXES, PLOT: ".signals.png"}
+    return {kind: folder / f"{name}{suffixes[kind]}" for kind in kinds}
 
 
 class Outputs:
     """All outputs of one video; a context manager that completes or discards them together.
 
     Args:
-        paths: Where each kind goes.
+        paths: The file of each output. The plot is drawn last, from the table.
         source: The opened video.
-        opacity: Of the colours in overlays, 0 to 1.
+        opacity: Opacity of the colours in overlays, 0 to 1.
         audio: Whether overlays keep the sound.
+
+    Attributes:
+        done: Frames that are written already; give only those after them.
+        kept: Frames that stay if the job ends now.
+        journal: Knowledge of the faces in frames that are done; None where nothing is kept.
+        unused: Reason why parts of an earlier job are not used, as of `difference`.
 
     Raises:
         InputError: One cannot be written.
     """
 
+    done: int = 0
+    kept: int = 0
+    journal: Journal | None = None
+    unused: str | None = None
+
     def __init__(
         self, paths: Mapping[str, Path], source: FrameSource, opacity: float, audio: bool = True
     ) -> None:
-        """Open them."""
+        self._paths = paths
         self._opacity = opacity
         self._white = 255 if source.colors is None else source.colors.white
         self._writers: dict[str, FrameWriter[Any]] = {}
-        self._stack = ExitStack()
         with ExitStack() as stack:  # closes the ones before where one fails
             for kind, path in paths.items():
-                self._writers[kind] = stack.enter_context(_writer(kind, path, source, audio))
+                if kind != PLOT:
+                    self._writers[kind] = stack.enter_context(_writer(kind, path, source, audio))
             self._stack = stack.pop_all()
 
     def write(self, frame: ExtractedFrame) -> None:
-        """Write one frame to all of them."""
+        """Write one frame, in order, to all of them."""
         at = VideoFrame(frame.index, frame.time, frame.image, frame.picture, frame.label)
-        labels = frame.labels
-        painted = None
-        if {"overlay", "side-by-side"} & self._writers.keys():
+        labels = painted = frame.labels
+        if any(kind in _PAINTED for kind in self._writers):
             painted = overlay(frame.image, labels, self._opacity, white=self._white)
         for kind, writer in self._writers.items():
             if kind == "overlay":
                 writer.write(at, painted)
             elif kind == "side-by-side":
-                assert painted is not None
                 writer.write(at, side_by_side(frame.image, painted))
             elif kind == "alpha":
                 writer.write(at, frame.alpha)
@@ -112,16 +123,18 @@ class Outputs:
                 writer.write(at, labels)
 
     def __enter__(self) -> "Outputs":
-        """Itself."""
+        """Return the outputs themselves."""
         return self
 
     def __exit__(self, *error: Any) -> None:  # noqa: ANN401
         """Complete all, or discard all where an exception leaves the block."""
         self._stack.__exit__(*error)
+        if error[0] is None and PLOT in self._paths:
+            plot_signals(self._paths["csv"], self._paths[PLOT])
 
 
 def _writer(kind: str, path: Path, source: FrameSource, audio: bool) -> FrameWriter[Any]:
-    if kind in ("overlay", "side-by-side"):
+    if kind in _PAINTED:
         return VideoWriter(path, source, audio=audio)
     if kind == "labels":
         return LabelVideoWriter(path, source)
@@ -135,20 +148,139 @@ def _writer(kind: str, path: Path, source: FrameSource, audio: bool) -> FrameWri
     return TableWriter(path, (*COLUMNS[:2], *named, *COLUMNS[2:]))
 
 
-def table_rows(frame: ExtractedFrame) -> list[dict[str, object]]:
-    """The rows of one frame, one a face, or one without a face."""
-    start: dict[str, object] = {"frame": frame.index, "time": f"{frame.time:.6f}"}
-    if frame.picture is not None:
-        start["picture"] = frame.picture
-    rows = []
-    for face in frame.faces:
-        row = start | {"face": face.track_id} | face.box._asdict()
-        row |= {"score": f"{face.score:.3f}", "confidence": f"{face.confidence:.4f}"}
-        rows.append(row | {name: _number(value) for name, value in face_signals(face).items()})
-    return rows or [start]
+def open_outputs(
+    paths: Mapping[str, Path], source: FrameSource, opacity: float, facts: Facts, resume: bool
+) -> Outputs:
+    """Return the outputs of a video, of a long one in parts; see `PartedOutputs`."""
+    if source.path is None or source.frame_count is None or source.frame_count <= PART_FRAMES:
+        return Outputs(paths, source, opacity)
+    return PartedOutputs(paths, source, opacity, facts, resume)
 
 
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{value:.0f}" if value == np.rint(value) else f"{value:.4f}"
+class PartedOutputs(Outputs):
+    """Outputs of a long video, of which complete parts stay when the job is killed.
+
+    Args:
+        paths: The file of each output in the end; parts lie in a hidden folder beside them.
+        source: The opened video.
+        opacity: Opacity of the colours in overlays, 0 to 1.
+        facts: All that the result depends on: parts of a job with others are not used.
+        resume: Whether to use what an earlier job has left.
+
+    Raises:
+        InputError: An output cannot be written.
+    """
+
+    journal: Journal
+
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        source: FrameSource,
+        opacity: float,
+        facts: Facts,
+        resume: bool,
+    ) -> None:
+        self._paths, self._source, self._opacity = paths, source, opacity
+        self._parted = {kind: path for kind, path in paths.items() if kind != PLOT}
+        some = next(iter(paths.values()))
+        self._folder = some.with_name(f".{source.name}.{some.name}.parts")
+        mark = self._folder / "made_from.json"
+        old = read_facts(mark)
+        names = {kind: path.name for kind, path in self._parted.items()}
+        self.unused = None if old is None or not resume else difference(old, facts, names)
+        if old is None or not resume or self.unused:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        make_folder(self._folder)
+        write_atomic(mark, json.dumps(facts).encode())
+        self._part: Outputs | None = None
+        self.journal = Journal()
+        while self._file("done").is_file() and self.journal.load(self._file("faces")):
+            self.kept += PART_FRAMES
+        self.done = self.kept
+
+    def _file(self, suffix: str) -> Path:
+        """Return a file about the part that begins with the first frame that is not kept."""
+        return self._folder / f"{self.kept // PART_FRAMES:05d}.{suffix}"
+
+    def _part_paths(self, part: int) -> dict[str, Path]:
+        return output_paths(self._folder, f"{part:05d}", self._parted)
+
+    def write(self, frame: ExtractedFrame) -> None:
+        """Write one frame, in order, to all of them."""
+        if frame.index >= self.kept + PART_FRAMES:
+            self._finish_part()
+        if self._part is None:
+            paths = self._part_paths(self.kept // PART_FRAMES)
+            self._part = Outputs(paths, self._source, self._opacity, audio=False)
+        self._part.write(frame)
+
+    def _finish_part(self) -> None:
+        assert self._part is not None
+        part, self._part = self._part, None
+        part.__exit__(None, None, None)
+        end = self.kept + PART_FRAMES
+        self.journal.save(self._file("faces"), self.kept, end)
+        write_atomic(self._file("done"), b"")
+        self.kept = end
+
+    def __exit__(self, *error: Any) -> None:  # noqa: ANN401
+        """Join all parts, or keep the complete ones where an exception leaves the block."""
+        if error[0] is not None:
+            if self._part is not None:
+                self._part.__exit__(*error)
+            return
+        if self._part is not None:
+            self._finish_part()
+        for kind, path in self._parted.items():
+            try:
+                self._join(kind, path)
+            except OSError as reason:  # also PyAV's
+                raise InputError(f"{path}: cannot write: {reason.strerror}.") from reason
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if PLOT in self._paths:
+            plot_signals(self._paths["csv"], self._paths[PLOT])
+
+    def _join(self, kind: str, path: Path) -> None:
+        parts = [self._part_paths(part)[kind] for part in range(self.kept // PART_FRAMES)]
+        if kind == "png":
+            _join_folders(parts, path)
+        elif kind in ("npz", "csv"):
+            temporary = temporary_name(path)
+            try:
+                (_join_arrays if kind == "npz" else _join_tables)(parts, temporary)
+                temporary.replace(path)
+            finally:
+                remove(temporary)
+        else:
+            join_videos(parts, path, self._source, audio=kind in _PAINTED)
+
+
+def _join_folders(parts: Sequence[Path], path: Path) -> None:
+    """Move all pictures into the first part, then that to its place; may be stopped anywhere."""
+    first, *others = parts
+    if not first.exists():  # a killed job had come so far
+        return
+    for part in others:
+        for file in part.iterdir():
+            file.rename(first / file.name)
+    remove(path)
+    first.rename(path)
+
+
+def _join_arrays(parts: Sequence[Path], target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as joined:
+        for part in parts:
+            with zipfile.ZipFile(part) as file:
+                for name in file.namelist():
+                    joined.writestr(name, file.read(name))
+
+
+def _join_tables(parts: Sequence[Path], target: Path) -> None:
+    with target.open("wb") as joined:
+        for number, part in enumerate(parts):
+            with part.open("rb") as file:
+                header = file.readline()
+                if number == 0:
+                    joined.write(header)
+                shutil.copyfileobj(file, joined)

@@ -1,4 +1,4 @@
-"""What the results of a source were made from, kept in a small file beside them."""
+"""Records of what the results of a source were made from, in a small file beside them."""
 
 import hashlib
 import json
@@ -12,41 +12,37 @@ from facemask.files import remove, sha256_of, write_atomic
 from facemask.video.sources import list_images
 
 RECORD_SUFFIX: Final = ".facemask.json"
-"""What the record's name ends in, after the video's."""
+"""End of the record's name, after the video's."""
 
 _ABOUT: Final = ("camera", "where", "size", "times_ns", "pictures", "listing")
 
 Facts = dict[str, Any]
-"""What a result depends on, in values of JSON."""
+"""All that a result depends on, in values of JSON."""
 
 
 def facts_of(source: str | int, model: Mapping[str, str], options: Mapping[str, object]) -> Facts:
-    """All that the results of a source depend on.
+    """Return all that the results of a source depend on.
 
     Args:
         source: A path or the number of a camera.
         model: Its name as given, and the SHA-256 of its file.
-        options: By name, as the command takes them; of files their SHA-256.
+        options: Options by name, as the command takes them; of files their SHA-256.
 
     Raises:
         InputError: The source cannot be read.
     """
-    facts = {
-        "facemask": __version__,
-        "source": _source(source),
-        "model": dict(model),
-        "options": dict(options),
-    }
+    about = _source(source)
+    facts = {"facemask": __version__, "source": about, "model": model, "options": options}
     read_again: Facts = json.loads(json.dumps(facts))  # tuples become lists, as in the file
     return read_again
 
 
 def difference(old: Facts, new: Facts, kinds: Mapping[str, str]) -> str | None:
-    """Why a result does not count for what is asked for now; None if it does.
+    """Return why a result does not count for what is asked for now, or None if it does.
 
     Args:
         old: A record.
-        new: The facts of now. Where place or times of the source differ, its content decides.
+        new: The present facts. Where place or times of the source differ, its content decides.
         kinds: Outputs asked for, and the names of their files.
 
     Returns:
@@ -73,23 +69,22 @@ def difference(old: Facts, new: Facts, kinds: Mapping[str, str]) -> str | None:
 
 
 class Record:
-    """The record of one source's results.
+    """Record of one source's results.
 
     Args:
-        path: Its file.
-        facts: What the results depend on now.
-        outputs: By kind, the files of the results, all in the record's folder.
+        path: The record's file. Nothing is read or written yet.
+        facts: All that the results depend on now.
+        outputs: Files of the results by kind, all in the record's folder.
     """
 
     def __init__(self, path: Path, facts: Facts, outputs: Mapping[str, Path]) -> None:
-        """Nothing is read or written yet."""
         self.path = path
         self.facts = facts
         self._names = {kind: file.name for kind, file in outputs.items()}
         self._kept: dict[str, str] = {}
 
     def begin(self) -> Facts:
-        """Facts for the record of what is being made, with the content of the source as it is now.
+        """Return facts for a record of what is being made, with the source's content as it is now.
 
         Raises:
             InputError: The source cannot be read.
@@ -98,23 +93,18 @@ class Record:
         return {**self.facts, "outputs": dict(self._names)}
 
     def mismatch(self) -> str | None:
-        """Why what lies there does not count, None if it does; empty if nothing is there."""
-        there = {kind: self._beside(name).exists() for kind, name in self._names.items()}
-        old = self._read()
+        """Return why what lies there does not count, None if it does; empty if nothing is there."""
+        gone = [kind for kind, name in self._names.items() if not self._exists(name)]
+        old = read_facts(self.path)
         if old is None:
-            return "nothing says what it was made from" if any(there.values()) else ""
+            return "nothing says what it was made from" if len(gone) < len(self._names) else ""
         reason = difference(old, self.facts, self._names)
-        gone = [kind for kind, is_there in there.items() if not is_there]
         return f"it has no {', no '.join(gone)}" if reason is None and gone else reason
 
     def other_source(self) -> str | None:
-        """What the results there were made from, if that lies at another place."""
-        old = (self._read() or {}).get("source", {})
-        here = self.facts["source"]
-        if not old or (old.get("where"), old.get("camera")) == (
-            here.get("where"),
-            here.get("camera"),
-        ):
+        """Return what the results there were made from, if that lies at another place."""
+        old = (read_facts(self.path) or {}).get("source", {})
+        if not old or all(old.get(k) == self.facts["source"].get(k) for k in ("where", "camera")):
             return None
         return str(old.get("path", f"camera {old.get('camera')}"))
 
@@ -127,11 +117,11 @@ class Record:
         Raises:
             InputError: It cannot be removed.
         """
-        old = self._read() or {}
+        old = read_facts(self.path) or {}
         others = {
             kind: name
             for kind, name in old.get("outputs", {}).items()
-            if kind not in self._names and self._beside(name).exists()
+            if kind not in self._names and self._exists(name)
         }
         is_same = difference(old, self.facts, {}) is None
         self._kept = others if is_same else {}
@@ -149,15 +139,12 @@ class Record:
         facts = {**self.facts, "outputs": {**self._kept, **self._names}}
         write_atomic(self.path, (json.dumps(facts, indent=2) + "\n").encode())
 
-    def _beside(self, name: str) -> Path:
-        return self.path.with_name(name)
-
-    def _read(self) -> Facts | None:
-        return read_facts(self.path)
+    def _exists(self, name: str) -> bool:
+        return self.path.with_name(name).exists()
 
 
 def read_facts(path: Path) -> Facts | None:
-    """A record's content; empty if it is damaged, None if there is none."""
+    """Return a record's content; empty if it is damaged, None if there is none."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -168,7 +155,7 @@ def read_facts(path: Path) -> Facts | None:
 
 
 def _is_whole(content: object) -> bool:
-    """Whether it is what `Record.write` writes; of its outputs, names and no other paths."""
+    """Tell if this is what `Record.write` writes, with names of outputs and no other paths."""
     if not isinstance(content, dict):
         return False
     parts = [content.get(name) for name in ("source", "model", "options", "outputs")]
@@ -179,10 +166,10 @@ def _is_whole(content: object) -> bool:
 
 
 def content_of(source: Facts) -> str | None:
-    """The SHA-256 of what a source holds; of a folder's pictures with their names.
+    """Return the SHA-256 of what a source holds; of a folder's pictures with their names.
 
     Args:
-        source: The facts about it.
+        source: The facts about the source.
 
     Returns:
         Hexadecimal digits; None for a camera.
@@ -220,7 +207,7 @@ def _source(source: str | int) -> Facts:
 
 
 def _same_source(old: Facts, new: Facts) -> bool:
-    """Whether nothing has touched it since, or it has the same name and content."""
+    """Tell if nothing has touched a source since, or it has the same name and content."""
     if all(old.get(key) == new.get(key) for key in _ABOUT):
         return True
     if "camera" in old or "camera" in new:

@@ -1,12 +1,15 @@
-"""What extraction says about a frame."""
+"""Masks of one frame and of its faces, at the frame's size and in the pixels of its file."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facemask.boxes import Crop
 from facemask.classes import BACKGROUND, NUM_CLASSES
+from facemask.video.frames import SquarePixels
 
 Labels = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
@@ -17,13 +20,13 @@ class ExtractedFace:
     """One face of one frame.
 
     Attributes:
-        track_id: Its number in the video, from 0; no other face gets it.
+        track_id: Number of the face in the video, from 0; no other face gets it.
         box: The pixels of the frame that were looked at, edges as integers.
-        score: The detector's, 0 to 1.
-        restart: First frame of the face, also after a cut or a gap.
+        score: The detector's score, 0 to 1.
+        restart: Whether this is the face's first frame, or its first after a cut or a gap.
         frame_size: Height and width of the frame.
         crop_labels: Class ids in the box, uint8 (h, w).
-        crop_probabilities: Of the classes in the box, float32 (5, h, w), sum 1.
+        crop_probabilities: Probabilities of the classes in the box, float32 (5, h, w), sum 1.
         pixel_aspect: Width of a pixel over its height.
     """
 
@@ -45,9 +48,9 @@ class ExtractedFace:
 
     @property
     def probabilities(self) -> Probabilities:
-        """Of the classes at the frame's size, float32 (5, H, W); background is 1 outside the box.
+        """Probabilities of the classes at the frame's size, float32 (5, H, W).
 
-        Made anew each time; `crop_probabilities` is smaller.
+        Background is 1 outside the box. Made anew each time; `crop_probabilities` is smaller.
         """
         probabilities = np.zeros((NUM_CLASSES, *self.frame_size), dtype=np.float32)
         probabilities[BACKGROUND] = 1
@@ -71,10 +74,10 @@ class ExtractedFrame:
     Attributes:
         index: Number of the frame, from 0.
         time: Seconds from the first frame.
-        image: uint8 (H, W, 3) RGB.
-        faces: By track id; empty without a face.
-        picture: Name of the picture's file, of a folder of pictures.
-        label: What a file or an entry made from it is called; None to number it.
+        image: The frame, uint8 (H, W, 3) RGB.
+        faces: The faces in the order of their track ids; empty without a face.
+        picture: Name of the file, where the source is a folder of pictures.
+        label: Name of a file or an entry made from this frame; None to number it.
     """
 
     index: int
@@ -95,7 +98,7 @@ class ExtractedFrame:
 
     @property
     def alpha(self) -> npt.NDArray[np.uint8]:
-        """How much each pixel is face, uint8 (H, W): 255 times 1 - p(background)."""
+        """Opacity of the faces, uint8 (H, W): 255 times 1 - p(background)."""
         alpha = np.zeros(self.image.shape[:2], dtype=np.uint8)
         for face in self._by_size():
             inside = alpha[face.box.pixels]
@@ -105,3 +108,40 @@ class ExtractedFrame:
 
     def _by_size(self) -> list[ExtractedFace]:
         return sorted(self.faces, key=lambda face: face.box.width * face.box.height)
+
+
+def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> ExtractedFrame:
+    """Return a labelled frame in the pixels of its file.
+
+    Args:
+        frame: The frame, labelled with square pixels.
+        image: The frame as it is stored, uint8 (H, W, 3).
+        squares: The mapping between both.
+    """
+    if not squares.changes:
+        return frame
+    height, width = image.shape[:2]
+    faces = []
+    for face in frame.faces:
+        corner = (face.box.left, face.box.top)
+        box = Crop(
+            math.floor(face.box.left / squares.x),
+            math.floor(face.box.top / squares.y),
+            min(math.ceil(face.box.right / squares.x), width),
+            min(math.ceil(face.box.bottom / squares.y), height),
+        )
+        planes = [
+            squares.stored_plane(plane, corner, box, cv2.INTER_LINEAR)
+            for plane in face.crop_probabilities
+        ]
+        faces.append(
+            replace(
+                face,
+                box=box,
+                frame_size=(height, width),
+                crop_labels=squares.stored_plane(face.crop_labels, corner, box, cv2.INTER_NEAREST),
+                crop_probabilities=np.stack(planes),
+                pixel_aspect=squares.pixel_aspect,
+            )
+        )
+    return replace(frame, image=image, faces=faces)

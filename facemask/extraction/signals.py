@@ -1,6 +1,8 @@
-"""Numbers of a face's mask that are worth plotting over time."""
+"""Signals, which are numbers of a face's mask over time: their table and their plot."""
 
+import csv
 import math
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -8,18 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.classes import CLASS_NAMES, EYES, INNER_MOUTH, LIPS
-from facemask.extraction.results import ExtractedFace
+from facemask.errors import InputError, cause_of
+from facemask.extraction.results import ExtractedFace, ExtractedFrame
+from facemask.files import write_atomic
+from facemask.plotting import check_matplotlib, new_figure, run_colors, to_png
 
 _AREAS: Final = tuple(f"area_{name.replace(' ', '_')}" for name in CLASS_NAMES[1:])
 SIGNALS: Final = (*_AREAS, "left_eye_opening", "right_eye_opening", "eye_opening", "mouth_opening")
 """Names of the signals, in order."""
+COLUMNS: Final = (
+    "frame", "time", "face", "left", "top", "right", "bottom", "score", "confidence", *SIGNALS,
+)  # fmt: skip
+"""Columns of the table; a frame without a face has one row with frame and time alone.
+
+Of pictures, `picture` comes after them: the file's name.
+"""
 
 _SECOND_EYE: Final = 0.2
 """Least area of the second eye over the first's; smaller ones are stray pixels."""
+_PANELS: Final = {
+    "eye_opening": "eye opening",
+    "mouth_opening": "mouth opening",
+    "confidence": "confidence",
+    "area_skin": "skin, pixels",
+}
+"""Columns of the table that are drawn, and their labels."""
+_MOST_FACES: Final = 7
 
 
 def face_signals(face: ExtractedFace) -> dict[str, float]:
-    """Areas and openings of one face of one frame.
+    """Return areas and openings of one face of one frame.
 
     An opening is how high something is over how wide, both measured as the standard deviation of
     its pixels along its short and its long axis, so that it changes neither with the face's size
@@ -54,16 +74,12 @@ def _eye_openings(eyes: npt.NDArray[np.bool_], aspect: float) -> tuple[float, fl
     largest = np.argsort(-areas, kind="stable")[:2]
     parts = [int(i) + 1 for i in largest if areas[i] >= _SECOND_EYE * areas[largest[0]]]
     parts.sort(key=lambda i: centres[i][0])
-    openings = [_opening(ids == i, aspect) for i in parts]
+    sizes = [_deviations(ids == i, aspect) for i in parts]
+    openings = [short / long for short, long in sizes]
     if len(openings) == 2:
         return openings[0], openings[1]
     on_the_left = centres[parts[0]][0] < (eyes.shape[1] - 1) / 2
     return (openings[0], math.nan) if on_the_left else (math.nan, openings[0])
-
-
-def _opening(mask: npt.NDArray[np.bool_], aspect: float) -> float:
-    short, long = _deviations(mask, aspect)
-    return short / long
 
 
 def _mouth_opening(labels: npt.NDArray[np.uint8], aspect: float) -> float:
@@ -77,10 +93,88 @@ def _mouth_opening(labels: npt.NDArray[np.uint8], aspect: float) -> float:
 
 
 def _deviations(mask: npt.NDArray[np.bool_], aspect: float) -> tuple[float, float]:
-    """Standard deviation of the pixels along the short and the long axis, in heights of a pixel."""
+    """Return the pixels' standard deviation along the short and the long axis, in pixel heights."""
     size = np.array([1.0, aspect])  # of a pixel
     points = np.argwhere(mask) * size
     points -= points.mean(axis=0)
     covariance = points.T @ points / len(points) + np.diag(size**2) / 12  # of a pixel itself
     short, long = np.linalg.eigvalsh(covariance)
     return math.sqrt(short), math.sqrt(long)
+
+
+def table_rows(frame: ExtractedFrame) -> list[dict[str, object]]:
+    """Return the rows of one frame: one a face, or one without a face."""
+    start: dict[str, object] = {"frame": frame.index, "time": f"{frame.time:.6f}"}
+    if frame.picture is not None:
+        start["picture"] = frame.picture
+    rows = []
+    for face in frame.faces:
+        row = start | {"face": face.track_id} | face.box._asdict()
+        row |= {"score": f"{face.score:.3f}", "confidence": f"{face.confidence:.4f}"}
+        rows.append(row | {name: _number(value) for name, value in face_signals(face).items()})
+    return rows or [start]
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:.0f}" if value == round(value) else f"{value:.4f}"
+
+
+def plot_signals(table: Path, picture: Path) -> None:
+    """Draw eye and mouth opening, confidence and size of every face over time.
+
+    Of many faces the first seven are drawn.
+
+    Args:
+        table: A CSV file of `facemask extract`.
+        picture: The PNG file to write.
+
+    Raises:
+        InputError: matplotlib is not installed, the table is none of these, or the picture cannot
+            be written.
+    """
+    check_matplotlib()
+    faces, end = _read(table)
+    shown = list(faces.items())[:_MOST_FACES]
+    figure = new_figure(10, 2 * len(_PANELS))
+    axes = figure.subplots(len(_PANELS), sharex=True)
+    for ax, (column, label) in zip(axes, _PANELS.items(), strict=True):
+        for color, (face, series) in zip(run_colors(len(shown)), shown, strict=True):
+            ax.plot(series["time"], series[column], color=color, linewidth=1, label=f"face {face}")
+        ax.set_ylabel(label)
+        ax.grid(alpha=0.3)
+        ax.set_ylim(bottom=0)
+    axes[0].set_title(f"{table.stem}: signals of {len(faces)} face{'s' * (len(faces) != 1)}")
+    axes[-1].set_xlabel("seconds")
+    axes[-1].set_xlim(0, max(end, 1e-3))
+    if len(faces) > 1:
+        axes[0].legend(loc="upper right", ncols=_MOST_FACES)
+    write_atomic(picture, to_png(figure))
+
+
+def _read(table: Path) -> tuple[dict[int, dict[str, list[float]]], float]:
+    """Return each face's signals, NaN where it is not seen in between, and the last time."""
+    faces: dict[int, dict[str, list[float]]] = {}
+    last: dict[int, int] = {}
+    end = 0.0
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                end = float(row["time"])
+                if not row["face"]:
+                    continue
+                face, frame = int(row["face"]), int(row["frame"])
+                series = faces.setdefault(face, {name: [] for name in ("time", *_PANELS)})
+                unseen = face in last and frame > last[face] + 1
+                last[face] = frame
+                for name, values in series.items():
+                    values += [math.nan] * unseen
+                    values.append(float(row[name]) if row[name] else math.nan)
+    except OSError as error:
+        raise InputError(f"{table}: cannot read it: {cause_of(error)}.") from error
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{table}: is no table of `facemask extract`: {cause_of(error)}."
+        ) from error
+    return faces, end

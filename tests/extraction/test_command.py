@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 
 from facemask.cli import main
 from facemask.extraction import SIGNALS
-from facemask.extraction.shards import find_shard
+from facemask.extraction.jobs import find_shard
 from facemask.models import FCN, Cascade, CascadeSettings
 from facemask.video import open_source
 from tests.extraction.faces import Image, paint, paint_labels, random_cascade, write_video

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from facemask.cli import main
-from facemask.extraction import command, parts
+from facemask.extraction import command, outputs
 from facemask.extraction.record import Record
 from facemask.locking import claimed
 from tests.extraction.faces import paint, paint_labels, random_cascade, write_video
@@ -189,15 +189,14 @@ def test_parts_of_another_source_or_model_are_not_used(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     random_cascade(seed=1).save(tmp_path / "other.safetensors")
-    monkeypatch.setattr(parts, "PART_FRAMES", 2)
-    monkeypatch.setattr(command, "PART_FRAMES", 2)
+    monkeypatch.setattr(outputs, "PART_FRAMES", 2)
 
     def killed() -> None:
         def dies(*_: object) -> None:
             raise OSError("killed")
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(parts.PartedOutputs, "_join", dies)
+            patch.setattr(outputs.PartedOutputs, "_join", dies)
             with pytest.raises(SystemExit):
                 run(capsys, B)
 

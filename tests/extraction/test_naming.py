@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facemask.extraction.jobs import make_jobs
-from facemask.extraction.naming import source_names
+from facemask.extraction.jobs import make_jobs, source_names
 from facemask.extraction.outputs import SUFFIXES
 from facemask.extraction.record import RECORD_SUFFIX
 
@@ -79,6 +78,6 @@ def test_no_output_of_one_is_an_output_of_another(tmp_path: Path) -> None:
     for one, other in itertools.permutations(suffixes, 2):
         assert not one.endswith(other)
     sources = [f"a{suffix}.mp4" for suffix in ["", *suffixes]] + ["a.mp4.mp4", "a.mkv"]
-    jobs = make_jobs(sources, tmp_path, list(SUFFIXES), plot=True)
-    written = [str(path) for job in jobs for path in job.results.values()]
+    jobs = make_jobs(sources, tmp_path, [*SUFFIXES, "plot"])
+    written = [str(path) for job in jobs for path in job.paths.values()]
     assert len(set(written)) == len(written)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facemask.cli import main
-from facemask.extraction import command, parts
+from facemask.extraction import outputs
 from facemask.extraction.outputs import Outputs
 from facemask.extraction.results import ExtractedFrame
 from facemask.video import open_source
@@ -26,8 +26,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def in_parts(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
-    monkeypatch.setattr(parts, "PART_FRAMES", frames)
-    monkeypatch.setattr(command, "PART_FRAMES", frames)
+    monkeypatch.setattr(outputs, "PART_FRAMES", frames)
 
 
 def killed_at(index: int, arguments: list[str]) -> None:
@@ -105,7 +104,7 @@ def test_a_job_killed_between_two_joins_keeps_every_picture(
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "join_videos", dies)
+        patch.setattr(outputs, "join_videos", dies)
         with pytest.raises(SystemExit, match="130"):
             main([*arguments, "-o", "parted"])
     main([*arguments, "-o", "parted", "--resume"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facemask.cli import main
 from facemask.errors import InputError
-from facemask.extraction import command, parts
+from facemask.extraction import outputs
 from facemask.video import LabelFolderWriter, VideoFrame, open_source
 from tests.extraction.faces import paint, paint_labels, random_cascade
 
@@ -61,8 +61,7 @@ def test_a_folder(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check("shots", expected)
     extract(folder)  # its own folder is replaced
     check("shots", expected)
-    monkeypatch.setattr(parts, "PART_FRAMES", 2)
-    monkeypatch.setattr(command, "PART_FRAMES", 2)
+    monkeypatch.setattr(outputs, "PART_FRAMES", 2)
     extract(folder)
     check("shots", expected)
 

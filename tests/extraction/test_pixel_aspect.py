@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-import facemask.extraction.parts
+import facemask.extraction.outputs
 from facemask.boxes import Box
 from facemask.extraction import FaceMaskExtractor, face_signals
-from facemask.extraction.outputs import SUFFIXES, Outputs, output_paths
-from facemask.extraction.parts import PartedOutputs
+from facemask.extraction.outputs import SUFFIXES, Outputs, PartedOutputs, output_paths
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.tracking.detection import Detection
 from facemask.video.frames import SquarePixels
@@ -128,7 +127,7 @@ def write_squeezed(path: Path, images: list[Image], aspect: Fraction) -> Path:
 def test_every_output_has_the_inputs_shape(
     tmp_path: Path, parted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facemask.extraction.parts, "PART_FRAMES", 2)
+    monkeypatch.setattr(facemask.extraction.outputs, "PART_FRAMES", 2)
     expected = stored(square_labels(), Fraction(3, 2))
     video = write_squeezed(tmp_path / "a.mp4", [paint(expected)] * 5, Fraction(3, 2))
     paths = output_paths(tmp_path / "out", "a", list(SUFFIXES))

@@ -10,7 +10,7 @@ import torch
 
 from facemask.boxes import Box
 from facemask.cli import main
-from facemask.extraction import command, parts
+from facemask.extraction import command, outputs
 from facemask.extraction.journal import Correction, Journal
 from facemask.models import Cascade
 from facemask.models.cascade.memory import CascadeMemory
@@ -73,8 +73,7 @@ def test_as_without_the_kill(
     monkeypatch.setattr(command, "find_weights", lambda _: tmp_path / "film" / "000.png")
     arguments = ["extract", "film", "--save", "csv,npz", "--temporal", temporal, "--every", "4"]
     main([*arguments, "-o", "whole"])
-    monkeypatch.setattr(parts, "PART_FRAMES", PART)
-    monkeypatch.setattr(command, "PART_FRAMES", PART)
+    monkeypatch.setattr(outputs, "PART_FRAMES", PART)
     main([*arguments, "-o", "parted"])
     killed_at(28, [*arguments, "-o", "resumed"])
     killed_at(63, [*arguments, "-o", "resumed", "--resume"])
@@ -100,7 +99,7 @@ def test_what_is_kept(tmp_path: Path) -> None:
     journal.save(tmp_path / "a", 5, 15)
     assert read.load(tmp_path / "a")
     assert read.corrections == {count: journal.corrections[count] for count in (10, 15)}
-    memory = read.memories_at(15)[4]
+    memory = read.memories.get(15, {})[4]
     assert memory.boxes == {"eyes": Box(0.1, 0.2, 0.3, 15)}
     assert all(torch.equal(*pair) for pair in zip(memory.states["primary"], state, strict=True))
 
