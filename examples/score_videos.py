@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from facemask.classes import CLASS_NAMES
-from facemask.data.find import AnnotatedVideo, find_videos
 from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
+from facemask.data.vw300 import AnnotatedVideo, find_videos
 from facemask.extraction import FaceMaskExtractor
 from facemask.metrics import MaskIoU, TemporalConsistency
 from facemask.models import ConvLSTMFCN

@@ -20,8 +20,7 @@ from facemask.data.features import FeatureDataset, collate_features
 from facemask.data.more_training import check_shares, count_shares, read_more
 from facemask.data.region_boxes import LabelExtent, RegionBoxes, read_extents
 from facemask.data.samplers import EpochSampler, Shares, WholeBatches
-from facemask.data.splits import Split
-from facemask.data.vw300_mask import Frame, list_crops, read_split
+from facemask.data.vw300_mask import Frame, Split, list_crops, read_split
 from facemask.errors import InputError
 from facemask.hyperparameters import DATA_KEY, build_from
 from facemask.lightning_trees import warn_of_lightning

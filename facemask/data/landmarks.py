@@ -14,29 +14,18 @@ from facemask.files import write_atomic
 
 NUM_LANDMARKS: Final = 68
 
-# Index groups, 0-based, in the iBUG order. "right" and "left" are the person's own.
-JAW: Final = slice(0, 17)
-RIGHT_BROW: Final = slice(17, 22)
-LEFT_BROW: Final = slice(22, 27)
-NOSE_BRIDGE: Final = slice(27, 31)
-NOSE_BASE: Final = slice(31, 36)
-RIGHT_EYE: Final = slice(36, 42)
-LEFT_EYE: Final = slice(42, 48)
-OUTER_LIPS: Final = slice(48, 60)
-INNER_LIPS: Final = slice(60, 68)
-
 LANDMARK_GROUPS: Final = {
-    "jaw": JAW,
-    "right_brow": RIGHT_BROW,
-    "left_brow": LEFT_BROW,
-    "nose_bridge": NOSE_BRIDGE,
-    "nose_base": NOSE_BASE,
-    "right_eye": RIGHT_EYE,
-    "left_eye": LEFT_EYE,
-    "outer_lips": OUTER_LIPS,
-    "inner_lips": INNER_LIPS,
+    "jaw": slice(0, 17),
+    "right_brow": slice(17, 22),
+    "left_brow": slice(22, 27),
+    "nose_bridge": slice(27, 31),
+    "nose_base": slice(31, 36),
+    "right_eye": slice(36, 42),
+    "left_eye": slice(42, 48),
+    "outer_lips": slice(48, 60),
+    "inner_lips": slice(60, 68),
 }
-"""Every group by name; together they are the 68 points, each once."""
+"""The 68 points by group, counted from 0 in the iBUG order; right and left are the person's own."""
 
 _COUNT = re.compile(r"n_points\s*:\s*(\S+)", re.IGNORECASE)
 

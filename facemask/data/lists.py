@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from facemask.errors import InputError
+from facemask.files import read_lines
 
 _QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"(?:[\s,]+(\S+))?\s*(?:#.*)?')
 _NAMED: Final = re.compile(r"(.+?)[\s,]+([0-9]+(?:-[0-9]+)?)")
@@ -31,33 +32,27 @@ def read_exclusions(path: Path, videos: Collection[str] = ()) -> dict[str, set[i
     Raises:
         InputError: The file is missing, a line has another form, or can be read in two ways.
     """
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the exclusion list: {error}.") from error
     excluded: dict[str, set[int] | None] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path, "the exclusion list"), start=1):
         where = f"{path}, line {number}: {line.strip()!r}"
-        entry = _entry(line.strip(), videos, where)
-        if entry is None:
+        video, wanted = _entry(line.strip(), videos, where)
+        if video is None:
             continue
-        video, wanted = entry
         if wanted is None:
             excluded[video] = None
-            continue
-        numbers = _FRAMES.fullmatch(wanted)
-        if numbers is None:
+        elif numbers := _FRAMES.fullmatch(wanted):
+            frames = excluded.setdefault(video, set())
+            if frames is not None:
+                frames.update(range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1))
+        else:
             raise InputError(f"{where} is not 'VIDEO', 'VIDEO FRAME' or 'VIDEO FIRST-LAST'.")
-        frames = excluded.setdefault(video, set())
-        if frames is not None:
-            frames.update(range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1))
     return excluded
 
 
-def _entry(line: str, videos: Collection[str], where: str) -> tuple[str, str | None] | None:
-    """Video and frames of a line; None for a line without an entry."""
+def _entry(line: str, videos: Collection[str], where: str) -> tuple[str | None, str | None]:
+    """Return the video and the frames that a line names, None for a line without an entry."""
     if not line or line.startswith("#"):
-        return None
+        return None, None
     if quoted := _QUOTED.fullmatch(line):
         return quoted[1].replace('""', '"'), quoted[2]
     found: set[tuple[str, str | None]] = set()

@@ -1,14 +1,15 @@
 """`facemask prepare`: from the 300VW layout to the 300VW-Mask layout."""
 
-import functools
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from facemask.data.find import find_videos
 from facemask.data.hidden import say_points
 from facemask.data.lists import read_exclusions, read_subjects
 from facemask.data.prepare_video import (
@@ -19,8 +20,8 @@ from facemask.data.prepare_video import (
     list_written,
     prepare_video,
 )
-from facemask.data.splits import SPLIT_NAMES, split_by_subject
-from facemask.data.vw300_mask import IMAGES, LABELS, sequence_id, split_file
+from facemask.data.vw300 import find_videos
+from facemask.data.vw300_mask import IMAGES, LABELS, SPLIT_NAMES, sequence_id, split_file
 from facemask.errors import InputError
 from facemask.files import make_folder, to_csv, write_atomic
 from facemask.parallel import run_jobs
@@ -28,6 +29,8 @@ from facemask.suffixes import some_names
 
 HIDDEN: Final = "hidden_landmarks.csv"
 """Frames of the source that are left out because points are hidden."""
+PAPER_VIDEOS: Final = {"train": 93, "val": 9, "test": 12}
+"""Videos on each side in the paper (section 4.1)."""
 
 
 def prepare(
@@ -88,10 +91,15 @@ def prepare(
         subjects = source / "subjects.csv"
     subject_of = read_subjects(subjects, names) if subjects else {name: name for name in names}
 
+    for folder in (IMAGES, LABELS, RECORDS):
+        make_folder(out / folder)
+    written = list_written(out)
     jobs = [
         VideoJob(
             video,
-            frozenset(excluded.get(video.name) or ()),
+            out,
+            written.get(video.name, set()),
+            excluded.get(video.name) or set(),
             fraction,
             seed,
             jpeg_quality,
@@ -99,104 +107,134 @@ def prepare(
         )
         for video in videos
     ]
-    for folder in (IMAGES, LABELS, RECORDS):
-        make_folder(out / folder)
-    written = list_written(out)
-    done = [finished_video(job, out, written.get(job.video.name, ())) for job in jobs]
-    results = run_jobs(
-        functools.partial(prepare_video, out=out),
-        [
-            (job, written.get(job.video.name, ()))
-            for job, video in zip(jobs, done, strict=True)
-            if video is None
-        ],
-        workers=workers,
-        description="prepare",
-    )
+    finished = [finished_video(job) for job in jobs]
+    left = [job for job, video in zip(jobs, finished, strict=True) if video is None]
+    results = run_jobs(prepare_video, left, workers=workers, description="prepare")
     errors = [result for result in results if isinstance(result, InputError)]
     if errors:
         raise InputError(
             f"{errors[0]} ({len(errors)} of {len(jobs)} videos failed; the others are done. "
             "Mend or exclude and run again.)"
         )
-    prepared = [video for video in (*done, *results) if isinstance(video, PreparedVideo)]
-    prepared.sort(key=lambda video: video.name)
-    _write_hidden(out, prepared)
-    used = [video for video in prepared if video.frames]
+    done = [video for video in (*finished, *results) if isinstance(video, PreparedVideo)]
+    done.sort(key=lambda video: video.name)
+    notes = [*found.notes(), *_write_hidden(out, done)]
+    used = [video for video in done if video.frames]
     if not used:
         raise InputError(
             f"{source}: every face has hidden landmarks, so there is nothing to prepare; see "
             f"{out / HIDDEN}."
         )
-    splits = split_by_subject({video.name: subject_of[video.name] for video in used}, seed=seed)
-    _write_splits(out, used, splits, subject_of)
-    _print_summary(prepared, splits, subject_of, found.notes())
+    sides = split_by_subject({video.name: subject_of[video.name] for video in used}, seed=seed)
+    table = _write_splits(out, used, sides, subject_of)
+    notes += [f"{video.name}: {note}" for video in done for note in video.notes]
+    missing = [side for side in SPLIT_NAMES if side not in sides.values()]
+    if missing:
+        notes.append(f"No subject left for {' and '.join(missing)}: at least 3 are needed.")
+    console = Console()
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def _write_hidden(out: Path, videos: Sequence[PreparedVideo]) -> list[str]:
+    """List the frames with hidden landmarks in a file, if there are any, and return a note."""
+    found = [(video.name, n, video.hidden[n]) for video in videos for n in sorted(video.hidden)]
+    (out / HIDDEN).unlink(missing_ok=True)
+    if not found:
+        return []
+    rows = [(name, frame, " ".join(map(str, points))) for name, frame, points in found]
+    write_atomic(out / HIDDEN, to_csv([("video", "frame", "points"), *rows]))
+    told = [f"{name} frame {frame}: {say_points(points)}" for name, frame, points in found]
+    return [f"Not used: faces with hidden landmarks: {some_names(told, 10)}."]
 
 
 def _write_splits(
     out: Path,
     videos: Sequence[PreparedVideo],
-    splits: dict[str, str],
-    subject_of: dict[str, str],
-) -> None:
-    """Write the three split files and subjects.csv; `splits` maps a subject to its side."""
+    sides: Mapping[str, str],
+    subject_of: Mapping[str, str],
+) -> Table:
+    """Write the three split files and subjects.csv, and return a table of what is on each side.
+
+    Args:
+        out: The data set's folder.
+        videos: Those with frames.
+        sides: Side of each subject.
+        subject_of: Subject of each video.
+    """
+    table = Table("split", "videos", "subjects", "sequences", "frames", title="prepared")
     for side in SPLIT_NAMES:
+        chosen = [video for video in videos if sides[subject_of[video.name]] == side]
         lines = [
             f"/{IMAGES}/{video.name}_{frame:06d}.jpg /{LABELS}/{video.name}_{frame:06d}.png\n"
-            for video in videos
-            if splits[subject_of[video.name]] == side
+            for video in chosen
             for frame in video.frames
         ]
         path = split_file(out, "split_1", side)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, "".join(lines).encode())
-    rows = [[video.name, subject_of[video.name]] for video in videos]
-    write_atomic(out / "subjects.csv", to_csv([["video", "subject"], *rows]))
-
-
-def _write_hidden(out: Path, videos: Sequence[PreparedVideo]) -> None:
-    """Write the list of all frames with hidden landmarks, or none where there are none."""
-    rows = [
-        [video.name, frame, " ".join(map(str, points))]
-        for video in videos
-        for frame, points in sorted(video.hidden.items())
-    ]
-    (out / HIDDEN).unlink(missing_ok=True)
-    if rows:
-        write_atomic(out / HIDDEN, to_csv([["video", "frame", "points"], *rows]))
-
-
-def _hidden_note(videos: Sequence[PreparedVideo]) -> list[str]:
-    found = [
-        f"{video.name} frame {frame}: {say_points(points)}"
-        for video in videos
-        for frame, points in sorted(video.hidden.items())
-    ]
-    return [f"Not used: faces with hidden landmarks: {some_names(found, 10)}."] if found else []
-
-
-def _print_summary(
-    videos: Sequence[PreparedVideo],
-    splits: dict[str, str],
-    subject_of: dict[str, str],
-    notes: Sequence[str],
-) -> None:
-    console = Console()
-    table = Table("split", "videos", "subjects", "sequences", "frames", title="prepared")
-    for side in SPLIT_NAMES:
-        chosen = [v for v in videos if v.frames and splits[subject_of[v.name]] == side]
-        table.add_row(
-            side,
-            str(len(chosen)),
-            str(len({subject_of[video.name] for video in chosen})),
-            str(sum(len({sequence_id(f) for f in video.frames}) for video in chosen)),
-            str(sum(len(video.frames) for video in chosen)),
+        counts = (
+            len(chosen),
+            len({subject_of[video.name] for video in chosen}),
+            sum(len({sequence_id(frame) for frame in video.frames}) for video in chosen),
+            len(lines),
         )
-    console.print(table)
-    notes = [*notes, *_hidden_note(videos)]
-    notes += [f"{video.name}: {note}" for video in videos for note in video.notes]
-    for note in notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-    missing = [side for side in SPLIT_NAMES if side not in splits.values()]
-    if missing:
-        console.print(f"No subject left for {' and '.join(missing)}: at least 3 are needed.")
+        table.add_row(side, *map(str, counts))
+    rows = [(video.name, subject_of[video.name]) for video in videos]
+    write_atomic(out / "subjects.csv", to_csv([("video", "subject"), *rows]))
+    return table
+
+
+def split_by_subject(subject_of: Mapping[str, str], seed: int = 0) -> dict[str, str]:
+    """Divide subjects so that the **videos** come as near 93 : 9 : 12 as the subjects allow.
+
+    A subject is never on two sides. With at least three subjects no side is empty; one subject
+    goes to train, a second to test.
+
+    Args:
+        subject_of: Subject of each video.
+        seed: Seed of the shuffle.
+
+    Returns:
+        The side ("train", "val" or "test") of each subject.
+
+    Examples:
+        >>> sides = split_by_subject({f"{n:03d}": f"person {n}" for n in range(114)})
+        >>> [list(sides.values()).count(side) for side in ("train", "val", "test")]
+        [93, 9, 12]
+    """
+    videos = Counter(subject_of.values())
+    subjects = np.random.default_rng(seed).permutation(sorted(videos)).tolist()
+    sides: dict[str, str] = dict.fromkeys(sorted(videos), "train")
+    total = sum(videos.values())
+    for side in ("test", "val"):
+        wanted = max(1, round(total * PAPER_VIDEOS[side] / sum(PAPER_VIDEOS.values())))
+        free = [subject for subject in subjects if sides[subject] == "train"]
+        for subject in _nearest_sum(free[1:], videos, wanted):  # one stays to train on
+            sides[subject] = side
+    return sides
+
+
+def _nearest_sum(subjects: Sequence[str], videos: Mapping[str, int], wanted: int) -> list[str]:
+    """Choose subjects, at least one of any, whose videos add up as near to `wanted` as can be."""
+    if not subjects:
+        return []
+    counts = [videos[subject] for subject in subjects]
+    # sums are multiples of what all counts have in common: nothing comes nearer than this one
+    step = math.gcd(*counts)
+    best = max(step, -(-(2 * wanted - step) // (2 * step)) * step)
+    added = np.full(wanted + max(counts) + 1, -1)  # for each sum, who made it reachable first
+    added[0] = len(counts)
+    for index, count in enumerate(counts):
+        sums = np.flatnonzero(added[:wanted] >= 0) + count
+        added[sums[added[sums] < 0]] = index
+        if added[best] >= 0:
+            break
+    reached = np.flatnonzero(added[1:] >= 0) + 1
+    total = int(min(reached.tolist(), key=lambda reached: (abs(reached - wanted), reached)))
+    chosen = []
+    while total:
+        chosen.append(subjects[added[total]])
+        total -= counts[added[total]]
+    return chosen[::-1]

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from facemask.boxes import FACE_CROP_SCALE, face_crop_box
 from facemask.data import hidden
-from facemask.data.find import AnnotatedVideo
 from facemask.data.landmarks import HiddenLandmarksError, read_pts
 from facemask.data.masks import landmarks_to_mask
-from facemask.data.vw300 import FrameCount, read_frames, scan_frames
+from facemask.data.vw300 import AnnotatedVideo, FrameCount, read_frames, scan_frames
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_name, sequence_id
 from facemask.errors import InputError
 from facemask.files import sha256_of, write_atomic, write_image
+from facemask.suffixes import is_hidden
 from facemask.video.frames import SquarePixels
 
 RECORDS: Final = ".prepare"
@@ -29,17 +29,43 @@ _FORMAT: Final = 3
 
 @dataclasses.dataclass(frozen=True)
 class VideoJob:
-    """Everything that decides what one video's prepared files hold."""
+    """One video to prepare.
+
+    Attributes:
+        video: The video and its annotations.
+        out: The data set's folder.
+        written: Frames of this video that an earlier run left in `out`.
+        excluded: Frames to leave out.
+        fraction: Share of its sequences to draw.
+        seed: Seed of the draw.
+        jpeg_quality: Quality of the crops, 1 to 100.
+        skip_unannotated: Leave out frames without annotation instead of raising an error.
+    """
 
     video: AnnotatedVideo
-    excluded: frozenset[int]
+    out: Path
+    written: Set[int]
+    excluded: Set[int]
     fraction: float
     seed: int
     jpeg_quality: int
     skip_unannotated: bool
 
+    @property
+    def record(self) -> Path:
+        """File that is there once the video is finished."""
+        return self.out / RECORDS / f"{self.video.name}.json"
+
+    def files(self, frame: int) -> tuple[Path, Path]:
+        """Return the crop and the mask of a frame."""
+        stem = f"{self.video.name}_{frame:06d}"
+        return self.out / IMAGES / f"{stem}.jpg", self.out / LABELS / f"{stem}.png"
+
     def fingerprint(self) -> dict[str, Any]:
-        """The settings as JSON; a finished video with the same ones is not done again."""
+        """Return all that decides what the files hold, in values of JSON.
+
+        A finished video with the same fingerprint is not done again.
+        """
         path = self.video.path
         status = path.stat()
         # of a still the content; of a video, which may be large, what changes with it
@@ -61,7 +87,7 @@ class VideoJob:
 
 @dataclasses.dataclass(frozen=True)
 class PreparedVideo:
-    """What was written for one video.
+    """The files written for one video.
 
     Attributes:
         name: The video's name.
@@ -77,101 +103,75 @@ class PreparedVideo:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """SHA-256 of the files' contents, in hexadecimal.
-
-    Raises:
-        InputError: One cannot be read.
-    """
-    total = hashlib.sha256()
-    for file in files:
-        total.update(bytes.fromhex(sha256_of(file)))
-    return total.hexdigest()
+    """Return the SHA-256, in hexadecimal, over those of the files' contents."""
+    return hashlib.sha256(b"".join(bytes.fromhex(sha256_of(file)) for file in files)).hexdigest()
 
 
 def list_written(out: Path) -> dict[str, set[int]]:
-    """Frames of each video whose crop and mask, or one of them, are in `out`."""
+    """Return the frames of each video whose crop or mask is in `out`."""
     written: dict[str, set[int]] = {}
     for folder in (IMAGES, LABELS):
         for file in (out / folder).iterdir():
             video, frame = parse_name(file)
-            if frame is not None and not file.name.startswith("."):
+            if frame is not None and not is_hidden(file):
                 written.setdefault(video, set()).add(frame)
     return written
 
 
-def _record(job: VideoJob, out: Path) -> Path:
-    return out / RECORDS / f"{job.video.name}.json"
-
-
-def finished_video(job: VideoJob, out: Path, written: Collection[int]) -> PreparedVideo | None:
-    """What an earlier run with the same settings wrote for this video, or None.
-
-    Args:
-        job: The video.
-        out: The data set's folder.
-        written: Frames of this video that are there.
+def finished_video(job: VideoJob) -> PreparedVideo | None:
+    """Return what an earlier run with the same settings wrote for a video, or None.
 
     Raises:
         InputError: An annotation cannot be read.
     """
     try:
-        saved = json.loads(_record(job, out).read_text(encoding="utf-8"))
-        if saved["fingerprint"] != job.fingerprint() or not set(saved["frames"]) <= {*written}:
+        saved = json.loads(job.record.read_text(encoding="utf-8"))
+        if saved["fingerprint"] != job.fingerprint() or not set(saved["frames"]) <= job.written:
             return None
         points = {int(frame): numbers for frame, numbers in saved["hidden"].items()}
         return PreparedVideo(job.video.name, saved["frames"], saved["notes"], points)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # none was written, or by another version, or it was damaged: it is made anew
 
 
-def prepare_video(work: tuple[VideoJob, Collection[int]], out: Path) -> PreparedVideo:
+def prepare_video(job: VideoJob) -> PreparedVideo:
     """Write the crops and masks of one video.
-
-    Args:
-        work: The video, and its frames that an earlier run left in `out`.
-        out: The data set's folder.
 
     Raises:
         InputError: The video or an annotation is unusable.
     """
-    job, written = work
-    name = job.video.name
-    _record(job, out).unlink(missing_ok=True)  # until all its files are there
+    video = job.video
+    job.record.unlink(missing_ok=True)  # until all its files are there
     fingerprint = job.fingerprint()
     points, hidden_in = _read_points(job)
-    scan = scan_frames(job.video.path)
+    scan = scan_frames(video.path)
     usable, notes = _usable_frames(job, scan, points, hidden_in)
-    frames = draw_sequences(usable, job.fraction, seed=(job.seed, zlib.crc32(name.encode())))
-    for frame in set(written) - set(frames):
-        for file in _files(out, name, frame):
+    seed = (job.seed, zlib.crc32(video.name.encode()))
+    frames = draw_sequences(usable, job.fraction, seed=seed)
+    for frame in job.written - set(frames):
+        for file in job.files(frame):
             file.unlink(missing_ok=True)
     done = 0
-    for frame, image in read_frames(job.video.path, frames) if frames else ():
+    for frame, image in read_frames(video.path, frames) if frames else ():
         squares = SquarePixels.of(image.shape[0], image.shape[1], scan.pixel_aspect)
         face = squares.points(points[frame])
         try:
             box = face_crop_box(face, squares.height, squares.width)
         except InputError as error:
-            raise InputError(f"{job.video.annotations[frame]}: {error}") from error
+            raise InputError(f"{video.annotations[frame]}: {error}") from error
         mask = landmarks_to_mask(face - (box.left, box.top), box.height, box.width)
-        crop = squares.image(image)[box.pixels]
-        image_file, label_file = _files(out, name, frame)
-        write_image(image_file, crop, jpeg_quality=job.jpeg_quality)
+        image_file, label_file = job.files(frame)
+        write_image(image_file, squares.image(image)[box.pixels], jpeg_quality=job.jpeg_quality)
         write_image(label_file, mask)
         done += 1
     if done < len(frames):
-        raise InputError(f"{job.video.path}: the video could not be decoded to its end twice.")
-    prepared = PreparedVideo(name, frames, notes, hidden_in)
+        raise InputError(f"{video.path}: the video could not be decoded to its end twice.")
+    prepared = PreparedVideo(video.name, frames, notes, hidden_in)
     text = json.dumps({"fingerprint": fingerprint} | dataclasses.asdict(prepared))
-    write_atomic(_record(job, out), text.encode())
+    write_atomic(job.record, text.encode())
     return prepared
-
-
-def _files(out: Path, name: str, frame: int) -> tuple[Path, Path]:
-    """Crop and mask of a frame."""
-    return out / IMAGES / f"{name}_{frame:06d}.jpg", out / LABELS / f"{name}_{frame:06d}.png"
 
 
 def _read_points(

@@ -14,8 +14,7 @@ from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
 from facemask.data.augment.transforms import ClipAugmentation
 from facemask.data.clips import ClipDataset, read_frame
 from facemask.data.datamodule import EpochSampler, FaceMaskDataModule
-from facemask.data.splits import SPLIT_NAMES, Split
-from facemask.data.vw300_mask import Frame
+from facemask.data.vw300_mask import SPLIT_NAMES, Frame, Split
 from facemask.errors import InputError
 from facemask.files import make_folder, write_image
 from facemask.regions import REGIONS, Region, to_face_labels, to_region_labels

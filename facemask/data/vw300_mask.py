@@ -13,17 +13,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facemask.data.masks import check_class_ids, color_to_mask
-from facemask.data.splits import SPLIT_NAMES
 from facemask.errors import InputError
+from facemask.files import read_lines
 from facemask.suffixes import is_hidden, is_image
 
+Split = Literal["train", "val", "test"]
+SPLIT_NAMES: Final[tuple[Split, ...]] = ("train", "val", "test")
 IMAGES: Final = "images_orig"
 LABELS: Final = "labels_orig"
 SEQUENCE_LENGTH: Final = 30
@@ -108,12 +110,7 @@ def read_split(root: Path, split: str, side: str) -> list[Frame]:
         raise InputError(f"{path}: missing; run `facemask prepare SOURCE {root}` first.")
     existing: dict[Path, set[str]] = {}
     frames: dict[tuple[str, int], Frame] = {}
-    try:
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the split: {error}.") from error
-    # not splitlines(), which also splits at characters that a file's name may hold
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+    for number, line in enumerate(read_lines(path, "the split"), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

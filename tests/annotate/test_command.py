@@ -21,7 +21,7 @@ from facemask.boxes import face_crop_box
 from facemask.cli import main
 from facemask.data.landmarks import read_pts
 from facemask.data.lists import read_subjects
-from facemask.data.vw300 import count_frames
+from facemask.data.vw300 import scan_frames
 from facemask.data.vw300_mask import read_split
 from facemask.video.muxing import write_pixel_aspect
 from facemask.video.reading import open_source
@@ -159,7 +159,7 @@ def test_a_further_run_adds_and_changes_nothing(annotated: Path, parts: list[str
     assert {path: path.read_bytes() for path in before} == before
     assert (out / "subjects.csv").read_text() == rows + "004,ann,\n005,bob,\n"
     assert (out / "005" / "vid.avi").is_symlink()
-    assert count_frames(out / "005" / "vid.avi") == 8
+    assert scan_frames(out / "005" / "vid.avi").frames == 8
     assert not list(out.glob(".unfinished-*"))
     shutil.rmtree(out / "005")
     main(["landmarks", parts[1], str(out), "--transfer=hardlink"])
@@ -174,7 +174,7 @@ def test_frames_count_as_prepare_counts_them(tmp_path: Path) -> None:
     video = make_video(tmp_path / "vfr.mp4", len(times), times=times)
     with _progress(Console(quiet=True)) as progress:
         numbers = [number for number, _, _ in _frames(video, progress)]
-    assert numbers == list(range(1, count_frames(video) + 1))
+    assert numbers == list(range(1, scan_frames(video).frames + 1))
 
 
 def test_pixels_that_are_not_square(annotated: Path) -> None:

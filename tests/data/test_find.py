@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from facemask.cli import main
-from facemask.data.find import find_videos
 from facemask.data.landmarks import write_pts
+from facemask.data.vw300 import find_videos
 from facemask.errors import InputError
 from facemask.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from tests.conftest import draw_frame, frame_points

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from facemask.cli import main
-from facemask.data.find import find_videos
 from facemask.data.landmarks import write_pts
 from facemask.data.lists import read_exclusions, read_subjects
+from facemask.data.vw300 import find_videos
 from facemask.data.vw300_mask import read_split, split_line
 from facemask.errors import InputError
 from facemask.report import read_run

@@ -11,14 +11,12 @@ import numpy.typing as npt
 import pytest
 
 from facemask.boxes import face_crop_box
-from facemask.data.find import find_videos
 from facemask.data.landmarks import write_pts
 from facemask.data.lists import read_exclusions
 from facemask.data.masks import landmarks_to_mask
-from facemask.data.prepare import prepare
+from facemask.data.prepare import prepare, split_by_subject
 from facemask.data.prepare_video import draw_sequences
-from facemask.data.splits import split_by_subject
-from facemask.data.vw300 import count_frames, read_frames
+from facemask.data.vw300 import find_videos, read_frames, scan_frames
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
 from facemask.files import read_image
@@ -205,7 +203,7 @@ def test_stills_become_videos_of_one_frame(tmp_path: Path) -> None:
 
 def test_frames_are_decoded_exactly(vw300_root: Path) -> None:
     path = vw300_root / "001" / "vid.avi"
-    assert count_frames(path) == 64
+    assert scan_frames(path).frames == 64
     frames = dict(read_frames(path, [2, 3, 50, 64, 65]))
     assert list(frames) == [2, 3, 50, 64]  # the video ends early: so does the iteration
     for number, frame in frames.items():

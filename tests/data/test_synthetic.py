@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pytest
 
 from facemask.classes import EYES, INNER_MOUTH, LIPS, SKIN
-from facemask.data.find import find_videos
 from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.synthetic import SyntheticVideo, render_video, synthesize
 from facemask.data.synthetic import writer as writer_module
+from facemask.data.vw300 import find_videos
 from facemask.errors import InputError
 from facemask.files import temporary_name
 from tests.files import number_of_nobody

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import RBFInterpolator
 
-from facemask.data.landmarks import INNER_LIPS, NUM_LANDMARKS
+from facemask.data.landmarks import LANDMARK_GROUPS, NUM_LANDMARKS
 from facemask.data.synthetic.drawing import Points, curve
 from facemask.data.synthetic.person import Expression, Identity
 
@@ -235,7 +235,9 @@ class FaceShape:
         contour = np.concatenate([self.neutral[:17], self._hairline()])
         self._chains = contour[:, None] * np.stack([_CHAIN, np.ones_like(_CHAIN)], 1)
         # The inner lips are left out: upper and lower touch when the mouth is shut, yet part.
-        moving = np.delete(np.arange(NUM_LANDMARKS), np.arange(NUM_LANDMARKS)[INNER_LIPS])
+        moving = np.delete(
+            np.arange(NUM_LANDMARKS), np.arange(NUM_LANDMARKS)[LANDMARK_GROUPS["inner_lips"]]
+        )
         self._moving = moving
         top = [[-0.8, self.top], [0.0, self.top], [0.8, self.top]]
         known = np.concatenate([self.neutral[moving], contour[17:], np.array(top)])  # scalp: still
