@@ -6,6 +6,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser
 
 from facemask.errors import InputError
+from facemask.short_names import near_name
 
 
 def one_sentence(message: str) -> str:
@@ -38,4 +39,5 @@ class SentenceParser(ArgumentParser):
         """Raise an `InputError` instead of printing every option there is."""
         if not self.exit_on_error:  # a part of another parser, which will say what is wrong
             super().error(message, ex)
-        raise InputError(f"{one_sentence(message)}; --help lists the options.") from ex
+        sentence = one_sentence(message)
+        raise InputError(f"{sentence}{near_name(sentence)}; --help lists the options.") from ex
