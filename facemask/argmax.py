@@ -1,11 +1,11 @@
-"""Arg-max over classes."""
+"""Arg-max over classes, fast on a CPU."""
 
 import torch
 from torch import Tensor
 
 
 def first_argmax(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum over the class axis and the first class that has it.
+    """Return the maximum over the class axis and the first class that has it.
 
     `torch.argmax` over an axis that is not the last one takes 50 times as long on a CPU (torch
     2.13, five classes at 1280 × 720: 170 against 3 ms).

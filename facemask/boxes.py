@@ -4,6 +4,7 @@ Edges are `(left, top, right, bottom)`, right and bottom exclusive. Pixel j cove
 that the edge coordinate e lies half a pixel before the centre of pixel e.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import cv2
@@ -135,6 +136,15 @@ def overlap(first: Box, second: Box) -> float:
     shared = max(width, 0.0) * max(height, 0.0)
     union = first.width * first.height + second.width * second.height - shared
     return shared / union if union > 0 else 0.0
+
+
+def enclosing(boxes: Sequence[Box]) -> Box | None:
+    """Return the smallest box that holds all boxes, or None for no boxes."""
+    if not boxes:
+        return None
+    left, top = min(box.left for box in boxes), min(box.top for box in boxes)
+    right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
+    return Box(left, top, right, bottom)
 
 
 def face_box_of_points(points: npt.NDArray[np.float64]) -> Box:

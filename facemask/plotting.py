@@ -1,4 +1,4 @@
-"""matplotlib, where it is installed."""
+"""Figures by matplotlib, an optional extra."""
 
 import io
 import textwrap
@@ -26,14 +26,14 @@ def check_matplotlib() -> None:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of this size in inches, which no window system knows of."""
+    """Return an empty figure of this size in inches, without a window."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def literal(name: str, width: int = 24) -> str:
-    r"""A name as matplotlib shows it unchanged, in lines of at most `width` characters.
+    r"""Return a name so that matplotlib shows it unchanged, in lines of `width` characters.
 
     Examples:
         >>> literal("loss in $")
@@ -44,12 +44,12 @@ def literal(name: str, width: int = 24) -> str:
 
 
 def to_png(figure: "Figure") -> bytes:
-    """The figure as a PNG file."""
+    """Return the figure as the content of a PNG file."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
     return content.getvalue()
 
 
 def run_colors(count: int) -> list[str]:
-    """A colour for each run; from the eighth on they repeat."""
+    """Return a colour for each run; from the eighth on they repeat."""
     return [_COLORS[i % len(_COLORS)] for i in range(count)]

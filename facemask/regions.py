@@ -1,4 +1,4 @@
-"""The regions that the cascade's models look at: their classes, and the box of a clip."""
+"""Regions of a face that models look at: their classes, and their box in a clip."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import Box
+from facemask.boxes import Box, enclosing
 from facemask.classes import (
     BACKGROUND,
     CLASS_NAMES,
@@ -23,10 +23,10 @@ Labels: TypeAlias = npt.NDArray[np.uint8]
 
 
 class RegionSpec(NamedTuple):
-    """What a region's model labels.
+    """Classes and box of a region.
 
     Attributes:
-        classes: The face's class id of each of the region's class ids.
+        classes: The face's class id for each of the region's own class ids.
         margin: Side of the box over the region's width; the paper's background IoU implies that
             eyes fill about 3 % of their crop.
     """
@@ -36,7 +36,7 @@ class RegionSpec(NamedTuple):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the region's classes by its own ids."""
+        """Names of the region's classes, by its own ids."""
         return tuple(CLASS_NAMES[i] for i in self.classes)
 
 
@@ -48,41 +48,43 @@ REGIONS: Final[dict[Region, RegionSpec]] = {
 
 
 def check_region(region: str) -> Region:
-    """Raise an `InputError` unless the region is known."""
+    """Return the region, or raise an `InputError` unless it is known."""
     if region not in get_args(Region):
         raise InputError(f"region is {region!r}: give one of {', '.join(get_args(Region))}.")
     return region  # type: ignore[return-value]  # just checked
 
 
 def to_region_labels(labels: Labels, region: Region) -> Labels:
-    """A face's class ids as the region's own; classes of elsewhere are background, 255 stays.
+    """Return a face's class ids as the region's own; other classes are background, 255 stays.
 
     Examples:
         >>> to_region_labels(np.array([0, 1, 2, 3, 4, 255], dtype=np.uint8), "mouth")
         array([  0,   0,   0,   1,   2, 255], dtype=uint8)
     """
-    table = np.zeros(256, dtype=np.uint8)
-    table[IGNORE] = IGNORE
-    for own, face in enumerate(REGIONS[region].classes):
-        table[face] = own
-    return table[labels]
+    classes = REGIONS[region].classes
+    return _translate(labels, classes, range(len(classes)))
 
 
 def to_face_labels(labels: Labels, region: Region) -> Labels:
-    """A region's own class ids as the face's; 255 stays.
+    """Return a region's own class ids as the face's; 255 stays.
 
     Examples:
         >>> to_face_labels(np.array([0, 1, 2, 255], dtype=np.uint8), "mouth")
         array([  0,   3,   4, 255], dtype=uint8)
     """
+    classes = REGIONS[region].classes
+    return _translate(labels, range(len(classes)), classes)
+
+
+def _translate(labels: Labels, ids: Sequence[int], new_ids: Sequence[int]) -> Labels:
     table = np.zeros(256, dtype=np.uint8)
+    table[list(ids)] = new_ids
     table[IGNORE] = IGNORE
-    table[: len(REGIONS[region].classes)] = REGIONS[region].classes
     return table[labels]
 
 
 def relative_extent(inside: npt.NDArray[np.bool_]) -> Box | None:
-    """The bounding box of a mask (H, W), relative to the image; None where the mask is empty.
+    """Return the bounding box of a mask (H, W), relative to the image; None for an empty mask.
 
     Examples:
         >>> inside = np.zeros((4, 10), dtype=bool)
@@ -109,15 +111,15 @@ def clip_box(
     shift: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,
 ) -> Box | None:
-    """One square box for all frames of a clip, with the region of every one of them inside.
+    """Return one square box for all frames of a clip that holds the region of each of them.
 
     Args:
-        extents: The region's bounding box in each frame; None where a frame lacks it.
-        sizes: (H, W) of each frame in pixels. They are nearly alike; the box is square in pixels
-            of their mean.
+        extents: The region's bounding box in each frame; None where a frame does not show it.
+        sizes: (H, W) of each frame in pixels; the box is square in a frame of their mean size.
         margin: Side of the box over the largest width of the region in any frame.
-        shift: Moves the box, x and y in units of its side, as far as the regions stay inside.
-        scale: Enlarges or reduces the box, as far as the regions fit in.
+        shift: Shift of the box, x and y in units of its side; reduced until the regions stay
+            inside.
+        scale: Factor on the side of the box, which never becomes too small for the regions.
 
     Returns:
         The box, which may leave the image; None where no frame has the region.
@@ -128,15 +130,15 @@ def clip_box(
         Box(left=0.1875, top=0.125, right=0.8125, bottom=0.75)
     """
     found = [extent for extent in extents if extent is not None]
-    if not found:
+    whole = enclosing(found)
+    if whole is None:
         return None
     height, width = np.mean(np.asarray(sizes, dtype=np.float64), axis=0)
-    left, top = min(e.left for e in found) * width, min(e.top for e in found) * height
-    right, bottom = max(e.right for e in found) * width, max(e.bottom for e in found) * height
-    broadest = max(e.width for e in found) * width
-    side = max(scale * margin * broadest, right - left, bottom - top)
-    x = _shifted((left + right) / 2, shift[0] * side, (side - (right - left)) / 2)
-    y = _shifted((top + bottom) / 2, shift[1] * side, (side - (bottom - top)) / 2)
+    whole = whole.scaled(width, height)
+    broadest = max(extent.width for extent in found) * width
+    side = max(scale * margin * broadest, whole.width, whole.height)
+    x = _shifted(whole.center[0], shift[0] * side, (side - whole.width) / 2)
+    y = _shifted(whole.center[1], shift[1] * side, (side - whole.height) / 2)
     box = Box.around(x, y, side)
     edges = (box.left / width, box.top / height, box.right / width, box.bottom / height)
     return Box(*map(float, edges))

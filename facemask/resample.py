@@ -1,4 +1,4 @@
-"""Cutting boxes at sub-pixel positions out of images, and pasting maps back.
+"""Resizing images, masks and scores, cutting boxes out of them and pasting maps back.
 
 Coordinates are pixel edges: pixel j covers [j, j + 1) and has its centre at j + 0.5. A box may
 leave the image. Training and the cascade zoom with the same functions.
@@ -113,7 +113,7 @@ def crop_and_resize(images: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
 
 
 def crop_pixels(image: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
-    """`crop_and_resize` for images of bytes, rounded: uint8 (..., H, W) to (..., *size).
+    """Cut a box out of images of bytes and resize it: uint8 (..., H, W) to (..., *size).
 
     Training and the cascade cut with this, so that a model sees the same in both.
     """
@@ -171,7 +171,7 @@ def crop_labels(labels: Tensor, box: Box, size: tuple[int, int], outside: int) -
 def sampling_matrix(
     length: int, new_length: int, start: float, stop: float, like: Tensor
 ) -> tuple[Tensor, slice]:
-    """The matrix that resamples [start, stop) of a row of pixels.
+    """Return the matrix that resamples [start, stop) of a row of pixels.
 
     Each of its rows is a triangle around its pixel's centre, as wide as one pixel of the coarser
     side, cut off at the image's edges and normalised; 0 where the centre lies outside the image.
@@ -179,12 +179,13 @@ def sampling_matrix(
     Args:
         length: Pixels of the row.
         new_length: Pixels of the result.
-        start: Where the result begins, in pixel edges of the row; may be below 0.
-        stop: Where it ends; above `start`, may be beyond `length`.
-        like: Gives dtype (at least float32) and device.
+        start: Begin of the result, in pixel edges of the row; may be below 0.
+        stop: End of the result, above `start`; may be beyond `length`.
+        like: Tensor whose dtype (at least float32) and device the matrix gets.
 
     Returns:
-        (new_length, n), and the n pixels of the row that it is for; the others weigh nothing.
+        The matrix (new_length, n), and the n pixels of the row that it multiplies; the others
+        have no weight.
     """
     radius = max(1.0, (stop - start) / new_length)
     first = min(length - 1, max(0, math.floor(start - radius)))
@@ -207,6 +208,6 @@ def _centres(start: float, stop: float, count: int) -> Tensor:
 
 
 def _inside(start: float, stop: float, length: int) -> slice:
-    """The pixels whose centres lie in [start, stop)."""
+    """Return the pixels whose centres lie in [start, stop)."""
     first, last = (max(0, min(length, -int(-(edge - 0.5) // 1))) for edge in (start, stop))
     return slice(first, max(first, last))

@@ -4,6 +4,7 @@ import pytest
 from facemask.boxes import (
     Box,
     Crop,
+    enclosing,
     face_box_of_mask,
     face_box_of_points,
     face_crop_box,
@@ -78,3 +79,8 @@ def test_overlap() -> None:
     assert overlap(first, Box(5, 10, 15, 30)) == pytest.approx(50 / 350)
     assert overlap(first, Box(20, 0, 30, 20)) == 0
     assert overlap(Box(1, 1, 1, 1), Box(1, 1, 1, 1)) == 0
+
+
+def test_enclosing() -> None:
+    assert enclosing([Box(1, 2, 5, 6), Box(0, 3, 4, 9)]) == Box(0, 2, 5, 9)
+    assert enclosing([]) is None

@@ -12,12 +12,12 @@ Counts: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
 def compact(ids: Tensor, classes: int) -> Tensor:
-    """Class ids in the smallest type that also counts pairs of them: bytes are faster."""
+    """Return class ids in uint8, which is faster, where pairs of them fit in it, else int64."""
     return ids.to(torch.uint8 if classes**2 < 255 else torch.int64)
 
 
 def hard_counts(pixels: Pixels, predicted: Tensor) -> Counts:
-    """Intersection, union and K of predicted class ids (N, 1, H, W)."""
+    """Count intersection, union and K of predicted class ids (N, 1, H, W)."""
     classes = pixels.scores.shape[1]
     pair = torch.add(compact(predicted, classes), compact(pixels.target, classes), alpha=classes)
     pair = (pair + 1).mul_(~pixels.ignored)  # bin 0 takes the ignored pixels
@@ -32,7 +32,7 @@ def hard_counts(pixels: Pixels, predicted: Tensor) -> Counts:
 
 
 def soft_counts(pixels: Pixels) -> Counts:
-    """Σ p·q, Σ (p + q - p·q) and K for probabilities p (the pixels' scores) and truth q."""
+    """Sum p·q, p + q - p·q and K for probabilities p (the pixels' scores) and truth q."""
     probability = pixels.scores
     classes = probability.shape[1]
     counted = (~pixels.ignored).to(probability.dtype)
@@ -45,12 +45,12 @@ def soft_counts(pixels: Pixels) -> Counts:
 
 
 def wide(device: torch.device) -> torch.dtype:
-    """The type for sums over all pixels: float64, where the device has it."""
+    """Return the type for sums over all pixels: float64, where the device has it."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def class_sums(ids: Tensor, values: Tensor, num_classes: int) -> Tensor:
-    """Sum of the values, (M,), at each class id, (M,): float64 (num_classes,).
+    """Sum the values (M,) of each class id (M,): float64 (num_classes,).
 
     `index_add` and not `bincount`, whose output's size depends on the data: torch.compile takes
     it whole.

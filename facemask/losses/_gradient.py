@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 
 def linear_in(scores: Tensor, gradient: Tensor, remake: Callable[[Tensor], Tensor]) -> Tensor:
-    """Σ gradient × scores, whose derivative by the scores is the gradient.
+    """Return Σ gradient × scores, whose derivative by the scores is the gradient.
 
     Args:
         scores: Floating point (N, C, H, W).

@@ -1,4 +1,4 @@
-"""What the losses share: checks, one layout and one treatment of ignored pixels."""
+"""Checks, layout and treatment of ignored pixels, shared by the losses."""
 
 import math
 from typing import Literal, NamedTuple, TypeAlias
@@ -27,13 +27,13 @@ class Pixels(NamedTuple):
     ignored: Tensor
 
     def look_up(self, table: Tensor) -> Tensor:
-        """Each pixel's entry by its class, 0 where ignored: (C,) to (N, 1, H, W)."""
+        """Return each pixel's entry of a table (C,) by its class, 0 where ignored: (N, 1, H, W)."""
         entries = table.index_select(0, self.target.flatten()).view_as(self.target)
         return entries.masked_fill_(self.ignored, 0)
 
 
 def check_shapes(name: str, scores: Tensor, target: Tensor) -> None:
-    """Check what can be told without looking at values.
+    """Check types and shapes, without looking at values.
 
     Raises:
         InputError: Not tensors, shapes that do not belong together, fewer than two classes,

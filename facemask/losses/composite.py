@@ -10,7 +10,7 @@ from facemask.errors import InputError
 
 
 class CompositeLoss(nn.Module):
-    """Σ weight × term over named losses of the same scores and target.
+    """Weighted sum of named losses of the same scores and target.
 
     Calling it gives the total to backpropagate; `with_terms` gives the terms too. facemask's
     Lightning modules log `<stage>/loss` and, for each term, `<stage>/loss_<name>`.
@@ -70,11 +70,11 @@ class CompositeLoss(nn.Module):
         self.weights = {name: float(weights.get(name, 1.0)) for name in terms}
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """The weighted sum of all terms, a scalar."""
+        """Return the weighted sum of all terms, a scalar."""
         return self.with_terms(scores, target)[0]
 
     def with_terms(self, scores: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of all terms and each term by name.
+        """Return the weighted sum of all terms, and each term by name.
 
         Returns:
             The total, with its graph, and the terms as they are before weighting, detached.
@@ -84,5 +84,5 @@ class CompositeLoss(nn.Module):
         return total, {name: value.detach() for name, value in values.items()}
 
     def extra_repr(self) -> str:
-        """The weights, for `print(loss)`."""
+        """Return the weights, for `print(loss)`."""
         return f"weights={self.weights}"

@@ -12,7 +12,7 @@ from facemask.losses._inputs import check_positive, check_shapes
 def cross_entropy(
     scores: Tensor, target: Tensor, ignore_index: int = IGNORE, temperature: float = 1.0
 ) -> Tensor:
-    """Mean cross-entropy of softmax(scores / temperature) over all pixels that count.
+    """Return the mean cross-entropy of softmax(scores / temperature) over all pixels that count.
 
     The ConvLSTM-FCN's scores lie in (-1, 1), so that softmax can give the true one of five
     classes at most e² / (e² + 4) and the loss cannot fall below about 0.43. A temperature below
@@ -62,27 +62,26 @@ def cross_entropy(
 
 
 class CrossEntropyLoss(nn.Module):
-    """See `cross_entropy`."""
+    """Cross-entropy as a module, see `cross_entropy`.
+
+    Args:
+        ignore_index: Target value of the pixels that do not count.
+        temperature: Divides the scores; below 1 for the ConvLSTM-FCN's bounded ones.
+
+    Raises:
+        InputError: The temperature is not positive.
+    """
 
     def __init__(self, ignore_index: int = IGNORE, temperature: float = 1.0) -> None:
-        """Keep the options.
-
-        Args:
-            ignore_index: Target value of the pixels that do not count.
-            temperature: Divides the scores; below 1 for the ConvLSTM-FCN's bounded ones.
-
-        Raises:
-            InputError: The temperature is not positive.
-        """
         super().__init__()
         check_positive("cross_entropy", "temperature", temperature)
         self.ignore_index = ignore_index
         self.temperature = temperature
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """The loss of scores and class ids, see `cross_entropy`."""
+        """Return the loss of scores and class ids, see `cross_entropy`."""
         return cross_entropy(scores, target, self.ignore_index, self.temperature)
 
     def extra_repr(self) -> str:
-        """The options, for `print(loss)`."""
+        """Return the options, for `print(loss)`."""
         return f"ignore_index={self.ignore_index}, temperature={self.temperature}"

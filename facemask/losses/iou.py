@@ -25,7 +25,7 @@ def iou_loss(
     temperature: float = 1.0,
     sync: bool = False,
 ) -> Tensor:
-    """One minus the mean over classes of the soft IoU of the whole batch (Eq. 3).
+    """Return one minus the mean over classes of the soft IoU of the whole batch (Eq. 3).
 
     With p a class's probability and q whether it is the true class, a class's IoU is
     Σ p·q / Σ (p + q - p·q) over all pixels of the batch that count.
@@ -105,7 +105,19 @@ def _check_options(activation: str | None, temperature: float) -> None:
 
 
 class IoULoss(nn.Module):
-    """See `iou_loss`."""
+    """IoU loss (Eq. 3) as a module, see `iou_loss`.
+
+    Args:
+        activation: "softmax" for any scores; None for probabilities.
+        include_background: Whether class 0 is one of the classes of the mean.
+        ignore_index: Target value of the pixels that do not count.
+        temperature: Divides the scores before the softmax.
+        sync: Sum over all ranks, in training mode only: in evaluation ranks may have
+            different numbers of batches and would wait for each other for ever.
+
+    Raises:
+        InputError: An unknown activation or a temperature that is not positive.
+    """
 
     def __init__(
         self,
@@ -115,19 +127,6 @@ class IoULoss(nn.Module):
         temperature: float = 1.0,
         sync: bool = False,
     ) -> None:
-        """Keep the options.
-
-        Args:
-            activation: "softmax" for any scores; None for probabilities.
-            include_background: Whether class 0 is one of the classes of the mean.
-            ignore_index: Target value of the pixels that do not count.
-            temperature: Divides the scores before the softmax.
-            sync: Sum over all ranks, in training mode only: in evaluation ranks may have
-                different numbers of batches and would wait for each other for ever.
-
-        Raises:
-            InputError: An unknown activation or a temperature that is not positive.
-        """
         super().__init__()
         _check_options(activation, temperature)
         self.activation: Activation | None = activation
@@ -137,7 +136,7 @@ class IoULoss(nn.Module):
         self.sync = sync
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """The loss of scores and class ids, see `iou_loss`."""
+        """Return the loss of scores and class ids, see `iou_loss`."""
         return iou_loss(
             scores,
             target,
@@ -149,7 +148,7 @@ class IoULoss(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """The options, for `print(loss)`."""
+        """Return the options, for `print(loss)`."""
         return (
             f"activation={self.activation!r}, include_background={self.include_background}, "
             f"ignore_index={self.ignore_index}, temperature={self.temperature}, sync={self.sync}"

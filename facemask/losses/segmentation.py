@@ -31,7 +31,7 @@ def segmentation_loss(
     ignore_index: int = IGNORE,
     sync: bool = False,
 ) -> Tensor:
-    r"""Segmentation loss: pixels weighted by the derivative of their class's IoU (Eq. 7).
+    r"""Return the segmentation loss, which weighs pixels by their class's IoU derivative (Eq. 7).
 
     For a class with intersection g and union f, counted over the whole batch, positive pixels
     weigh W_p = 1/f and negative ones W_n = g/f² (Eq. 5); both are constants for the gradient.
@@ -118,7 +118,7 @@ def segmentation_loss(
 def _normalised_weights(
     intersection: Tensor, union: Tensor, pixels: Tensor, include_background: bool
 ) -> tuple[Tensor, Tensor]:
-    """W_p and W_n over K · Σ (W_p + W_n), (C,) each: Eq. 7's denominator is in the weights."""
+    """Return W_p and W_n over K · Σ (W_p + W_n), the denominator of Eq. 7, (C,) each."""
     filled = union > _EMPTY
     positive = torch.where(filled, 1 / union.clamp(min=_EMPTY), 0)
     negative = intersection * positive.square()
@@ -131,7 +131,7 @@ def _normalised_weights(
 
 
 def _linear(pixels: Pixels, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
-    """The gradient (N, C, H, W) of Eq. 9's sum; the sum itself is gradient · scores."""
+    """Return the gradient (N, C, H, W) of Eq. 9's sum; the sum itself is gradient · scores."""
     # an infinite true score makes every comparison of an ignored pixel false
     true_score = pixels.scores.gather(1, pixels.target).masked_fill_(pixels.ignored, math.inf)
     gradient = torch.empty_like(pixels.scores)
@@ -141,7 +141,7 @@ def _linear(pixels: Pixels, positive: Tensor, negative: Tensor, margin: float) -
 
 
 class _Rivals(NamedTuple):
-    """Of each pixel, the classes other than the true one.
+    """Scores of the classes other than the true one, for each pixel.
 
     Attributes:
         scores: The pixels' scores with -inf at the true class, (N, C, H, W).
@@ -163,7 +163,7 @@ def _find_rivals(pixels: Pixels) -> _Rivals:
 
 
 def _predict(pixels: Pixels, rivals: _Rivals) -> Tensor:
-    """The arg-max over all classes, the first of equals, (N, 1, H, W)."""
+    """Return the arg-max over all classes, the first of equals, (N, 1, H, W)."""
     target, first = (compact(ids, pixels.scores.shape[1]) for ids in (pixels.target, rivals.first))
     wins = rivals.true_score > rivals.best
     wins |= (rivals.true_score == rivals.best) & (target < first)
@@ -173,7 +173,7 @@ def _predict(pixels: Pixels, rivals: _Rivals) -> Tensor:
 def _hinge(
     pixels: Pixels, rivals: _Rivals, positive: Tensor, negative: Tensor, margin: float
 ) -> tuple[Tensor, Tensor]:
-    """Eq. 8's sum as gradient (N, C, H, W) and constant: it is gradient · scores + constant.
+    """Return gradient (N, C, H, W) and constant of Eq. 8's sum: gradient · scores + constant.
 
     The rivals are used up: their memory becomes the result.
     """
@@ -201,7 +201,22 @@ def _check_options(form: str, margin: float, weights: str, activation: str | Non
 
 
 class SegmentationLoss(nn.Module):
-    """See `segmentation_loss`."""
+    """Segmentation loss (Eq. 7) as a module, see `segmentation_loss`.
+
+    Args:
+        form: "linear" (Eq. 9) for bounded scores or "hinge" (Eq. 8).
+        margin: The paper's g of Eqs. 8 and 9, 0 or more.
+        weights: Intersection and union of the arg-max prediction ("hard") or of softmax
+            probabilities ("soft").
+        activation: Applied to the scores first: None, "tanh" or "softmax".
+        include_background: Whether class 0 is one of the classes of Eq. 7's sums.
+        ignore_index: Target value of the pixels that do not count.
+        sync: Count over all ranks, in training mode only: in evaluation ranks may have
+            different numbers of batches and would wait for each other for ever.
+
+    Raises:
+        InputError: An unknown option or a negative margin.
+    """
 
     def __init__(
         self,
@@ -213,22 +228,6 @@ class SegmentationLoss(nn.Module):
         ignore_index: int = IGNORE,
         sync: bool = False,
     ) -> None:
-        """Keep the options.
-
-        Args:
-            form: "linear" (Eq. 9) for bounded scores or "hinge" (Eq. 8).
-            margin: The paper's g of Eqs. 8 and 9, 0 or more.
-            weights: Intersection and union of the arg-max prediction ("hard") or of softmax
-                probabilities ("soft").
-            activation: Applied to the scores first: None, "tanh" or "softmax".
-            include_background: Whether class 0 is one of the classes of Eq. 7's sums.
-            ignore_index: Target value of the pixels that do not count.
-            sync: Count over all ranks, in training mode only: in evaluation ranks may have
-                different numbers of batches and would wait for each other for ever.
-
-        Raises:
-            InputError: An unknown option or a negative margin.
-        """
         super().__init__()
         _check_options(form, margin, weights, activation)
         self.form: Form = form
@@ -240,7 +239,7 @@ class SegmentationLoss(nn.Module):
         self.sync = sync
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """The loss of scores and class ids, see `segmentation_loss`."""
+        """Return the loss of scores and class ids, see `segmentation_loss`."""
         return segmentation_loss(
             scores,
             target,
@@ -254,7 +253,7 @@ class SegmentationLoss(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """The options, for `print(loss)`."""
+        """Return the options, for `print(loss)`."""
         return (
             f"form={self.form!r}, margin={self.margin}, weights={self.weights!r}, "
             f"activation={self.activation!r}, include_background={self.include_background}, "

@@ -88,7 +88,7 @@ def _check_ids(ids: object, name: str) -> None:
 
 
 def _narrow(ids: Tensor) -> Tensor:
-    """The same ids in uint8 where that is cheap to find out: bytes are counted faster."""
+    """Return the ids in uint8, which is counted faster, where a cheap look shows that they fit."""
     if ids.dtype not in _TORCH_INTEGERS:  # uint16 and wider know few operations
         ids = ids.long()
     if ids.dtype != torch.uint8 and ids.device.type == "cpu":  # elsewhere it would wait
@@ -99,7 +99,7 @@ def _narrow(ids: Tensor) -> Tensor:
 
 
 def _count_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Counts int64 (C + 3, C + 2) of target and prediction.
+    """Return the counts int64 (C + 3, C + 2) of pairs of target and prediction.
 
     Rows: -2 out of range, -1 ignored, the classes, C out of range. Columns: -1 out of range, the
     classes, C out of range.
@@ -118,7 +118,7 @@ def _count_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_in
 
 
 def _count_bytes(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor | None:
-    """The matrix of flat bytes with ignore_index 255, or None where that needs a closer look."""
+    """Return the matrix of bytes with ignore_index 255, or None where the slow way is needed."""
     if target.device.type != "cpu" or num_classes >= _ROW:
         return None
     if prediction.dtype != torch.uint8 or target.dtype != torch.uint8:
@@ -131,7 +131,7 @@ def _count_bytes(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor
 
 
 def _clip(ids: Tensor, num_classes: int) -> Tensor:
-    """A copy, int8 for few classes, else int64; ids out of range become C."""
+    """Return a copy, int8 for few classes, else int64, in which ids out of range are C."""
     if num_classes > _BYTE_CLASSES:
         ids = ids.long()
         return ids.masked_fill(ids < 0, num_classes).clamp_(max=num_classes)
@@ -142,39 +142,33 @@ def _clip(ids: Tensor, num_classes: int) -> Tensor:
 
 
 def _rows(target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Like `_clip`, with -1 where the target is ignored."""
+    """Return the target like `_clip`, with -1 where it is ignored."""
     rows = _clip(target, num_classes)
-    if 0 <= ignore_index < num_classes or not _can_hold(target.dtype, ignore_index):
+    limits = torch.iinfo(target.dtype)
+    if 0 <= ignore_index < num_classes or not limits.min <= ignore_index <= limits.max:
         return rows  # a comparison would wrap: uint8 156 == -100
     ignored = (target == ignore_index).view(torch.int8)
     return rows.sub_(ignored, alpha=num_classes + 1)
 
 
-def _can_hold(dtype: torch.dtype, value: int) -> bool:
-    limits = torch.iinfo(dtype)
-    return limits.min <= value <= limits.max
-
-
 def _refuse(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> None:
-    """Name a value that is out of range."""
-    guess, truth = prediction.long(), target.long()
-    counted = truth != ignore_index
-    wrong = truth[counted & ((truth < 0) | (truth >= num_classes))]
-    if wrong.numel():
-        raise InputError(
-            f"The target holds class id {int(wrong[0])}: give 0 to {num_classes - 1}, or "
-            f"{ignore_index} for pixels to ignore."
-        )
-    wrong = guess[counted & ((guess < 0) | (guess >= num_classes))]
-    raise InputError(f"The prediction holds class id {int(wrong[0])}: give 0 to {num_classes - 1}.")
+    """Raise an `InputError` that names a value out of range."""
+    counted = target.long() != ignore_index
+    also = f", or {ignore_index} for pixels to ignore"
+    for name, ids, more in (("target", target.long(), also), ("prediction", prediction.long(), "")):
+        wrong = ids[counted & ((ids < 0) | (ids >= num_classes))]
+        if wrong.numel():
+            raise InputError(
+                f"The {name} holds class id {int(wrong[0])}: give 0 to {num_classes - 1}{more}."
+            )
 
 
 def intersection_and_union(confusion: Tensor, ignore_index: int = IGNORE) -> tuple[Tensor, Tensor]:
-    """Intersection and union of each class: n_ii, and row sum + column sum - n_ii (Eq. 2).
+    """Return each class's intersection n_ii and union, row sum + column sum - n_ii (Eq. 2).
 
     Args:
         confusion: int64 (C, C) [truth, prediction], see `confusion_matrix`.
-        ignore_index: Where this is a class id, that class gets 0 and 0: nothing is known of it.
+        ignore_index: If this is a class id, that class gets 0 and 0: nothing is known of it.
 
     Returns:
         int64 (C,) and int64 (C,), in pixels.
@@ -187,11 +181,11 @@ def intersection_and_union(confusion: Tensor, ignore_index: int = IGNORE) -> tup
 
 
 def class_iou(confusion: Tensor, ignore_index: int = IGNORE) -> Tensor:
-    """IoU of each class (Eq. 2).
+    """Return the IoU of each class (Eq. 2).
 
     Args:
         confusion: int64 (C, C) [truth, prediction], see `confusion_matrix`.
-        ignore_index: Where this is a class id, that class has no IoU.
+        ignore_index: If this is a class id, that class has no IoU.
 
     Returns:
         float64 (C,) in [0, 1] on the CPU; NaN for a class that neither occurs nor is predicted.

@@ -1,4 +1,4 @@
-"""What a run counted on each frame."""
+"""Pixel counts of each frame of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,9 +15,9 @@ from facemask.metrics.confusion import confusion_matrix, intersection_and_union
 
 @dataclass(frozen=True, eq=False)
 class FrameCounts:
-    """Intersection and union of each frame and class of one run, and where the frame belongs.
+    """Intersection and union of each frame and class of one run, with the frame's place.
 
-    Checked when made.
+    All fields are checked on creation.
 
     Attributes:
         intersection: int64 (F, C), pixels that truth and prediction give to the class; class 0 is
@@ -117,7 +117,7 @@ class FrameCounts:
         return len(self.intersection)
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> "FrameCounts":
-        """The frames of some rows, in that order."""
+        """Return the counts of some rows, in that order."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
@@ -174,7 +174,7 @@ class FrameCounts:
 
 
 def match_frames(baseline: FrameCounts, candidate: FrameCounts) -> FrameCounts:
-    """The candidate's counts in the order of the baseline's frames.
+    """Return the candidate's counts in the order of the baseline's frames.
 
     Args:
         baseline: Counts of one run.

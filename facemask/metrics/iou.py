@@ -117,7 +117,7 @@ class MaskIoU(Metric):
     def _split(
         self, scores: Tensor, target: Tensor | Sequence[Tensor]
     ) -> tuple[Tensor, Tensor | Sequence[Tensor]]:
-        """Scores (N, C, h, w) and N targets (H, W)."""
+        """Return scores (N, C, h, w) and N targets (H, W)."""
         if isinstance(target, Tensor):
             expected = (*scores.shape[:-3], *target.shape[-2:])
             fits = 3 <= scores.ndim <= 5 and target.ndim >= 2 and target.shape == expected
@@ -180,7 +180,7 @@ class MaskIoU(Metric):
 
 
 def check_class_names(names: Sequence[str], owner: str) -> tuple[str, ...]:
-    """Names that can be part of keys.
+    """Return the names of classes, checked to serve as parts of keys.
 
     Raises:
         InputError: There are fewer than two names, or one occurs twice.

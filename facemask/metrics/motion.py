@@ -1,4 +1,4 @@
-"""Masks in motion: warping by optical flow, and the distance between two boundaries."""
+"""Masks in motion: warping by optical flow, and the distance of two boundaries."""
 
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,7 +21,7 @@ _CROSS: Final = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def warp_mask(previous_mask: Image, previous_frame: Image, frame: Image, flow: Flow) -> Image:
-    """Move the previous frame's mask to where the optical flow says that its pixels went.
+    """Warp the previous frame's mask to the next frame by optical flow.
 
     Backward warping: DIS flow (Kroeger et al. 2016) from the frame to the previous one, computed
     on grey images, says where each pixel came from; the label is taken from the nearest pixel.
@@ -59,7 +59,7 @@ def warp_mask(previous_mask: Image, previous_frame: Image, frame: Image, flow: F
 
 
 def boundary_distance(first: Image, second: Image, class_id: int) -> float:
-    """Mean symmetric distance between the boundaries of one class in two label images.
+    """Return the mean symmetric distance of one class's boundaries in two label images.
 
     A boundary pixel is a pixel of the class with another class above, below, left or right of it;
     neither 255 nor the edge of the image makes a boundary. Averaged over the boundary pixels of

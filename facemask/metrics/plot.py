@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from facemask._distribution import pip_install
 from facemask.classes import CLASS_NAMES, PALETTE
-from facemask.errors import InputError
+from facemask.plotting import check_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +27,9 @@ def plot_class_iou(
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise InputError(
-            f"Plotting needs matplotlib, which is not installed: {pip_install('plot')}."
-        ) from error
+    check_matplotlib()
+    from matplotlib import pyplot
+
     if ax is None:
         _, ax = pyplot.subplots(layout="constrained")
     heights = [values[f"iou_{name}"] for name in class_names]

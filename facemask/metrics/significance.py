@@ -1,4 +1,4 @@
-"""Whether one run is better than another: the P value of section 4.2 and Table 4."""
+"""Comparison of two runs: the P value of section 4.2, and the improvement of Table 4."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,7 +16,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Significance:
-    """What `paired_significance` found; every mIoU in [0, 1].
+    """Result of `paired_significance`; every mIoU in [0, 1].
 
     Attributes:
         p_value: Two-sided P value of the paired t-test over the groups.
@@ -41,7 +41,7 @@ class Significance:
 
     @property
     def significant(self) -> bool:
-        """Whether the P value is below 0.05, the paper's rule (section 4.2)."""
+        """True if the P value is below 0.05, the paper's rule (section 4.2)."""
         return self.p_value < 0.05
 
 
@@ -53,7 +53,7 @@ def paired_significance(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Significance:
-    """The paper's paired test (section 4.2), and beside it a bootstrap over videos.
+    """Run the paper's paired test (section 4.2), and beside it a bootstrap over videos.
 
     Whole sequences are shuffled into groups of as equal size as possible; each group gives one
     mIoU a run, from its summed counts; a paired t-test compares the two rows of mIoUs. The paper
@@ -110,7 +110,7 @@ def paired_significance(
 def improvement_by_position(
     baseline: FrameCounts, candidate: FrameCounts, pooled: bool = False
 ) -> Floats:
-    """Mean improvement at each position of the clip (Table 4).
+    """Return the mean improvement at each position of the clip (Table 4).
 
     Args:
         baseline: Counts of the run to compare with.
@@ -155,7 +155,7 @@ def _check_options(groups: int, resamples: int, confidence: float) -> None:
 
 
 def _sums(run: FrameCounts, part: Integers, parts: int) -> tuple[Integers, Integers]:
-    """Intersection and union (parts, C), summed over the frames of each part; part is (F,)."""
+    """Sum intersection and union, (parts, C), over the frames of each part; part is (F,)."""
     sums = []
     for counts in (run.intersection, run.union):
         total = np.zeros((parts, counts.shape[1]), np.int64)
@@ -165,7 +165,7 @@ def _sums(run: FrameCounts, part: Integers, parts: int) -> tuple[Integers, Integ
 
 
 def _groups(run: FrameCounts, groups: int, random: np.random.Generator) -> Integers:
-    """Group of each frame, (F,): whole sequences, shuffled."""
+    """Return the group of each frame, (F,): whole sequences, shuffled."""
     _, video = np.unique(run.video, return_inverse=True)
     _, name = np.unique(run.sequence, return_inverse=True)
     keys, sequence = np.unique(np.stack([video, name]), axis=1, return_inverse=True)
@@ -182,7 +182,7 @@ def _groups(run: FrameCounts, groups: int, random: np.random.Generator) -> Integ
 
 
 def _t_test(baseline: Floats, candidate: Floats) -> tuple[float, float]:
-    """Paired t and P, also where the differences do not vary and t is 0/0 or x/0."""
+    """Return the paired t and P, also where the differences do not vary and t is 0/0 or x/0."""
     from scipy.stats import ttest_rel
 
     difference = candidate - baseline
@@ -201,7 +201,7 @@ def _bootstrap_videos(
     confidence: float,
     random: np.random.Generator,
 ) -> tuple[float, float]:
-    """Percentile interval of the difference in mIoU over videos drawn with replacement."""
+    """Return the percentile interval of the difference, over videos drawn with replacement."""
     from scipy.stats import bootstrap
 
     names, video = np.unique(baseline.video, return_inverse=True)

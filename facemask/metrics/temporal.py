@@ -18,7 +18,7 @@ from facemask.resample import resize_image, resize_mask
 
 
 class TemporalConsistency(Metric):
-    """How steady the masks of consecutive frames are; needs no ground truth.
+    """Steadiness of the masks of consecutive frames; needs no ground truth.
 
     * `tc_<flow>`: mean IoU over the foreground classes between each frame's mask and its previous
       neighbour's mask warped to it by optical flow, from one confusion matrix over all pairs
@@ -130,7 +130,7 @@ class TemporalConsistency(Metric):
         self.pairs += pairs
 
     def _align(self, images: Sequence[Image], labels: Sequence[Image]) -> tuple[Image, Image]:
-        """The later frame's mask and the earlier one's, warped; both 255 where one of them is."""
+        """Return the later mask and the earlier one warped to it, both 255 where either is."""
         previous, frame = images
         previous_mask, mask = labels
         if previous.shape != frame.shape:
@@ -164,7 +164,7 @@ class TemporalConsistency(Metric):
 
 
 def _shares(mask: Image, num_classes: int) -> npt.NDArray[np.float64]:
-    """Share of each class in the counted pixels, float64 (C,); NaN where none is counted."""
+    """Return each class's share of the counted pixels, float64 (C,); NaN where none is counted."""
     counts = np.bincount(mask.ravel(), minlength=num_classes)[:num_classes].astype(np.float64)
     total = counts.sum()
     return counts / total if total else np.full(num_classes, np.nan)
@@ -173,7 +173,7 @@ def _shares(mask: Image, num_classes: int) -> npt.NDArray[np.float64]:
 def _area_jitter(
     shares: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sums (C,) of |second difference| and of the mean share, of shares (T, C)."""
+    """Return the sums (C,) of |second difference| and of the mean share, of shares (T, C)."""
     before, here, after = shares[:-2], shares[1:-1], shares[2:]
     change, mean = np.abs(before - 2 * here + after), (before + here + after) / 3
     return np.nansum(change, axis=0), np.nansum(mean, axis=0)

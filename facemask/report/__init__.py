@@ -1,4 +1,4 @@
-"""What `facemask test` records of every frame, and tables and figures of it."""
+"""Records that `facemask test` writes of every frame, and tables and figures of them."""
 
 from facemask.report.frame_table import FrameTable
 from facemask.report.record import Record, Run, find_run, read_run

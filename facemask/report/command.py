@@ -22,7 +22,7 @@ _FILES: Final = (
     "report.html", "report.md", "table9.csv", "table4.csv", "subjects.csv", "consistency.csv",
     "runs.csv", "figure5.png", "figure6.png",
 )  # fmt: skip
-"""All that a report may write; what an earlier one left and this one does not write is removed."""
+"""All files that a report may write; an earlier report's that this one lacks are removed."""
 
 
 def report(

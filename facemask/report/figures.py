@@ -24,8 +24,8 @@ Image = npt.NDArray[np.uint8]
 def choose_frames(runs: Comparison, count: int) -> list[int]:
     """Return the rows of the frames on which the runs differ most, at most one a sequence.
 
-    By the difference between the best and the worst run's mIoU of the frame, largest first; with
-    a single run, by its mIoU, lowest first. Equal ones in the order of their names.
+    They are sorted by the difference between the best and the worst run's mIoU of the frame,
+    largest first; with a single run, by its mIoU, lowest first; then by their names.
     """
     miou = np.stack([run.table.frame_miou() for run in runs.runs])  # (R, F)
     interest = np.ptp(miou, axis=0) if runs.others else 1 - miou[0]
@@ -125,11 +125,11 @@ def _resize(image: Image, interpolation: int) -> Image:
 
 @dataclass(frozen=True, eq=False)
 class SubjectScores:
-    """Mean and standard deviation of the frames' mIoU.
+    """Mean and standard deviation of the frames' mIoU, by run and subject.
 
     Attributes:
         subjects: The S subjects, sorted.
-        frames: Number of frames of each, (S,).
+        frames: Number of frames of each subject, (S,).
         mean: float64 (R, S) in [0, 1], one row a run; NaN without a frame that counts.
         deviation: Standard deviation over the frames (of all of them, not of a sample), (R, S).
     """

@@ -1,4 +1,4 @@
-"""frames.csv: what a run counted on each frame, and where the frame belongs."""
+"""frames.csv: pixel counts of each scored frame, and the frame's place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -27,21 +27,21 @@ COUNTS: Final = ("intersection", "union", "truth", "prediction")
 
 @dataclass(frozen=True, eq=False)
 class FrameTable:
-    """One row a scored frame; the columns of frames.csv. Checked when made.
+    """Columns of frames.csv, one row a scored frame; checked on creation.
 
     Attributes:
         class_names: Names of the C classes by id, background first.
         name: File stem of each frame, such as 001_000001; str (F,), each once.
         video: Its video, str (F,).
         frame: Its number in the video, from 1; int64 (F,).
-        subject: Who it shows, str (F,).
+        subject: The person it shows, str (F,).
         sequence: Its second in the video, (frame - 1) // 30; int64 (F,).
         clip: Its clip, named by the stem of the clip's first frame; str (F,).
         position: Its place in the clip, from 0; int64 (F,).
         height: Height of the frame's label image in pixels, int64 (F,): the face crop's, or that
             of a region's box in it.
         width: Its width in pixels, int64 (F,).
-        region: What the model looked at, such as "face"; str (F,).
+        region: Region that the model looked at, such as "face"; str (F,).
         intersection: Pixels that truth and prediction give to each class, int64 (F, C). Pixels
             whose truth is 255 are not counted, here and below.
         union: Pixels that either gives to it, int64 (F, C).
@@ -118,18 +118,18 @@ class FrameTable:
         return len(self.name)
 
     def counts(self) -> FrameCounts:
-        """The counts, for `facemask.metrics`."""
+        """Return the counts, for `facemask.metrics`."""
         return FrameCounts(
             self.intersection, self.union, self.video, self.frame, self.sequence, self.position
         )
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> "FrameTable":
-        """Some rows, in that order."""
+        """Return some rows, in that order."""
         columns = (field.name for field in fields(self) if field.name != "class_names")
         return FrameTable(self.class_names, *(getattr(self, column)[rows] for column in columns))
 
     def frame_miou(self) -> npt.NDArray[np.float64]:
-        """Each frame's mIoU over the foreground classes that truth or prediction hold.
+        """Return each frame's mIoU over the foreground classes that truth or prediction hold.
 
         Returns:
             float64 (F,) in [0, 1]; NaN for a frame without any.
@@ -137,7 +137,7 @@ class FrameTable:
         return mean_iou(self.intersection, self.union)
 
     def iou(self) -> npt.NDArray[np.float64]:
-        """IoU of each class over all frames together (Eq. 2).
+        """Return the IoU of each class over all frames together (Eq. 2).
 
         Returns:
             float64 (C,) in [0, 1]; NaN for a class that neither occurs nor is predicted.
@@ -145,12 +145,12 @@ class FrameTable:
         return iou_from_counts(self.intersection.sum(axis=0), self.union.sum(axis=0))
 
     def miou(self) -> float:
-        """Mean of the foreground classes' IoUs over all frames together, in [0, 1] or NaN."""
+        """Return the mean foreground IoU over all frames together, in [0, 1] or NaN."""
         return float(mean_iou(self.intersection.sum(axis=0), self.union.sum(axis=0)))
 
 
 def columns_of(class_names: Sequence[str]) -> list[str]:
-    """Header of frames.csv.
+    """Return the header of frames.csv.
 
     Examples:
         >>> columns_of(["background", "skin"])[9:12]

@@ -21,16 +21,16 @@ SHORT_NAMES: Final = {
 }
 """The paper's names of the classes: facial skin, outer mouth, inner mouth, background."""
 NOTHING: Final = "–"
-"""What a table shows where there is no value."""
+"""Cell of a table without a value."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table.
+    """A table of a report and the CSV file beside it.
 
     Attributes:
         file: Name of its CSV file.
-        caption: What it shows, one line.
+        caption: Its subject, one line.
         header: Names of the columns as people read them.
         rows: Cells as people read them; the first one names the row.
         csv_header: Names of the columns in the CSV file.
@@ -55,12 +55,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure.
+    """A figure of a report.
 
     Attributes:
         file: Name of its PNG file.
-        caption: What it shows.
-        alt: The same for who does not see it: what there is to see, in words and figures.
+        caption: Its subject.
+        alt: A description in words and numbers for readers who do not see it.
         png: The file's content.
     """
 
@@ -72,14 +72,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it.
+    """A section of a report.
 
     Attributes:
         title: The heading.
         text: Sentences before tables and figures.
         tables: The tables.
         pictures: The figures.
-        remarks: What could not be shown, and why.
+        remarks: Sentences on parts that are left out, with the reason.
     """
 
     title: str
@@ -91,12 +91,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What both forms show.
+    """A whole report.
 
     Attributes:
         title: The heading.
-        facts: What the report is about, by name.
-        sections: What was found.
+        facts: Short facts such as data and baseline, by name.
+        sections: The sections, in order.
     """
 
     title: str
@@ -113,7 +113,7 @@ class Page:
 
 
 def to_html(page: Page) -> str:
-    """The page with all pictures in it; it loads nothing from elsewhere."""
+    """Return the page with all pictures in it; it loads nothing from elsewhere."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
@@ -125,7 +125,7 @@ def to_html(page: Page) -> str:
 
 
 def to_markdown(page: Page) -> str:
-    """The page in Markdown; pictures are the PNG files beside it."""
+    """Return the page in Markdown; pictures are the PNG files beside it."""
     lines = [f"# {_plain(page.title)}", ""]
     lines += [f"* {name}: {_plain(value)}" for name, value in page.facts.items()]
     for section in page.sections:
@@ -151,14 +151,14 @@ def _markdown_table(table: Table) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is; names of runs are whatever people chose."""
+    """Return text that Markdown shows as it is; names of runs are whatever people chose."""
     for character in "\\`*_|<>":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share as the tables show it.
+    """Return a share in [0, 1] as the tables show it, in percent.
 
     Examples:
         >>> percent(0.54499), percent(float("nan"))
@@ -168,7 +168,7 @@ def percent(share: float, digits: int = 2) -> str:
 
 
 def points(share: float, digits: int = 2) -> str:
-    """A difference in percentage points, with its sign.
+    """Return a difference in percentage points, with its sign.
 
     Examples:
         >>> points(0.0103), points(-0.00113, 3)

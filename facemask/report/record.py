@@ -24,23 +24,23 @@ LABELS: Final = "labels"
 TEST: Final = "test"
 """The folder of a test inside that of its training."""
 FORMAT: Final = 1
-"""Changes when a reader of the older files could misread the newer ones."""
+"""Version of the format, raised when readers of older files could misread newer ones."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What record.json holds.
+    """Content of record.json: description of a test.
 
     Attributes:
-        fingerprint: Which frames and true masks the run was scored on, see `fingerprint`.
+        fingerprint: Hash of the scored frames and true masks, see `fingerprint`.
         frames: Number of frames.
         data_root: The data set's folder, an absolute path.
         split: Its split.
         class_names: Names of the classes by id.
-        region: What the model looks at, such as "face".
+        region: Region that the model looks at, such as "face".
         checkpoint: The checkpoint as it was given, or None for a model without one.
         facemask_version: Version that wrote the record.
-        network: What the network is, see `MaskModule.describe_network`.
+        network: Description of the network, see `MaskModule.describe_network`.
         metrics: Values that the test logged, such as miou, in [0, 1]; None for no value.
         flow: Optical flow of the temporal consistency, or None where it was not computed.
     """
@@ -59,7 +59,7 @@ class Record:
 
 
 def fingerprint(labels: Mapping[str, Path]) -> str:
-    """SHA-256 over the names and label files of the scored frames, in sorted order.
+    """Return the SHA-256 over names and label files of the scored frames, in sorted order.
 
     Two runs on the same frames with the same masks agree; others do not.
 
@@ -81,7 +81,7 @@ def fingerprint(labels: Mapping[str, Path]) -> str:
 
 
 def record_to_json(record: Record) -> bytes:
-    """Content of record.json; NaN becomes null, which JSON knows."""
+    """Return the content of record.json; NaN becomes null, which JSON knows."""
     content = {"facemask_record": FORMAT} | asdict(record)
     content["metrics"] = {
         name: None if value is None or math.isnan(value) else value
@@ -124,7 +124,7 @@ def read_record(path: Path) -> Record:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One test of one model.
+    """Recorded test of a model.
 
     Attributes:
         folder: Folder of its files.
@@ -132,7 +132,7 @@ class Run:
         table: Its frames, sorted by name.
         counts: Their counts, for `facemask.metrics`.
         consistency: Temporal consistency of its sequences, or None where it was not computed.
-        name: Name that tables and figures give it.
+        name: Its name in tables and figures.
     """
 
     folder: Path

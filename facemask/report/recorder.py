@@ -1,4 +1,4 @@
-"""Writing the record of a test: frames.csv, record.json, consistency.csv and label images."""
+"""Recording of a test: frames.csv, record.json, consistency.csv and label images."""
 
 # ruff: noqa: ARG002  # Lightning decides what its hooks are given
 

@@ -13,7 +13,7 @@ from facemask.report.record import TEST, Run, find_run, read_run
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs on the same frames.
+    """Runs that were scored on the same frames.
 
     Attributes:
         runs: All of them, the baseline first.
@@ -37,12 +37,12 @@ class Comparison:
         return self.baseline.table.class_names
 
     def sequences(self) -> int:
-        """Number of sequences."""
+        """Return the number of sequences."""
         table = self.baseline.table
         return len(set(zip(table.video.tolist(), table.sequence.tolist(), strict=True)))
 
     def positions_of(self, run: Run) -> Run | None:
-        """The run whose clips say where the frames of `run` stand; None where no run has clips.
+        """Return the run whose clips give the frames of `run` their positions, None without clips.
 
         A run on single frames has no clips: it is looked at in the longest clips of another run,
         as the paper does with its baseline in Table 4.
@@ -53,10 +53,10 @@ class Comparison:
 
 
 def load_runs(folders: Sequence[str], baseline: str, names: Sequence[str] | None) -> Comparison:
-    """Read the runs.
+    """Read the runs and check that they were scored on the same data.
 
     Args:
-        folders: A run's folder each.
+        folders: The folder of each run.
         baseline: The baseline's folder, one of `folders` or another one.
         names: One name a run in the order of `folders`, the baseline's first where it is not
             among them. None takes the folders' names.
@@ -90,7 +90,7 @@ def load_runs(folders: Sequence[str], baseline: str, names: Sequence[str] | None
 
 
 def default_names(places: Sequence[Path]) -> list[str]:
-    """The runs' folders' names, or their paths where two have one name.
+    """Return the names of the runs' folders, or their paths where two have one name.
 
     Examples:
         >>> default_names([Path("runs/fcn/test"), Path("runs/convlstm_fcn/test")])

@@ -1,4 +1,4 @@
-"""consistency.csv: how steady the masks of each sequence are, predicted and true."""
+"""consistency.csv: temporal consistency of each sequence's predicted and true masks."""
 
 import math
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ from facemask.report.csv_files import read_csv, values_to_csv
 from facemask.report.frame_table import FrameTable
 
 TRUTH: Final = "truth_"
-"""What the columns of the true masks begin with."""
+"""Prefix of the columns of the true masks."""
 _KEYS: Final = ("video", "sequence", "subject", "frames")
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceTable:
-    """One row a sequence; the columns of consistency.csv.
+    """Columns of consistency.csv, one row a sequence.
 
     Attributes:
         video: The sequence's video, str (S,).
         sequence: Its number in the video, int64 (S,).
-        subject: Who it shows, str (S,).
+        subject: The person it shows, str (S,).
         frames: Number of scored frames, int64 (S,).
         values: The values of `TemporalConsistency` by name, and under `truth_<name>` those of the
             true masks; float64 (S,), NaN for no value.

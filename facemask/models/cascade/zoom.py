@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import Box
+from facemask.boxes import Box, enclosing
 from facemask.classes import BACKGROUND, EYES, INNER_MOUTH, LIPS
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.regions import clip_box, relative_extent
@@ -85,12 +85,12 @@ def find_boxes(
             [_eyes(frame == EYES, face, size) for frame, size in zip(labels, sizes, strict=True)],
             face,
         )
-        extents["eyes"] = [_union(parts) for parts in eyes]
+        extents["eyes"] = [enclosing(parts) for parts in eyes]
         if settings.refine_each_eye:
             extents |= _each_eye(eyes, face)
     if "mouth" in regions:
         mouths = [_mouth((frame == LIPS) | (frame == INNER_MOUTH), face) for frame in labels]
-        extents["mouth"] = [_union(parts) for parts in _steady(mouths, face)]
+        extents["mouth"] = [enclosing(parts) for parts in _steady(mouths, face)]
     margins = {"eyes": settings.eyes_margin, "mouth": settings.mouth_margin}
     for name, of_frames in extents.items():
         if settings.guess_boxes:
@@ -127,7 +127,7 @@ def enclosed_background(labels: Labels) -> Mask:
 def _face_extent(labels: Labels) -> Box | None:
     """Box around the largest piece of foreground, over all frames."""
     extents = [_parts(frame != BACKGROUND, 0, most=1)[:1] for frame in labels]
-    return _union([part.extent for parts in extents for part in parts])
+    return enclosing([part.extent for parts in extents for part in parts])
 
 
 def _with_room(face: Box) -> Box:
@@ -156,7 +156,7 @@ def _completed(name: str, extents: list[Box | None], face: Box) -> list[Box | No
         across, down = extent.center
         shift = across - (left + right) / 2 if name == "mouth" else 0.0
         whole = Box(left + shift, down - tall / 2, right + shift, down + tall / 2)
-        completed.append(_union([extent, whole]))
+        completed.append(enclosing([extent, whole]))
     return completed
 
 
@@ -218,7 +218,7 @@ def _mouth(mask: Mask, face: Box) -> list[Box]:
         return []
     first = parts[0]
     gap = _MOUTH_GAP * face.width
-    joined = _union(
+    joined = enclosing(
         [
             part.extent
             for part in parts
@@ -263,14 +263,6 @@ def _each_eye(frames: list[list[Box]], face: Box) -> dict[str, list[Box | None]]
         sides["left_eye"].append(eyes[0] if len(eyes) == 2 or alone else None)
         sides["right_eye"].append(eyes[-1] if eyes and not alone else None)
     return sides
-
-
-def _union(boxes: Sequence[Box]) -> Box | None:
-    if not boxes:
-        return None
-    left, top = min(box.left for box in boxes), min(box.top for box in boxes)
-    right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
-    return Box(left, top, right, bottom)
 
 
 def _gap(one: Box, other: Box) -> float:
