@@ -19,7 +19,7 @@ Color = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 Picture = TypeVar("Picture", npt.NDArray[np.uint8], npt.NDArray[np.float32])
 Projection = Callable[[Points], Points]
-"""Turns points (N, 2) of a thing into x, y in pixels."""
+"""Function from points (N, 2) of a thing to x, y in pixels."""
 
 HAIR_COLORS: Final = np.array(
     [[18, 14, 12], [45, 30, 20], [80, 52, 32], [125, 85, 50], [190, 150, 95], [150, 65, 35],
@@ -33,7 +33,7 @@ _SKIN_SHADE: Final = np.array([1.0, 0.9, 0.86])  # shaded skin turns red
 
 
 class Mark(NamedTuple):
-    """A line along points or, without a width, a filled outline.
+    """Line along points or, without a width, a filled outline.
 
     Attributes:
         points: (N, 2) in units of the thing.
@@ -51,7 +51,7 @@ class Mark(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """An object that hides a part of the face.
+    """Object that hides a part of the face.
 
     Attributes:
         base: Colour of the layer where nothing is drawn; soft edges blend with it.
@@ -143,7 +143,7 @@ def _draw(thing: Thing, layer: Image, project: Projection, unit: float) -> None:
 def rounded(
     half: tuple[float, float], power: float = 1.0, count: int = 40, center: object = 0.0
 ) -> Points:
-    """Outline of an ellipse (power 1) or of a rounder or squarer box (less)."""
+    """Return the outline of an ellipse (power 1) or of a rounder or squarer box (less)."""
     theta = np.linspace(0, 2 * np.pi, count, endpoint=False)
     wave = np.stack([np.cos(theta), np.sin(theta)], axis=1)
     return np.asarray(np.sign(wave) * np.abs(wave) ** power * half + center, np.float64)

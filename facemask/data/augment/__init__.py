@@ -1,1 +1,1 @@
-"""What changes a clip in training: size, colour, motion, and things in front of the face."""
+"""Augmentation of training clips: geometry, colour, motion, and things before the face."""

@@ -1,7 +1,7 @@
 """Hands, glasses, objects and hair drawn over real faces; the masks stay complete.
 
-A model that shall find the whole face under a hand has to see hands: this draws them over crops
-whose masks are known. What is drawn is decided once for a clip and follows the face's motion.
+A model that shall find the whole face under a hand has to see hands, so they are drawn over crops
+whose masks are known. A clip's things are decided once and follow the face's motion.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from facemask.errors import InputError
 
 Region = Literal["face", "eyes", "mouth"]
 _MOUTH: Final = np.array([0.0, 1.1])
-"""Where the mouth lies, from between the eyes, in units of the eyes' distance."""
+"""Place of the mouth, from between the eyes, in units of the eyes' distance."""
 _TONES: Final = np.array(
     [[236, 196, 170], [205, 155, 125], [160, 110, 80], [110, 70, 48], [62, 40, 30]], np.float64
 )
@@ -38,11 +38,11 @@ _TARGETS: Final[dict[str, Points]] = {  # (x, y) in units, from between the eyes
     "mouth": np.array([[0, 1.1], [-0.4, 1.1], [0.4, 1.1], [0.1, 1.5]]),
 }
 _MIN_SHARE: Final = 0.2
-"""An eye smaller than this share of the other is a splinter, not an eye."""
+"""Smallest size of an eye as a share of the other; less is a splinter."""
 
 
 class Face:
-    """Where the face is in every frame of a clip.
+    """Place of the face in every frame of a clip.
 
     Attributes:
         found: The masks show it; else the frame's middle stands in.
@@ -76,13 +76,13 @@ class Face:
 
 
 def _turn(angle: float) -> Points:
-    """Rotation (2, 2), clockwise as the picture is seen."""
+    """Return the rotation (2, 2), clockwise as the picture is seen."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine], [sine, cosine]])
 
 
 def _find(mask: Image, region: Region) -> tuple[float, float, float, float, float] | None:
-    """Origin x, y, unit, tilt, spread of one frame; None without what the place follows from."""
+    """Return origin x, y, unit, tilt and spread of one frame; None without eyes or mouth."""
     if region == "mouth":
         return _find_mouth(mask)
     eyes = _components(mask == (EYES if region == "face" else 1))
@@ -102,7 +102,7 @@ def _find(mask: Image, region: Region) -> tuple[float, float, float, float, floa
 
 
 def _find_mouth(mask: Image) -> tuple[float, float, float, float, float] | None:
-    """The same of a mouth crop, whose ids are 1 lips and 2 inner mouth."""
+    """Return the same of a mouth crop, whose ids are 1 lips and 2 inner mouth."""
     mouth = ((mask > 0) & (mask != IGNORE)).view(np.uint8)
     moments = cv2.moments(mouth, binaryImage=True)
     if moments["m00"] < 4:
@@ -117,7 +117,7 @@ def _find_mouth(mask: Image) -> tuple[float, float, float, float, float] | None:
 
 
 def _components(inside: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Centres x, y of the two largest connected parts; fewer where there are fewer."""
+    """Return the centres x, y of the two largest connected parts; fewer where there are fewer."""
     x, y, width, height = cv2.boundingRect(inside.view(np.uint8))
     if not width:
         return []
@@ -168,7 +168,7 @@ class Occluders:
         self.region: Region = region
 
     def describe(self) -> dict[str, float | str]:
-        """The class and all arguments, for what must tell one augmentation from another."""
+        """Return the class and all arguments, which tell one augmentation from another."""
         name = f"{type(self).__module__}.{type(self).__qualname__}"
         return {"class": name, "region": self.region, **self.probabilities}
 
@@ -250,7 +250,7 @@ class Occluders:
         )
 
     def _skin(self, rng: np.random.Generator, image: Image, mask: Image) -> Color:
-        """A colour of the person's own skin, mostly, else of another's."""
+        """Draw a colour of the person's own skin, mostly, else of another's."""
         # in eye and mouth crops the skin is what is neither eyes, mouth nor outside of the picture
         inside = mask[::3, ::3] == (SKIN if self.region == "face" else 0)
         pixels = image[::3, ::3][inside & (image[::3, ::3].max(axis=2) > 8)]

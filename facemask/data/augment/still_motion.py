@@ -14,18 +14,18 @@ from facemask.errors import InputError
 Image = npt.NDArray[np.uint8]
 
 SHAKE: Final = 2.5
-"""How many times as far a shaken camera moves between two frames."""
+"""Factor by which a shaken camera moves farther between two frames."""
 _CALM: Final = (1 / 40, 1 / 8)
 """Cycles a frame of ordinary motion; the slowest bounds how far a long clip drifts."""
 _SHAKY: Final = (1 / 8, 1 / 3)
 _LARGEST_TURN: Final = 0.4
-"""Beyond this the perspective's denominator could come close to 0 in a corner."""
+"""Largest yaw or pitch: beyond it the denominator could come close to 0 in a corner."""
 _NORMAL: Final = ndtri((np.arange(256) + 0.5) / 256).astype(np.float32)
 """Standard normal quantiles: a random byte looked up in it is noise, far faster than drawn."""
 
 
 class StillMotion:
-    """A still becomes a clip, as if camera and head had moved a little in front of each other.
+    """Makes a clip of a still, as if camera and head had moved a little.
 
     Every part of the motion has a smooth random velocity, so that the frames lie on a smooth path
     at a random phase; the still itself is one of the frames, not always the first. All of the
@@ -114,7 +114,7 @@ class StillMotion:
     def _matrices(
         self, height: int, width: int, frames: int, rng: np.random.Generator
     ) -> list[npt.NDArray[np.float64]]:
-        """Where each frame sees the still: T matrices (3, 3) from its pixels to the frame's."""
+        """Draw T matrices (3, 3) from the still's pixels to each frame's."""
         shaken = rng.random() < self.shake
         band, strength = (_SHAKY, SHAKE) if shaken else (_CALM, 1.0)
         step = strength * np.array(
@@ -136,7 +136,7 @@ class StillMotion:
 def _paths(
     count: int, frames: int, band: tuple[float, float], rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Smooth paths (T, count) that move by at most 1 between frames and pass 0 in one of them."""
+    """Draw smooth paths (T, count) that move by at most 1 between frames and pass 0 in one."""
     cycles = rng.uniform(*band, size=(2, count))
     phase = rng.uniform(0, 2 * np.pi, size=(2, count))  # a random time to begin at
     weight = rng.random(count)
@@ -154,7 +154,7 @@ def _matrix(
     scale: npt.NDArray[np.float64],
     centre: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """The matrix (3, 3) of one frame, about the centre of the still."""
+    """Return the matrix (3, 3) of one frame, about the centre of the still."""
     x, y, angle, log_zoom, yaw, pitch, shear = parameters.tolist()
     # the turn works with edges at -1 and 1, the rotation in pixels: the still may not be square
     turned = np.array([[1, shear, 0], [0, 1, 0], [yaw, pitch, 1]])
@@ -167,7 +167,7 @@ def _matrix(
 
 
 def _move(picture: Image, matrix: npt.NDArray[np.float64], flags: int, border: int) -> Image:
-    """An image or a mask as a frame sees it; 255 where a constant border comes into view."""
+    """Return an image or a mask as a frame sees it; 255 where a constant border comes into view."""
     height, width = picture.shape[:2]
     moved = cv2.warpPerspective(
         picture, matrix, (width, height), flags=flags, borderMode=border, borderValue=IGNORE
@@ -176,7 +176,7 @@ def _move(picture: Image, matrix: npt.NDArray[np.float64], flags: int, border: i
 
 
 def _expose(image: Image, gain: float, std: float, rng: np.random.Generator) -> Image:
-    """A frame at another exposure and with noise, as a new array."""
+    """Return a frame at another exposure and with noise, as a new array."""
     if gain == 1 and std == 0:
         return np.array(image)
     exposed = cv2.LUT(image, np.arange(256, dtype=np.float32) * np.float32(gain))

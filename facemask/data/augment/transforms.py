@@ -23,7 +23,7 @@ HUE = (-0.05, 0.05)
 
 
 class ReflectAffine(A.Affine):  # type: ignore[misc]  # albumentations is untyped
-    """An affine transform whose image goes on as a mirror image outside; the mask is filled.
+    """Affine transform whose image goes on as a mirror image outside; the mask is filled.
 
     Albumentations has one border mode for both; here `border_mode` is the mask's alone.
     """
@@ -36,7 +36,7 @@ class ReflectAffine(A.Affine):  # type: ignore[misc]  # albumentations is untype
 
 
 class ReflectPerspective(A.Perspective):  # type: ignore[misc]  # albumentations is untyped
-    """A perspective transform with the same borders."""
+    """Perspective transform whose image goes on as a mirror image; the mask is filled."""
 
     def apply(
         self, img: Image, matrix: Matrix, max_height: int, max_width: int, **_: object
@@ -100,7 +100,7 @@ class Lighting(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations is
 
 
 class ClipOcclusion(A.DualTransform):  # type: ignore[misc]  # albumentations is untyped
-    """`Occluders` as a step of a pipeline; the masks of all frames say where the faces are.
+    """Step of a pipeline that draws `Occluders`; the masks of all frames tell where faces are.
 
     Args:
         occluders: Draws them.
@@ -176,7 +176,7 @@ class ClipTransform:
 
 
 class ClipAugmentation(ClipTransform):
-    """The default augmentation of face clips; every part can be turned off with 0.
+    """Default augmentation of face clips; every part can be turned off with 0.
 
     Left and right eye are one class, so flipping needs no relabelling. Occlusion changes the
     image only: a face mask is complete under whatever covers the face.

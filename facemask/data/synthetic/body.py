@@ -1,4 +1,4 @@
-"""The person round the face: hair, neck, clothes, sides of the head, ears."""
+"""Hair and body of a made-up person: neck, clothes, sides of the head, ears."""
 
 from typing import Final, NamedTuple
 
@@ -11,11 +11,9 @@ from facemask.data.synthetic.drawing import (
     Canvas,
     Points,
     Scene,
-    blend,
     curve,
     ellipse,
     noise,
-    shade,
 )
 from facemask.data.synthetic.person import Identity
 
@@ -45,21 +43,14 @@ _STYLES: Final = {
     "curly": _Style(1.14, 0.050, 0.12, 1.5, 0.24),
     "buzz": _Style(0.98, 0.006, 0.05, 1.2, 0.08),
 }
-_SHOULDER: Final = np.array(  # outline from the throat down, at the neck's depth
-    [
-        [0, 2.50, -0.4],
-        [0.55, 2.38, -0.4],
-        [0.80, 1.98, -0.4],
-        [1.5, 2.26, -0.4],
-        [2.3, 2.62, -0.4],
-        [2.7, 4.0, -0.4],
-        [2.8, 12, -0.4],
-    ]
-)
+# Outline from the throat down, at the neck's depth.
+_SHOULDER: Final = np.array(
+    [[0, 0.55, 0.80, 1.5, 2.3, 2.7, 2.8], [2.50, 2.38, 1.98, 2.26, 2.62, 4.0, 12], [-0.4] * 7]
+).T
 
 
 class Body:
-    """The parts of a person that are not the face."""
+    """Hair, neck, clothes and ears of a person: all but the face."""
 
     def __init__(self, identity: Identity, rng: np.random.Generator) -> None:
         """Draw the hair's strands and outline and the pattern of the clothes."""
@@ -117,7 +108,7 @@ class Body:
         if alpha is not None:
             tone = color * brightness
             strands = _strands(alpha, self._streaks, scene.camera, tone, self._style.contrast)
-            blend(scene.canvas, alpha, strands, opacity)
+            scene.blend(alpha, strands, opacity)
 
     def _paint_fall(self, scene: Scene) -> None:
         """Paint long hair, which hangs behind neck and face."""
@@ -154,10 +145,11 @@ class Body:
         x = np.clip(x, -0.98, 0.98)
         normals = np.stack([x, np.zeros_like(x), np.sqrt(1 - x**2)], axis=1)
         tone = np.stack([scene.light.on(n) for n in normals]) * self._identity.skin * 0.88
-        blend(scene.canvas, neck, tone[None].astype(np.float32))
+        scene.blend(neck, tone[None].astype(np.float32))
         shadow = jaw + np.array([-0.10 * scene.light.direction[0], 0.22]) * unit
         chin = scene.cover(curve(shadow), softness=0.07 * unit)
-        shade(scene.canvas, _limited(neck, chin), (0.55, 0.47, 0.45))
+        if chin is not None:
+            scene.darken(_limited(neck, chin, scene.canvas.shape), (0.55, 0.47, 0.45))
 
     def _paint_clothes(self, scene: Scene) -> None:
         camera, unit = scene.camera, scene.camera.unit
@@ -173,7 +165,7 @@ class Body:
         if self._stripes:
             facing = facing * (1 + 0.18 * np.sign(np.sin(2 * np.pi * rows / self._stripes)))
         folds = 0.05 * np.sin(7 * columns + 3 * np.sin(2 * rows))
-        blend(scene.canvas, body, ((facing + folds)[..., None] * cloth).astype(np.float32))
+        scene.blend(body, ((facing + folds)[..., None] * cloth).astype(np.float32))
         if self._collar:
             for edge in (right[:3], left[:3]):
                 scene.paint(edge, cloth * 1.25, thickness=0.12 * unit, softness=0.4)
@@ -185,17 +177,9 @@ class Body:
         tone = self._identity.skin * scene.light.on(normal) * (0.95, 0.93, 0.92)
         seen = float(np.clip(-side * camera.yaw / 0.25, 0, 1))  # turned towards the viewer
         if seen > 0:
-            cheek = np.array(
-                [
-                    [1.00 * w, -0.42, 0.50],
-                    [1.12 * w, -0.05, 0.14],
-                    [1.09 * w, 0.45, 0.12],
-                    [0.97 * w, 0.88, 0.20],
-                    [0.70 * w, 1.36, 0.50],
-                    [0.90 * w, 0.80, 0.62],
-                ]
-            )
-            flank = curve(camera.head(cheek * (side, 1, 1)))
+            u = side * w * np.array([1.00, 1.12, 1.09, 0.97, 0.70, 0.90])
+            low, deep = [-0.42, -0.05, 0.45, 0.88, 1.36, 0.80], [0.50, 0.14, 0.12, 0.20, 0.50, 0.62]
+            flank = curve(camera.head(np.stack([u, low, deep], axis=1)))
             scene.paint(flank, tone * 0.80, seen, softness=0.03 * unit)
         if self._identity.hair_style == "long" or normal[2] < -0.1:
             return
@@ -237,16 +221,8 @@ def _strands(
     return np.asarray(color.astype(np.float32) * brightness[..., None], np.float32)
 
 
-def _limited(outer: Alpha, inner: Alpha | None) -> Alpha | None:
-    """Return `inner` limited to `outer`, on the grid of `outer`."""
-    if inner is None:
-        return None
-    full = np.zeros_like(outer.coverage)
-    top, left = inner.rows.start - outer.rows.start, inner.columns.start - outer.columns.start
-    a, b = max(top, 0), max(left, 0)
-    c = min(top + inner.coverage.shape[0], full.shape[0])
-    d = min(left + inner.coverage.shape[1], full.shape[1])
-    if c <= a or d <= b:
-        return None
-    full[a:c, b:d] = inner.coverage[a - top : c - top, b - left : d - left]
-    return Alpha(full * outer.coverage, outer.rows, outer.columns)
+def _limited(outer: Alpha, inner: Alpha, shape: tuple[int, ...]) -> Alpha:
+    """Return `inner` limited to `outer`, on the grid of `outer`, in a picture of this shape."""
+    full = np.zeros(shape[:2], np.float32)
+    full[inner.rows, inner.columns] = inner.coverage
+    return outer._replace(coverage=full[outer.rows, outer.columns] * outer.coverage)

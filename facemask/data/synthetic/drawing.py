@@ -17,12 +17,12 @@ from scipy.interpolate import CubicSpline
 
 Points = npt.NDArray[np.float64]
 Canvas = npt.NDArray[np.float32]
-"""A picture in the making: float32 (H, W, 3) RGB, 0 to 255; or one channel of it."""
+"""Picture in the making: float32 (H, W, 3) RGB, 0 to 255; or one channel of it."""
 Color = Sequence[float] | npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
 SUPERSAMPLING: Final = 4
 NECK: Final = np.array([0.0, 0.95, -0.45])
-"""What the head turns about, in the face's coordinates."""
+"""Point that the head turns about, in the face's coordinates."""
 _DISTANCE: Final = 10.0  # of the camera, in units: a mild perspective
 _SHIFT: Final = 4  # fractional bits of OpenCV's fixed-point coordinates
 
@@ -115,23 +115,6 @@ def coverage(
     return Alpha(covered, slice(top, bottom), slice(left, right))
 
 
-def blend(canvas: Canvas, alpha: Alpha | None, color: Color | Canvas, opacity: float = 1.0) -> None:
-    """Paint a colour (3,), or a patch of the size of `alpha`, over the canvas in place."""
-    if alpha is None or opacity <= 0:
-        return
-    target = canvas[alpha.rows, alpha.columns]
-    weight = alpha.coverage[..., None] * np.float32(opacity)
-    target += weight * (np.asarray(color, np.float32) - target)
-
-
-def shade(canvas: Canvas, alpha: Alpha | None, factor: Color | float, opacity: float = 1.0) -> None:
-    """Multiply the canvas under `alpha` by a factor (a number or one per channel), in place."""
-    if alpha is None or opacity <= 0:
-        return
-    weight = alpha.coverage[..., None] * np.float32(opacity)
-    canvas[alpha.rows, alpha.columns] *= 1 + weight * (np.asarray(factor, np.float32) - 1)
-
-
 def ellipse(center: Points, radii: Color, angle: float = 0.0, count: int = 40) -> Points:
     """Outline (count, 2) of an ellipse; angle in radians, clockwise as the picture is seen."""
     theta = np.linspace(0, 2 * np.pi, count, endpoint=False)
@@ -185,7 +168,7 @@ class Camera:
     y: float
 
     def rotation(self) -> Points:
-        """(3, 3) matrix from the head's to the scene's axes."""
+        """Return the matrix (3, 3) from the head's to the scene's axes."""
         cy, sy = np.cos(self.yaw), np.sin(self.yaw)
         cp, sp = np.cos(self.pitch), np.sin(self.pitch)
         cr, sr = np.cos(self.roll), np.sin(self.roll)
@@ -237,30 +220,36 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A frame in the making, or a patch of one, and how it is seen.
+class Picture:
+    """Frame in the making, or a patch of one.
 
     Attributes:
         canvas: The picture, painted in place.
-        camera: Head pose and framing.
-        light: The light.
         offset: Where the canvas begins in the frame, x and y in pixels.
     """
 
     canvas: Canvas
-    camera: Camera
-    light: Light
-    offset: Points = field(default_factory=lambda: np.zeros(2))
-
-    def lit(self, *normal: float) -> Points:
-        """Return the light (3,) on a part of the head with this unit normal."""
-        return self.light.on(self.camera.rotation() @ np.array(normal))
+    offset: Points | float = field(default=0.0, kw_only=True)
 
     def cover(
         self, points: Points, *, thickness: float | None = None, softness: float = 0.0
     ) -> Alpha | None:
         """Return the coverage of an outline or a line, (N, 2) in pixels of the frame."""
         return coverage(points - self.offset, self.canvas.shape, thickness, softness)
+
+    def blend(self, alpha: Alpha | None, color: Color | Canvas, opacity: float = 1.0) -> None:
+        """Paint a colour (3,), or a patch of the size of `alpha`, over the canvas."""
+        if alpha is not None and opacity > 0:
+            target = self.canvas[alpha.rows, alpha.columns]
+            weight = alpha.coverage[..., None] * np.float32(opacity)
+            target += weight * (np.asarray(color, np.float32) - target)
+
+    def darken(self, alpha: Alpha | None, factor: Color | float, opacity: float = 1.0) -> None:
+        """Multiply the canvas under `alpha` by a factor, a number or one per channel."""
+        if alpha is not None and opacity > 0:
+            weight = alpha.coverage[..., None] * np.float32(opacity)
+            factors = 1 + weight * (np.asarray(factor, np.float32) - 1)
+            self.canvas[alpha.rows, alpha.columns] *= factors
 
     def paint(
         self,
@@ -272,8 +261,7 @@ class Scene:
         softness: float = 0.0,
     ) -> None:
         """Paint an outline or a line in a colour; arguments as in `coverage` and `blend`."""
-        alpha = self.cover(points, thickness=thickness, softness=softness)
-        blend(self.canvas, alpha, color, opacity)
+        self.blend(self.cover(points, thickness=thickness, softness=softness), color, opacity)
 
     def shade(
         self,
@@ -284,13 +272,29 @@ class Scene:
         thickness: float | None = None,
         softness: float = 0.0,
     ) -> None:
-        """Darken what lies under an outline or a line; arguments as in `coverage` and `shade`."""
-        alpha = self.cover(points, thickness=thickness, softness=softness)
-        shade(self.canvas, alpha, factor, opacity)
+        """Darken what lies under an outline or a line; arguments as in `coverage` and `darken`."""
+        self.darken(self.cover(points, thickness=thickness, softness=softness), factor, opacity)
 
-    def patch(self, alpha: Alpha, color: Points) -> "Scene":
-        """Return a new scene in one colour, of the place and size of `alpha`."""
+    def patch(self, alpha: Alpha, color: Points) -> "Picture":
+        """Return a new picture in one colour, of the place and size of `alpha`."""
         canvas = np.empty((*alpha.coverage.shape, 3), np.float32)
         canvas[:] = color
         offset = np.array([alpha.columns.start, alpha.rows.start], np.float64)
-        return Scene(canvas, self.camera, self.light, offset)
+        return Picture(canvas, offset=offset)
+
+
+@dataclass(frozen=True)
+class Scene(Picture):
+    """Frame in the making and how it is seen.
+
+    Attributes:
+        camera: Head pose and framing.
+        light: The light.
+    """
+
+    camera: Camera
+    light: Light
+
+    def lit(self, *normal: float) -> Points:
+        """Return the light (3,) on a part of the head with this unit normal."""
+        return self.light.on(self.camera.rotation() @ np.array(normal))

@@ -6,16 +6,7 @@ import cv2
 import numpy as np
 
 from facemask.data.masks import region_outlines
-from facemask.data.synthetic.drawing import (
-    Alpha,
-    Canvas,
-    Points,
-    Scene,
-    blend,
-    blur,
-    curve,
-    ellipse,
-)
+from facemask.data.synthetic.drawing import Alpha, Canvas, Points, Scene, blur, curve, ellipse
 from facemask.data.synthetic.person import Expression, Identity
 from facemask.data.synthetic.shape import FaceShape, surface
 
@@ -48,7 +39,7 @@ def paint_eyes(scene: Scene, points: Points, identity: Identity, expression: Exp
     for side, outline, upper in sides:
         alpha = scene.cover(outline)
         if alpha is not None:
-            blend(scene.canvas, alpha, _eye(scene, alpha, side, identity, expression))
+            scene.blend(alpha, _eye(scene, alpha, side, identity, expression))
         # Two passes: a soft shadow of the lid's edge and the thin dark line of the lashes.
         lid = curve(upper) - (0, 0.007 * unit)
         scene.shade(lid, 0.72, thickness=0.045 * unit, softness=0.02 * unit)
@@ -61,7 +52,7 @@ def _eye(
     frame: Scene, alpha: Alpha, side: int, identity: Identity, expression: Expression
 ) -> Canvas:
     light, unit, head = frame.lit(0, 0, 1), frame.camera.unit, frame.camera.head
-    scene = frame.patch(alpha, np.array([232.0, 225, 220]) * light)
+    patch = frame.patch(alpha, np.array([232.0, 225, 220]) * light)
     middle = np.array([side * identity.eye_spacing / 2, 0.0])
     center = np.array([*middle, float(surface(identity, middle)) - _EYEBALL])
     gaze = np.array([0.40 * expression.gaze_x, 0.30 * expression.gaze_y, 0.0])
@@ -78,18 +69,17 @@ def _eye(
     # The pink corner beside the nose.
     inner = head(np.array([middle[0] - side * 0.19 * identity.eye_size, 0.01, center[2] + 0.16]))
     pink = np.array([196.0, 120, 112]) * light
-    scene.paint(ellipse(inner, (0.05 * unit,) * 2), pink, 0.7, softness=1.0)
+    patch.paint(ellipse(inner, (0.05 * unit,) * 2), pink, 0.7, softness=1.0)
     iris = identity.iris * light
-    scene.paint(disc(_IRIS), iris * 0.42)
-    scene.paint(disc(_IRIS * 0.84), iris, softness=0.4)
-    scene.paint(disc(_IRIS * 0.62), iris * 1.25, 0.7, softness=0.5)
-    scene.paint(disc(_IRIS * 0.42), (10, 8, 8))
-    patch = scene.canvas
-    patch *= _rim_shadow(alpha, 0.035 * unit, 0.45)
+    patch.paint(disc(_IRIS), iris * 0.42)
+    patch.paint(disc(_IRIS * 0.84), iris, softness=0.4)
+    patch.paint(disc(_IRIS * 0.62), iris * 1.25, 0.7, softness=0.5)
+    patch.paint(disc(_IRIS * 0.42), (10, 8, 8))
+    patch.canvas[:] *= _rim_shadow(alpha, 0.035 * unit, 0.45)
     spot = disc(_IRIS).mean(axis=0) + np.array([0.3, -0.36]) * _IRIS * unit
     gleam = ellipse(spot, (0.026 * unit,) * 2, count=16)
-    scene.paint(gleam, np.array([255.0, 255, 255]) * min(1.0, float(light.max())), 0.95)
-    return patch
+    patch.paint(gleam, np.array([255.0, 255, 255]) * min(1.0, float(light.max())), 0.95)
+    return patch.canvas
 
 
 def paint_mouth(scene: Scene, points: Points, shape: FaceShape, expression: Expression) -> None:
@@ -101,10 +91,10 @@ def paint_mouth(scene: Scene, points: Points, shape: FaceShape, expression: Expr
     outlines, unit = region_outlines(points), scene.camera.unit
     lips = scene.cover(outlines[3], softness=0.35)
     if lips is not None:
-        blend(scene.canvas, lips, _lips(scene, lips, points, shape.identity))
+        scene.blend(lips, _lips(scene, lips, points, shape.identity))
     inner = scene.cover(outlines[4])
     if inner is not None:
-        blend(scene.canvas, inner, _cavity(scene, inner, shape, expression))
+        scene.blend(inner, _cavity(scene, inner, shape, expression))
     # The parting line keeps a shut mouth readable: it is the shadow between the lips.
     upper, lower = curve(points[60:65]), curve(points[[64, 65, 66, 67, 60]])[::-1]
     part = np.concatenate([points[48:49], (upper + lower) / 2, points[54:55]])
@@ -118,7 +108,7 @@ def paint_mouth(scene: Scene, points: Points, shape: FaceShape, expression: Expr
 
 def _lips(frame: Scene, alpha: Alpha, points: Points, identity: Identity) -> Canvas:
     unit = frame.camera.unit
-    scene = frame.patch(alpha, identity.lips * frame.lit(0, 0, 1))
+    patch = frame.patch(alpha, identity.lips * frame.lit(0, 0, 1))
     lower, inside = points[[54, 55, 56, 57, 58, 59, 48]], points[[64, 65, 66, 67, 60]]
     for outer_points, inner_points, levels, normal in (
         (points[48:55], points[60:65], _UPPER_LIP, (0, 0.35, 0.94)),
@@ -129,18 +119,17 @@ def _lips(frame: Scene, alpha: Alpha, points: Points, identity: Identity) -> Can
         for k, level in enumerate(levels):
             a, b = k / len(levels), (k + 1) / len(levels) + 0.02
             far = (outer + b * (inner - outer))[::-1]
-            scene.paint(np.concatenate([outer + a * (inner - outer), far]), color * level)
-    scene.canvas[:] = blur(scene.canvas, max(0.4, 0.018 * unit))
+            patch.paint(np.concatenate([outer + a * (inner - outer), far]), color * level)
+    patch.canvas[:] = blur(patch.canvas, max(0.4, 0.018 * unit))
     wet = (points[57] + points[66]) / 2 - (0, 0.01 * unit)
     gloss = ellipse(wet, (0.13 * unit, 0.018 * unit), frame.camera.roll)
-    scene.paint(gloss, (255, 235, 230), 0.30, softness=0.03 * unit)
-    return scene.canvas
+    patch.paint(gloss, (255, 235, 230), 0.30, softness=0.03 * unit)
+    return patch.canvas
 
 
 def _cavity(frame: Scene, alpha: Alpha, shape: FaceShape, expression: Expression) -> Canvas:
     light, unit, head = frame.lit(0, 0, 1), frame.camera.unit, frame.camera.head
-    scene = frame.patch(alpha, np.array([58.0, 18, 20]) * light)
-    patch = scene.canvas
+    patch = frame.patch(alpha, np.array([58.0, 18, 20]) * light)
     lip = float(shape.neutral[62, 1])
     drop = 0.40 * expression.jaw_open
     depth = float(surface(shape.identity, shape.neutral[62])) - 0.12
@@ -153,20 +142,20 @@ def _cavity(frame: Scene, alpha: Alpha, shape: FaceShape, expression: Expression
     tongue = head(np.array([0, lip + 0.05 + 0.85 * drop, depth - 0.1]))
     fat = (0.24 * unit, (0.06 + 0.22 * drop) * unit)
     pink = np.array([172.0, 84, 86]) * light
-    scene.paint(ellipse(tongue, fat, frame.camera.roll), pink, softness=0.02 * unit)
+    patch.paint(ellipse(tongue, fat, frame.camera.roll), pink, softness=0.02 * unit)
     enamel = np.array([244.0, 234, 214]) * light
     lower = [arc(lip + drop * 0.93 + 0.005, 0.02), arc(lip + drop + 0.25, 0.02)[::-1]]
-    scene.paint(np.concatenate(lower), enamel * 0.80, softness=0.3)
+    patch.paint(np.concatenate(lower), enamel * 0.80, softness=0.3)
     edge = arc(lip + 0.072, -0.035)
     upper = np.concatenate([arc(lip - 0.3, -0.035), edge[::-1]])
-    scene.paint(upper, enamel, softness=0.3)
+    patch.paint(upper, enamel, softness=0.3)
     top = arc(lip - 0.12, -0.035)
     for k in (4, 7, 9, 12, 15, 17, 20):  # gaps between the upper teeth
-        scene.shade(np.stack([top[k], edge[k]]), 0.72, thickness=0.012 * unit, softness=0.3)
+        patch.shade(np.stack([top[k], edge[k]]), 0.72, thickness=0.012 * unit, softness=0.3)
     # The cheeks' shadow darkens the mouth towards its corners.
-    center = head(np.array([0, lip, depth])) - scene.offset
-    columns = np.arange(patch.shape[1], dtype=np.float32) - np.float32(center[0])
+    center = head(np.array([0, lip, depth])) - patch.offset
+    columns = np.arange(patch.canvas.shape[1], dtype=np.float32) - np.float32(center[0])
     x = columns / np.float32(0.36 * unit)
-    patch *= np.clip(1.05 - 0.6 * x**2, 0.35, 1).astype(np.float32)[None, :, None]
-    patch *= _rim_shadow(alpha, 0.03 * unit, 0.35)
-    return patch
+    patch.canvas[:] *= np.clip(1.05 - 0.6 * x**2, 0.35, 1).astype(np.float32)[None, :, None]
+    patch.canvas[:] *= _rim_shadow(alpha, 0.03 * unit, 0.35)
+    return patch.canvas

@@ -13,13 +13,7 @@ from facemask.data.synthetic.shape import surface
 Placing = Callable[[Camera, float], tuple[Projection, float]]
 """Projection of a thing as the camera sees it at so many seconds, and pixels per unit of it."""
 
-_KINDS: Final = (
-    ("hand",),
-    ("glasses", "hand"),
-    ("microphone",),
-    ("sunglasses",),
-    ("hand", "microphone"),
-)
+_KINDS: Final = ("hand", "glasses hand", "microphone", "sunglasses", "hand microphone")
 _TARGETS: Final = np.array(  # of the knuckles: mouth, cheeks, chin, eyes
     [[0.0, 0.85], [0.62, 0.6], [-0.62, 0.6], [0.1, 1.2], [0.45, 0.1], [-0.45, 0.1]]
 )
@@ -30,7 +24,7 @@ def make_occluders(
 ) -> list[tuple[Thing, Placing]]:
     """Draw what covers the face of video `index`, and how it moves; the kinds take turns."""
     made = []
-    for kind in _KINDS[index % len(_KINDS)]:
+    for kind in _KINDS[index % len(_KINDS)].split():
         if kind == "hand":
             made.append((hand(rng, identity.skin, identity.clothes), _held_hand(rng)))
         elif kind == "microphone":

@@ -1,6 +1,6 @@
-"""The person in a made-up video: proportions and colours, and what they do in time.
+"""Person of a made-up video: proportions, colours and motion.
 
-Everything in time is a smooth function of the seconds and is fixed when the video's random
+The motion is a smooth function of the seconds and is fixed when the video's random
 numbers are drawn, so a longer video begins with exactly the frames of a shorter one.
 """
 
@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from facemask.data.artist import HAIR_COLORS
 from facemask.data.synthetic.drawing import Camera, Points
-
-RGB = npt.NDArray[np.float64]
 
 _SKIN_TONES: Final = np.array(
     [[234, 188, 162], [224, 176, 146], [206, 154, 120], [180, 124, 92], [138, 92, 66], [96, 64, 48]]
@@ -22,16 +19,9 @@ _IRIS_COLORS: Final = np.array(
     [[70, 44, 26], [104, 70, 38], [96, 100, 56], [76, 110, 90], [84, 124, 164], [110, 122, 132]]
 )
 _CLOTHES: Final = np.array(
-    [
-        [40, 48, 70],
-        [130, 36, 40],
-        [210, 208, 200],
-        [50, 90, 70],
-        [90, 90, 96],
-        [180, 140, 60],
-        [96, 60, 120],
-    ]
-)
+    [[40, 48, 70], [130, 36, 40], [210, 208, 200], [50, 90, 70], [90, 90, 96], [180, 140, 60],
+     [96, 60, 120]],
+)  # fmt: skip
 _MOODS: Final = ("smile", "surprise", "frown", "smile", "pucker")
 # Half-ranges of yaw, pitch and roll in radians by category: the third holds the large poses.
 _POSE: Final = {1: (0.32, 0.15, 0.12), 2: (0.34, 0.16, 0.13), 3: (0.40, 0.20, 0.20)}
@@ -56,7 +46,7 @@ class Identity:
     eye_spacing: float
     """Distance between the eyes' centres, in units."""
     eye_tilt: float
-    """How much higher the outer corner lies than the inner one, in units."""
+    """Rise of the outer corner above the inner one, in units."""
     brow_height: float
     """Distance of the brow above the eye, in units."""
     brow_arch: float
@@ -67,13 +57,13 @@ class Identity:
     mouth_width: float
     lip_fullness: float
     cheekbones: float
-    skin: RGB
-    lips: RGB
-    hair: RGB
-    iris: RGB
-    clothes: RGB
+    skin: Points
+    lips: Points
+    hair: Points
+    iris: Points
+    clothes: Points
     hair_style: str
-    """`short`, `fringe`, `long`, `curly` or `buzz`."""
+    """Cut: `short`, `fringe`, `long`, `curly` or `buzz`."""
     hairline: float
     """Height of the hairline above the eyes, in units."""
     beard: float
@@ -90,12 +80,9 @@ class Identity:
             return float(mean + spread * np.clip(rng.standard_normal(), -1.8, 1.8))
 
         tone = float(rng.uniform(0, 1) ** 1.2) * (len(_SKIN_TONES) - 1)
-        skin = np.array(
-            [np.interp(tone, np.arange(len(_SKIN_TONES)), _SKIN_TONES[:, c]) for c in range(3)]
-        )
-        skin = (
-            skin * rng.uniform(0.96, 1.03) * (1 + rng.uniform(-0.02, 0.02) * np.array([0, 1, 2.0]))
-        )
+        skin = np.array([np.interp(tone, range(len(_SKIN_TONES)), c) for c in _SKIN_TONES.T])
+        skin = skin * rng.uniform(0.96, 1.03)
+        skin = skin * (1 + rng.uniform(-0.02, 0.02) * np.array([0, 1, 2.0]))
         age = float(rng.beta(1.2, 2.0))
         dark = tone > 2.8  # dark skin goes with dark hair and eyes
         hair = HAIR_COLORS[rng.integers(0, 2 if dark else 6)]
@@ -105,9 +92,8 @@ class Identity:
         natural = skin * (0.86, 0.60, 0.60)
         lips = natural + lipstick * 0.8 * (np.array([168.0, 38, 58]) - natural)
         beard = float(rng.uniform(0.3, 1.0)) if lipstick < 0.3 and rng.random() < 0.55 else 0.0
-        styles = (
-            ("short", "curly", "buzz") if beard else ("short", "fringe", "long", "curly", "long")
-        )
+        all_styles = ("short", "fringe", "long", "curly", "long")
+        styles = ("short", "curly", "buzz") if beard else all_styles
         return cls(
             face_width=around(1.0, 0.06),
             face_length=around(1.0, 0.06),
@@ -160,7 +146,7 @@ def smoothstep(x: float) -> float:
 
 
 class Wave:
-    """A smooth random signal between −1 and 1: a few sines of frequencies `low` to `high` Hz."""
+    """Smooth random signal between −1 and 1: a few sines of frequencies `low` to `high` Hz."""
 
     def __init__(self, rng: np.random.Generator, low: float, high: float) -> None:
         """Draw frequencies, phases and weights."""
@@ -193,7 +179,7 @@ class Performance:
     """One video's motion."""
 
     def __init__(
-        self, rng: np.random.Generator, *, category: int, seconds: float, height: int, width: int
+        self, rng: np.random.Generator, category: int, seconds: float, height: int, width: int
     ) -> None:
         """Draw the motion.
 
@@ -235,7 +221,7 @@ class Performance:
 
     @staticmethod
     def _draw_blinks(rng: np.random.Generator, seconds: float) -> Points:
-        """(B, 2) start and time closed of every blink; the first comes early."""
+        """Draw the start and the time closed of every blink (B, 2); the first comes early."""
         blinks, start = [], rng.uniform(0.2, 1.3)
         while start < seconds + 1:
             blinks.append((start, rng.uniform(0.02, 0.15)))
@@ -273,7 +259,7 @@ class Performance:
         )
 
     def at(self, t: float) -> Moment:
-        """The performance at `t` seconds."""
+        """Return the performance at `t` seconds."""
         angles = self._rest + self._range * [
             0.85 * w(t) + 0.15 * n(t) for w, n in zip(self._pose, self._nod, strict=True)
         ]

@@ -1,6 +1,7 @@
 """One synthetic video, frame by frame."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -30,27 +31,45 @@ CATEGORIES: Final = (1, 2, 3)
 _WHO, _MOTION, _LOOK, _COVER, _NOISE = range(5)
 
 
-def check_video_options(
-    seed: int, *, category: int, frames: int, width: int, height: int, fps: int
-) -> None:
-    """Check what `render_video` is given.
+@dataclass(frozen=True)
+class Settings:
+    """Settings that all videos of one folder share; their number may grow.
+
+    Arguments as in `render_video`; the videos cycle through the categories.
 
     Raises:
         InputError: An option is out of range; the message names it.
     """
-    if seed < 0:
-        raise InputError(f"seed is {seed}, expected 0 or more.")
-    if category not in CATEGORIES:
-        raise InputError(f"category is {category}, expected 1, 2 or 3.")
-    if fps < 1:
-        raise InputError(f"fps is {fps}, expected 1 or more frames a second.")
-    if frames < 1:
-        raise InputError(f"the video has {frames} frames, expected at least 1: raise seconds.")
-    if min(width, height) < MIN_SIZE:
-        raise InputError(
-            f"frames are {width} x {height} pixels (width x height), expected at least "
-            f"{MIN_SIZE} x {MIN_SIZE}."
-        )
+
+    seed: int
+    frames: int
+    width: int
+    height: int
+    fps: int
+    categories: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}, expected 0 or more.")
+        for category in self.categories:
+            if category not in CATEGORIES:
+                raise InputError(f"category is {category}, expected 1, 2 or 3.")
+        if self.fps < 1:
+            raise InputError(f"fps is {self.fps}, expected 1 or more frames a second.")
+        if self.frames < 1:
+            raise InputError(
+                f"the video has {self.frames} frames, expected at least 1: raise seconds."
+            )
+        if min(self.width, self.height) < MIN_SIZE:
+            raise InputError(
+                f"frames are {self.width} x {self.height} pixels (width x height), expected at "
+                f"least {MIN_SIZE} x {MIN_SIZE}."
+            )
+
+    def category(self, index: int) -> int:
+        """Return the difficulty of video `index`, from 0."""
+        return self.categories[index % len(self.categories)]
 
 
 class SyntheticVideo:
@@ -74,9 +93,7 @@ class SyntheticVideo:
         occluders: bool = True,
     ) -> None:
         """Draw everything that stays for the whole video; arguments as in `render_video`."""
-        check_video_options(
-            seed, category=category, frames=frames, width=width, height=height, fps=fps
-        )
+        Settings(seed, frames, width, height, fps, (category,))
         self._key, self._fps = (seed, index), fps
         self._width, self._height = width, height
         who, look = self._stream(_WHO), self._stream(_LOOK)
@@ -84,13 +101,8 @@ class SyntheticVideo:
         self._shape = FaceShape(self.identity)
         self._skin = Skin(self.identity, self._shape, who)
         self._body = Body(self.identity, who)
-        self.performance = Performance(
-            self._stream(_MOTION),
-            category=category,
-            seconds=frames / fps,
-            height=height,
-            width=width,
-        )
+        motion, seconds = self._stream(_MOTION), frames / fps
+        self.performance = Performance(motion, category, seconds, height, width)
         self._light = make_light(look, category)
         self._degradation = Degradation.sample(look, category)
         background = make_background(look, height, width)
@@ -103,7 +115,7 @@ class SyntheticVideo:
         return np.random.default_rng([*self._key, *key])
 
     def _face(self, moment: Moment) -> tuple[Geometry, Points, Points]:
-        """The deformed face, its visible outline (30, 2) and its landmarks (68, 2)."""
+        """Return the deformed face, its visible outline (30, 2) and its landmarks (68, 2)."""
         camera = moment.camera
         geometry = self._shape.deform(moment.expression)
         outline = contour(camera.head(geometry.chains) / camera.unit) * camera.unit
@@ -112,11 +124,11 @@ class SyntheticVideo:
         return geometry, outline, points
 
     def points(self, number: int) -> npt.NDArray[np.float64]:
-        """Landmarks (68, 2) of frame `number`, from 0, without drawing it."""
+        """Return the landmarks (68, 2) of frame `number`, from 0, without drawing it."""
         return self._face(self.performance.at(number / self._fps))[2]
 
     def frame(self, number: int) -> npt.NDArray[np.uint8]:
-        """Frame `number`, from 0, uint8 (H, W, 3) RGB."""
+        """Return frame `number`, from 0, uint8 (H, W, 3) RGB."""
         t = number / self._fps
         moment = self.performance.at(t)
         geometry, outline, points = self._face(moment)

@@ -1,4 +1,4 @@
-"""The 3-D face: neutral landmarks, the surface they lie on, and how an expression moves both.
+"""Shape of a 3-D face: landmarks, the surface that they lie on, and its expressions.
 
 The face's own coordinates: u to the picture's right, v down, z towards the viewer; the unit is
 the distance between the pupils of the average face and the origin lies between them. The surface
@@ -25,7 +25,7 @@ _TOP: Final = 1.32  # top of the mesh above the eyes; hair hides it
 
 
 def neutral_landmarks(identity: Identity) -> Points:
-    """The 68 landmarks of a relaxed face seen from the front, (68, 2) u, v.
+    """Return the 68 landmarks of a relaxed face seen from the front, (68, 2) u, v.
 
     Proportions are the usual ones of anatomy: the eyes half way down the head and one eye's
     width apart, the nose as wide as the gap, the mouth as wide as the irises' distance.
@@ -87,7 +87,7 @@ def neutral_landmarks(identity: Identity) -> Points:
 
 
 def surface(identity: Identity, uv: npt.NDArray[np.floating]) -> Points:
-    """Depth z of the face at (…, 2) u, v: a flattened ellipsoid with bumps and hollows."""
+    """Return the depth z at (…, 2) u, v: a flattened ellipsoid with bumps and hollows."""
     u, v = uv[..., 0] / identity.face_width, uv[..., 1]
     side, wing = np.abs(u), identity.nose_width
     nose = identity.nose_length
@@ -117,7 +117,7 @@ def surface(identity: Identity, uv: npt.NDArray[np.floating]) -> Points:
 
 
 def express(identity: Identity, neutral: Points, expression: Expression) -> Points:
-    """Displacement (68, 3) of the landmarks by an expression, in units of the face.
+    """Return the displacement (68, 3) of the landmarks by an expression, in units of the face.
 
     Args:
         identity: The person.
@@ -144,12 +144,9 @@ def _move_brows(move: Points, e: Expression) -> None:
 def _move_lids(move: Points, neutral: Points, e: Expression) -> None:
     opening = 1 + 0.42 * e.surprise - 0.30 * e.smile - 0.12 * e.frown
     opening = max(opening * (1 - e.blink), 0.035) - 0.12 * max(e.gaze_y, 0) * (1 - e.blink)
-    for corners, upper, lower in (
-        ((36, 39), (37, 38), (41, 40)),
-        ((42, 45), (43, 44), (47, 46)),
-    ):
-        a, b = neutral[corners[0]], neutral[corners[1]]
-        for top, bottom in zip(upper, lower, strict=True):
+    for first in (36, 42):  # corner, two points of the upper lid, corner, two of the lower one
+        a, b = neutral[first], neutral[first + 3]
+        for top, bottom in ((first + 1, first + 5), (first + 2, first + 4)):
             line = a[1] + (b[1] - a[1]) * (neutral[top, 0] - a[0]) / (b[0] - a[0])
             # The lids meet a little below the line of the corners, as real ones do.
             meet = line + 0.55 * (neutral[bottom, 1] - line)
@@ -200,14 +197,14 @@ def _move_mouth(move: Points, neutral: Points, identity: Identity, e: Expression
 
 @dataclass(frozen=True)
 class Geometry:
-    """The face of one frame in its own coordinates, before the head turns."""
+    """Face of one frame in its own coordinates, before the head turns."""
 
     landmarks: Points
-    """(68, 3); the jaw's are those of the unturned head (see `FaceShape.contour`)."""
+    """Landmarks (68, 3); the jaw's are those of the unturned head (see `contour`)."""
     mesh: Points
-    """(rows * columns, 3)."""
+    """Vertices (rows * columns, 3)."""
     chains: Points
-    """(17 + hairline points, links, 3): for each contour point the surface inwards from it."""
+    """Chains (17 + hairline points, links, 3): of each contour point, the surface inwards."""
 
 
 class FaceShape:
@@ -260,7 +257,7 @@ class FaceShape:
         return np.stack([u, np.broadcast_to(v[:, None], u.shape)], axis=-1).reshape(-1, 2)
 
     def _hairline(self) -> Points:
-        """(13, 2) from the person's left temple over the forehead to the right one."""
+        """Return the hairline (13, 2), u and v, from the left temple to the right one."""
         identity = self.identity
         theta = np.linspace(0.14, np.pi - 0.14, 13)
         height = {"fringe": 0.66}.get(identity.hair_style, 1.0) * identity.hairline
@@ -280,7 +277,7 @@ class FaceShape:
 
 
 def contour(chains: Points) -> Points:
-    """Visible contour of the turned face: "landmark marching" of the 68-point scheme.
+    """Return the visible contour of the turned face: "landmark marching" of the 68-point scheme.
 
     When the head turns, the far cheek hides the jaw line behind it and annotators mark the
     visible outline instead. Each contour point therefore slides along its chain to the outermost

@@ -1,4 +1,4 @@
-"""The skin: a texture in (u, v), made once a video, lit and seen by the camera in each frame."""
+"""Skin of a made-up face: a texture in (u, v), made once a video, lit and projected a frame."""
 
 from typing import Final
 
@@ -13,7 +13,6 @@ from facemask.data.synthetic.drawing import (
     Light,
     Points,
     Scene,
-    blend,
     blur,
     curve,
     fixed,
@@ -136,15 +135,8 @@ class Skin:
     def _beard(self, points: Points) -> Canvas:
         """Return how much beard grows: along the jaw, on the chin and above the lip."""
         outline = curve(points[0:17])
-        inner = np.stack(
-            [
-                points[16] + (-0.07, 0.42),
-                points[13] + (-0.16, 0.0),
-                points[54] + (0.16, -0.02),
-                points[54] + (-0.02, -0.17),
-                points[33] + (0, 0.06),
-            ]
-        )
+        shift = [[-0.07, 0.42], [-0.16, 0.0], [0.16, -0.02], [-0.02, -0.17], [0, 0.06]]
+        inner = points[[16, 13, 54, 54, 33]] + shift
         area = np.concatenate([outline[len(outline) // 2 :][::-1], inner])
         grown = np.zeros(self._uv.shape[:2], np.float32)
         for mirror in (1.0, -1.0):
@@ -189,8 +181,11 @@ class Skin:
         corners = (camera.pixels(turned) - origin)[quads]  # (Q, 4, 2)
         owner = np.full(alpha.coverage.shape, -1, np.int32)
         outlines = fixed(corners)
-        for q in _visible_quads(corners, turned[:, 2][quads].mean(axis=1)):  # from back to front
-            cv2.fillConvexPoly(owner, outlines[q], [int(q)], cv2.LINE_8, 4)
+        a, b = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
+        visible = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 1e-6
+        for q in np.argsort(turned[:, 2][quads].mean(axis=1), kind="stable"):  # back to front
+            if visible[q]:
+                cv2.fillConvexPoly(owner, outlines[q], [int(q)], cv2.LINE_8, 4)
 
         texels = (self._shape.uv[quads] - self._origin) * _RESOLUTION
         x, y = _inverse_map(owner, corners, texels)
@@ -202,7 +197,7 @@ class Skin:
         spread = np.asarray(cv2.blur(patch * weight[..., None], (13, 13)), np.float32)
         total = np.asarray(cv2.blur(weight, (13, 13)), np.float32)
         outside = spread / np.maximum(total, np.float32(1e-3))[..., None]
-        blend(scene.canvas, alpha, np.where(seen[..., None], patch, outside))
+        scene.blend(alpha, np.where(seen[..., None], patch, outside))
 
     def _lit(self, camera: Camera, light: Light, expression: Expression) -> Canvas:
         """Return the colours under the light, before projection."""
@@ -228,13 +223,6 @@ class Skin:
             out[..., c] = self._albedo[..., c] * shading
             out[..., c] += gloss * np.float32(40 * light.color[c])
         return out
-
-
-def _visible_quads(corners: Points, depth: Points) -> npt.NDArray[np.intp]:
-    a, b = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
-    front = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 1e-6
-    order = np.argsort(depth, kind="stable")
-    return np.asarray(order[front[order]], np.intp)
 
 
 def _inverse_map(

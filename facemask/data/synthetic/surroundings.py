@@ -1,4 +1,4 @@
-"""What is round the person and between them and the viewer: background, light, camera's faults."""
+"""Surroundings of a made-up person: background, light, and the camera's faults."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,10 +10,9 @@ import numpy.typing as npt
 from facemask.data.synthetic.drawing import (
     Canvas,
     Light,
+    Picture,
     Points,
-    blend,
     blur,
-    coverage,
     ellipse,
     noise,
     polyline,
@@ -36,26 +35,26 @@ def make_background(rng: np.random.Generator, height: int, width: int) -> Canvas
     ramp = np.linspace(0, 1, rows)[:, None, None] * rng.uniform(0, 1) + (
         np.linspace(0, 1, columns)[None, :, None] * rng.uniform(0, 1)
     )
-    picture = (base + (other - base) * 0.5 * ramp).astype(np.float32)
+    picture = Picture((base + (other - base) * 0.5 * ramp).astype(np.float32))
     kind = rng.integers(0, 4)
     for _ in range(int(rng.integers(6, 26)) if kind else 3):
         color = _muted(rng, float(base.mean()), 45)
         x, y = rng.uniform(0, columns), rng.uniform(0, rows)
         size = rng.uniform(0.04, 0.25) * rows
         if kind == 1:  # lights out of focus
-            disc = coverage(ellipse(np.array([x, y]), (size * 0.6,) * 2), picture.shape)
-            blend(picture, disc, np.clip(color + 50, 0, 255), 0.6)
+            disc = ellipse(np.array([x, y]), (size * 0.6,) * 2)
+            picture.paint(disc, np.clip(color + 50, 0, 255), 0.6)
         elif kind == 2:  # shelves, windows, doors
             half = np.array([size, size * rng.uniform(0.4, 2.5)]) / 1.5
             corners = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]) * half + (x, y)
-            blend(picture, coverage(corners, picture.shape), color, 0.9)
+            picture.paint(corners, color, 0.9)
         else:  # foliage, crowd
             radii = (size, size * rng.uniform(0.4, 1.6))
             blob = ellipse(np.array([x, y]), radii, rng.uniform(0, 3))
-            blend(picture, coverage(blob, picture.shape, softness=2.0), color, 0.7)
-    picture = blur(picture, float(rng.uniform(0.004, 0.03)) * rows)
-    picture += noise(rng, rows, columns, 3.0)[..., None] * np.float32(rng.uniform(0, 2.5))
-    return np.clip(picture, 0, 255)
+            picture.paint(blob, color, 0.7, softness=2.0)
+    blurred = blur(picture.canvas, float(rng.uniform(0.004, 0.03)) * rows)
+    blurred += noise(rng, rows, columns, 3.0)[..., None] * np.float32(rng.uniform(0, 2.5))
+    return np.clip(blurred, 0, 255)
 
 
 def place_background(background: Canvas, height: int, width: int, view: Points) -> Canvas:
@@ -90,7 +89,7 @@ def make_light(rng: np.random.Generator, category: int) -> Light:
 
 @dataclass(frozen=True)
 class Degradation:
-    """What spoils one video's frames, in the order of application.
+    """Faults of one video's frames, in the order of application.
 
     Attributes:
         gain: Exposure; 1 is right.

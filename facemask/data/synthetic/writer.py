@@ -3,14 +3,14 @@
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import cv2
 
 from facemask.data.landmarks import write_pts
-from facemask.data.synthetic.render import check_video_options, render_video
+from facemask.data.synthetic.render import Settings, render_video
 from facemask.errors import InputError
 from facemask.files import remove, remove_left_over, temporary_name, write_atomic
 from facemask.parallel import run_jobs
@@ -18,18 +18,6 @@ from facemask.parallel import run_jobs
 _SETTINGS_FILE: Final = "synth.json"
 _VERSION: Final = 2  # raise it when the same seed gives other pictures
 _QUALITY: Final = 95  # of the MJPG frames; every frame is a key frame, so counts are exact
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """What all videos of one folder share; the number of videos may grow."""
-
-    seed: int
-    frames: int
-    width: int
-    height: int
-    fps: int
-    categories: tuple[int, ...]
 
 
 def synthesize(
@@ -74,48 +62,22 @@ def synthesize(
         ...     sorted(path.name for path in Path(folder, "001").iterdir())
         ['annot', 'vid.avi']
     """
-    settings = _check(videos, seconds, width, height, fps, categories, seed)
-    _prepare_folder(out, settings)
-    names = [f"{index + 1:03d}" for index in range(videos)]
-    shown = max(videos, _count_finished(out))
-    rows = [f"{k + 1:03d},{k + 1:03d},{_category(settings, k)}\n" for k in range(shown)]
-    write_atomic(out / "subjects.csv", "".join(["video,subject,category\n", *rows]).encode())
-
-    missing = [index for index, name in enumerate(names) if not (out / name).is_dir()]
-    results = run_jobs(
-        functools.partial(_write_video, out=out, settings=settings),
-        missing,
-        workers=workers,
-        description="synth",
-    )
-    for result in results:
-        if isinstance(result, InputError):
-            raise result
-
-
-def _check(
-    videos: int,
-    seconds: float,
-    width: int,
-    height: int,
-    fps: int,
-    categories: Sequence[int],
-    seed: int,
-) -> _Settings:
     if not 1 <= videos <= 999:  # folder names have three digits, as in 300VW
         raise InputError(f"videos is {videos}, expected 1 to 999.")
     if not categories:
         raise InputError("categories is empty, expected some of 1, 2 and 3.")
     frames = round(seconds * fps) if 0 < seconds < 1e6 else 0
-    for category in categories:
-        check_video_options(
-            seed, category=category, frames=frames, width=width, height=height, fps=fps
-        )
-    return _Settings(seed, frames, width, height, fps, tuple(categories))
+    settings = Settings(seed, frames, width, height, fps, tuple(categories))
+    _prepare_folder(out, settings)
+    shown = max(videos, _count_finished(out))
+    rows = [f"{k + 1:03d},{k + 1:03d},{settings.category(k)}\n" for k in range(shown)]
+    write_atomic(out / "subjects.csv", "".join(["video,subject,category\n", *rows]).encode())
 
-
-def _category(settings: _Settings, index: int) -> int:
-    return settings.categories[index % len(settings.categories)]
+    missing = [index for index in range(videos) if not (out / f"{index + 1:03d}").is_dir()]
+    write = functools.partial(_write_video, out=out, settings=settings)
+    for result in run_jobs(write, missing, workers=workers, description="synth"):
+        if isinstance(result, InputError):
+            raise result
 
 
 def _count_finished(out: Path) -> int:
@@ -123,7 +85,7 @@ def _count_finished(out: Path) -> int:
     return max(numbers, default=0)
 
 
-def _prepare_folder(out: Path, settings: _Settings) -> None:
+def _prepare_folder(out: Path, settings: Settings) -> None:
     """Make the folder, or see that what it holds was made with the same settings."""
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -144,20 +106,17 @@ def _prepare_folder(out: Path, settings: _Settings) -> None:
             ) from error
     if _count_finished(out) and found != wanted:
         known = found if isinstance(found, dict) else {}
-        differing = [
-            f"{k} {known.get(k, 'unknown')}, not {v}"
-            for k, v in wanted.items()
-            if known.get(k) != v
-        ]
+        other = {k: known.get(k, "unknown") for k, v in wanted.items() if known.get(k) != v}
+        differing = "; ".join(f"{k} {v}, not {wanted[k]}" for k, v in other.items())
         raise InputError(
-            f"{out}: holds videos made with other settings ({'; '.join(differing)}); give the "
-            "same settings or another folder."
+            f"{out}: holds videos made with other settings ({differing}); give the same settings "
+            "or another folder."
         )
     if found != wanted:
         write_atomic(file, (json.dumps(wanted, indent=2) + "\n").encode())
 
 
-def _write_video(index: int, out: Path, settings: _Settings) -> None:
+def _write_video(index: int, out: Path, settings: Settings) -> None:
     """Write one video and its annotations; the folder appears only when it is complete."""
     name = f"{index + 1:03d}"
     # One level deeper than a finished video, so that a reader who finds what a killed run left
@@ -182,15 +141,11 @@ def _write_video(index: int, out: Path, settings: _Settings) -> None:
         remove(temporary)
 
 
-def _write_frames(video: Path, index: int, settings: _Settings) -> None:
-    size = (settings.width, settings.height)
-    writer = cv2.VideoWriter(
-        str(video / "vid.avi"),
-        cv2.CAP_OPENCV_MJPEG,  # OpenCV's own writer: no codec has to be installed
-        cv2.VideoWriter.fourcc(*"MJPG"),
-        float(settings.fps),
-        size,
-    )
+def _write_frames(video: Path, index: int, settings: Settings) -> None:
+    path, size = str(video / "vid.avi"), (settings.width, settings.height)
+    codec = cv2.VideoWriter.fourcc(*"MJPG")
+    # OpenCV's own writer: no codec has to be installed
+    writer = cv2.VideoWriter(path, cv2.CAP_OPENCV_MJPEG, codec, float(settings.fps), size)
     if not writer.isOpened():
         raise InputError(f"{video}: OpenCV cannot write MJPG videos; install opencv-python.")
     writer.set(cv2.VIDEOWRITER_PROP_QUALITY, _QUALITY)
@@ -198,7 +153,7 @@ def _write_frames(video: Path, index: int, settings: _Settings) -> None:
         rendered = render_video(
             settings.seed,
             index,
-            category=_category(settings, index),
+            category=settings.category(index),
             frames=settings.frames,
             width=settings.width,
             height=settings.height,
