@@ -74,6 +74,28 @@ def unreadable(path: Path, error: Exception, damaged: str, expected: str) -> Inp
     return InputError(f"{path}: {damaged}{why}; {expected}.")
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a local file with weights of a timm or torchvision model.
+
+    Args:
+        path: A `.safetensors` file or one that `torch.save` wrote (read with `weights_only=True`,
+            so that it cannot run code), the state_dict bare or under the key "state_dict".
+
+    Returns:
+        Tensors by name, without the prefixes of DDP and `torch.compile`.
+
+    Raises:
+        InputError: The file is missing, or holds no weights or more than weights.
+    """
+    content = read_checkpoint(path)
+    if isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    for prefix in ("_orig_mod.", "module.", "_orig_mod."):  # in either order
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
+
+
 def weights_below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, by the rest of their names.
 

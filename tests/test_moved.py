@@ -34,6 +34,8 @@ FORMER = [
     ("models.mask_module", "MaskModule"),
     ("models.modules", "FCNModule"),
     ("models.modules", "ConvLSTMFCNModule"),
+    ("models.skips", "SkipFusion"),
+    ("models.upsample", "upsample_bilinear"),
     ("models.vgg16", "VGG16Network"),
     ("records", "read_run"),
     ("records.read", "Run"),

@@ -2,7 +2,7 @@
 
 from facemask.models.baselines.deeplab import DeepLab
 from facemask.models.baselines.dense_crf import DenseCRF
-from facemask.models.baselines.fcn_vgg16 import FCNVGG16
+from facemask.models.baselines.vgg16 import FCNVGG16
 from facemask.models.cascade import Cascade, CascadeOutput
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.convlstm import ConvLSTM

@@ -3,17 +3,17 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from facemask.errors import InputError
 from facemask.models.backbone import Encoder
 from facemask.models.convlstm import ConvLSTM, State
-from facemask.models.fcn import FCN
-from facemask.models.upsample import upsample_bilinear
+from facemask.models.fcn import FCN, EncoderNetwork, check_positive, upsample_bilinear
 
 
-class ConvLSTMFCN(nn.Module):
+class ConvLSTMFCN(EncoderNetwork):
     """FCN whose classifier is a ConvLSTM of the same filters (section 3.1, Fig. 1).
 
     The weights of the encoder have the same names in the state_dict (`encoder.…`) as the FCN's.
@@ -31,11 +31,14 @@ class ConvLSTMFCN(nn.Module):
         >>> scores, state = model(torch.zeros(1, 3, 64, 80), state)  # the next frame
     """
 
+    described = (*EncoderNetwork.described, "kernel_size", "peephole")
+    encoder: Encoder
+
     def __init__(
         self,
         backbone: str = "resnet50",
         num_classes: int = 5,
-        pretrained: bool | str | Path = False,
+        pretrained: bool | str | Path | None = False,
         output_stride: int = 16,
         kernel_size: int = 1,
         peephole: bool = True,
@@ -48,27 +51,26 @@ class ConvLSTMFCN(nn.Module):
         Args:
             backbone: A timm model name; see `facemask.models.backbone.Encoder`.
             num_classes: Number of classes C, background included.
-            pretrained: Encoder weights: False for random ones, True for timm's download, or the
-                path of a local checkpoint of the timm model (.pth, .pt, .bin or .safetensors).
+            pretrained: Encoder weights: False for random ones, True for timm's download, the path
+                of a local checkpoint of the timm model (.pth, .pt, .bin or .safetensors), or None
+                where all weights are loaded afterwards.
             output_stride: Image pixels to a pixel of the encoder's last level along each side.
             kernel_size: Side of the ConvLSTM's kernels, odd; 1 as in the FCN's classifier.
             peephole: Whether the ConvLSTM has peepholes.
             peephole_size: Size of the feature maps for full-map peepholes; see `ConvLSTM`.
             skips: Strides of finer feature levels to add on the way up, such as (8, 4), so that
-                the scores have the finest one's stride (`facemask.models.skips`). The paper has
-                none.
+                the scores have the finest one's stride (`facemask.models.backbone.SkipFusion`).
+                The paper has none.
             skip_channels: Channels of the features with skips.
 
         Raises:
             InputError: As `FCN` and `ConvLSTM`.
         """
-        super().__init__()
-        if num_classes < 1:
-            raise InputError(f"ConvLSTMFCN got num_classes={num_classes}: give at least 1")
-        self.num_classes = num_classes
-        self.encoder = Encoder(backbone, pretrained, output_stride, skips, skip_channels)
+        check_positive("ConvLSTMFCN", num_classes=num_classes)
+        encoder = Encoder(backbone, pretrained, output_stride, skips, skip_channels)
+        super().__init__(encoder, num_classes)
         self.convlstm = ConvLSTM(
-            self.encoder.channels, num_classes, kernel_size, peephole, peephole_size
+            encoder.channels, num_classes, kernel_size, peephole, peephole_size
         )
 
     @classmethod
@@ -98,14 +100,10 @@ class ConvLSTMFCN(nn.Module):
             InputError: As `ConvLSTM`.
         """
         model = cls(
-            fcn.encoder.name,
-            fcn.num_classes,
-            output_stride=fcn.encoder.stride,
+            **fcn.description(),
             kernel_size=kernel_size,
             peephole=peephole,
             peephole_size=peephole_size,
-            skips=fcn.encoder.skips,
-            skip_channels=fcn.encoder.channels,
         )
         model.train(fcn.training).to(fcn.classifier.weight)
         model.encoder = copy.deepcopy(fcn.encoder)
@@ -113,15 +111,14 @@ class ConvLSTMFCN(nn.Module):
             model.convlstm.start_from_convolution(fcn.classifier, classifier_scale)
         return model
 
-    @property
-    def mean(self) -> Tensor:
-        """Mean (3, 1, 1) that images in [0, 1] are normalised with."""
-        return self.encoder.mean
-
-    @property
-    def std(self) -> Tensor:
-        """Standard deviation (3, 1, 1) that images in [0, 1] are normalised with."""
-        return self.encoder.std
+    def description(self) -> dict[str, Any]:
+        """Return what a file says of the network, for JSON, by names of the constructor's."""
+        layer = self.convlstm
+        return super().description() | {
+            "kernel_size": layer.kernel_size,
+            "peephole": layer.weight_ci is not None,
+            "peephole_size": layer.peephole_size,
+        }
 
     def forward(self, clips: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Score every pixel of every frame, knowing the frames before it.

@@ -9,21 +9,22 @@ from torch import nn
 from facemask import __version__
 from facemask.errors import InputError
 from facemask.models.baselines.deeplab import DeepLab
-from facemask.models.baselines.fcn_vgg16 import FCNVGG16
-from facemask.models.baselines.vgg16 import VGG16Network
+from facemask.models.baselines.vgg16 import FCNVGG16
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.fcn import FCN
+from facemask.models.fcn import FCN, EncoderNetwork
 from facemask.models.own_network import normalisation
-from facemask.models.skips import SKIP_KEYS, describe_skips
 
 USE_KEY: Final = "facemask"
-"""Where a checkpoint says what it takes to use it."""
-_KINDS: Final = (ConvLSTMFCN, FCN, FCNVGG16, DeepLab)
+"""Key under which a checkpoint says what it takes to use it."""
+_KINDS: Final[dict[str, type[EncoderNetwork]]] = {
+    kind.__name__: kind for kind in (FCN, ConvLSTMFCN, FCNVGG16, DeepLab)
+}
+_OPTIONAL: Final = ("skips", "skip_channels", "peephole_size")  # which not all files have
 BUILDABLE: Final = "FCN, ConvLSTMFCN, FCNVGG16 and DeepLab"
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
-    """What it takes to build a network like this one, for JSON.
+    """Describe what it takes to build a network like this one, for JSON.
 
     A subclass of one of this library's networks, and any other network, cannot be built from that:
     it is named as "class". What is compared is the kind, the library's class that it derives from.
@@ -39,66 +40,37 @@ def describe(network: nn.Module) -> dict[str, Any]:
         >>> describe(other)
         {'network': 'own', 'class': 'torch.nn.modules.conv.Conv2d', 'num_classes': 2}
     """
-    kind = next((kind for kind in _KINDS if isinstance(network, kind)), None)
+    own = type(network)
+    kind = next((kind for kind in _KINDS.values() if isinstance(network, kind)), None)
     description: dict[str, Any] = {"network": "own" if kind is None else kind.__name__}
-    if type(network) is not kind:
-        description["class"] = f"{type(network).__module__}.{type(network).__qualname__}"
-    if isinstance(network, (FCN, ConvLSTMFCN, VGG16Network)):
-        encoder = network.encoder
-        description |= {"backbone": encoder.name, "output_stride": encoder.stride}
-        description |= {"num_classes": network.num_classes} | describe_skips(encoder)
-    else:
-        description["num_classes"] = cast("Any", network).num_classes
-    if isinstance(network, VGG16Network):
-        description |= {
-            "base_channels": network.encoder.base_channels,
-            "fc_channels": network.fc_channels,
-        }
-    if isinstance(network, ConvLSTMFCN):
-        layer = network.convlstm
-        description |= {
-            "kernel_size": layer.kernel_size,
-            "peephole": layer.weight_ci is not None,
-            "peephole_size": layer.peephole_size,
-        }
-    return description
+    if own is not kind:
+        description["class"] = f"{own.__module__}.{own.__qualname__}"
+    if isinstance(network, EncoderNetwork):
+        return description | network.description()
+    return description | {"num_classes": cast("Any", network).num_classes}
 
 
-def build(description: Mapping[str, Any]) -> FCN | ConvLSTMFCN | VGG16Network:
-    """Build the network that `describe`, or a checkpoint, describes, with random weights.
+def build(description: Mapping[str, Any]) -> EncoderNetwork:
+    """Build the network that `describe`, or a checkpoint, describes, for weights to be loaded.
 
     Raises:
         InputError: A value does not fit, or it is none of this library's own.
         KeyError: One is missing.
         TypeError: One has another type.
     """
-    kind, classes = description["network"], description["num_classes"]
+    name = description["network"]
     if "class" in description:
         raise InputError(
             f"The network is a {description['class']}, a class of your own, and a file can build "
             f"only {BUILDABLE}."
         )
-    if kind in ("FCNVGG16", "DeepLab"):
-        network = FCNVGG16 if kind == "FCNVGG16" else DeepLab
-        base_channels, fc_channels = description["base_channels"], description["fc_channels"]
-        return network(classes, base_channels=base_channels, fc_channels=fc_channels)
-    backbone, stride = description["backbone"], description["output_stride"]
-    skips, width = description.get("skips", ()), description.get("skip_channels", 64)
-    if kind == "FCN":
-        return FCN(backbone, classes, output_stride=stride, skips=skips, skip_channels=width)
-    if kind != "ConvLSTMFCN":
-        raise InputError(f"This facemask {__version__} cannot build a {kind!r}: only {BUILDABLE}.")
-    size = description.get("peephole_size")
-    return ConvLSTMFCN(
-        backbone,
-        classes,
-        output_stride=stride,
-        kernel_size=description["kernel_size"],
-        peephole=description["peephole"],
-        peephole_size=None if size is None else (size[0], size[1]),
-        skips=skips,
-        skip_channels=width,
-    )
+    if name not in _KINDS:
+        raise InputError(f"This facemask {__version__} cannot build a {name!r}: only {BUILDABLE}.")
+    kind = _KINDS[name]
+    arguments: dict[str, Any] = {"pretrained": None}
+    arguments |= {key: description[key] for key in kind.described}
+    arguments |= {key: description[key] for key in _OPTIONAL if key in description}
+    return kind(**arguments)
 
 
 def check_description(found: object, expected: dict[str, Any], source: str) -> None:
@@ -111,7 +83,7 @@ def check_description(found: object, expected: dict[str, Any], source: str) -> N
         raise InputError(f"{source} was not written by facemask: it does not say what it holds.")
     found = {"region": "face", **found}  # the first checkpoints, all of faces, do not say it
     keys = [key for key in expected if key != "class"]
-    keys += [key for key in SKIP_KEYS if key in found]  # none without skips
+    keys += [key for key in ("skips", "skip_channels") if key in found]  # none without skips
     different = [key for key in keys if found.get(key) != expected.get(key)]
     if different:
         different = [key for key in different if key in found] or different

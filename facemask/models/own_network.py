@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask.errors import InputError
-from facemask.models.baselines.vgg16 import VGG16Network
-from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.fcn import FCN
+from facemask.models.fcn import EncoderNetwork
 
 
 def check_network(network: nn.Module) -> None:
@@ -59,7 +57,7 @@ def takes_clips(network: nn.Module, clip: Tensor) -> bool:
         network: Any other is asked to score a clip of zeros; its state stays as it is.
         clip: Of the shape to come, on the network's device.
     """
-    if isinstance(network, (FCN, ConvLSTMFCN, VGG16Network)):
+    if isinstance(network, EncoderNetwork):
         return True
     modes = {module: module.training for module in network.modules()}
     network.eval()

@@ -7,8 +7,7 @@ from torch import Tensor
 from facemask.data.clips import ClipBatch
 from facemask.models.baselines.deeplab import DeepLab
 from facemask.models.baselines.dense_crf import DenseCRF
-from facemask.models.baselines.fcn_vgg16 import FCNVGG16
-from facemask.models.baselines.vgg16 import VGG16Network
+from facemask.models.baselines.vgg16 import FCNVGG16, VGG16Network
 from facemask.regions import Region
 from facemask.training.mask_module import MaskModule
 from facemask.training.modules import check_start, class_count

@@ -2,6 +2,8 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import safetensors.torch
@@ -10,8 +12,11 @@ import torch
 from torch import nn
 
 from facemask.errors import InputError
-from facemask.models.backbone import Encoder
+from facemask.models import FCN
+from facemask.models.backbone import Encoder, SkipFusion
+from facemask.models.description import build, describe
 
+SMALL = "mobilenetv3_small_050"
 FAMILIES = {
     "resnet18": 512,
     "regnetx_002": 368,
@@ -135,6 +140,48 @@ def test_mean_and_std_are_those_of_the_timm_weights() -> None:
     assert Encoder("tf_efficientnet_lite0").mean.flatten().tolist() == [0.5, 0.5, 0.5]
     assert encoder.mean.shape == encoder.std.shape == (3, 1, 1)
     assert not {"mean", "std"} & encoder.state_dict().keys()
+
+
+@pytest.mark.parametrize("skips", [(), (8, 4)])
+def test_a_file_s_network_is_built_once(
+    skips: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = describe(FCN(SMALL, 3, skips=skips))
+    build(description)  # the first one of a name looks up timm's plain strides
+    create = Mock(side_effect=timm.create_model)
+    monkeypatch.setattr(timm, "create_model", create)
+    network = build(description)
+    assert create.call_count == 1
+    seeded = FCN(SMALL, 3, skips=skips)
+    for conv, other in zip(
+        spatial_convs(network).values(), spatial_convs(seeded).values(), strict=True
+    ):
+        assert (conv.stride, conv.dilation, conv.padding) == (
+            other.stride, other.dilation, other.padding,
+        )  # fmt: skip
+    network.load_state_dict(seeded.state_dict())
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert network.eval()(images).equal(seeded.eval()(images))
+
+
+@pytest.mark.parametrize("skips", [(), (8, 4)])
+def test_a_seed_gives_the_weights_that_it_always_gave(skips: tuple[int, ...]) -> None:
+    torch.manual_seed(7)
+    network = FCN(SMALL, 3, skips=skips, skip_channels=4)
+    after = torch.get_rng_state()
+    torch.manual_seed(7)
+    for _ in range(3 if skips else 1):
+        body: Any = timm.create_model(SMALL, features_only=True, output_stride=16)
+    timm.create_model(SMALL, features_only=True)  # the plain one
+    if skips:
+        channels = {info["reduction"]: info["num_chs"] for info in body.feature_info.info}
+        SkipFusion([channels[4], channels[8], channels[16]], 4)
+    classifier = nn.Conv2d(network.encoder.channels, 3, 1)
+    assert torch.get_rng_state().equal(after)
+    assert network.classifier.weight.equal(classifier.weight)
+    found = network.encoder.body.state_dict()
+    assert all(found[name].equal(value) for name, value in body.state_dict().items())
 
 
 @pytest.mark.parametrize("name", ["vgg16", "swin_tiny_patch4_window7_224"])

@@ -15,7 +15,7 @@ from facemask.data.masks import landmarks_to_mask
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models import FCN, Cascade, CascadeOutput, CascadeSettings, ConvLSTMFCN
-from facemask.models.upsample import upsample_bilinear
+from facemask.models.fcn import upsample_bilinear
 from facemask.resample import crop_and_resize, paste_back, resize_image
 from tests.faces import face_points
 

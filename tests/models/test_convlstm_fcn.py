@@ -6,7 +6,7 @@ import torch
 from facemask.errors import InputError
 from facemask.models import FCN, ConvLSTM, ConvLSTMFCN
 from facemask.models.convlstm import State
-from facemask.models.upsample import upsample_bilinear
+from facemask.models.fcn import upsample_bilinear
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,8 @@ from facemask.data import FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.extraction import load_model
 from facemask.models import FCN, Cascade, ConvLSTMFCN
-from facemask.models.backbone import Encoder
+from facemask.models.backbone import Encoder, SkipFusion
 from facemask.models.description import build, describe
-from facemask.models.skips import SkipFusion
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule
 from tests.training.runs import quiet_trainer as trainer
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemask.models.upsample import upsample_bilinear
+from facemask.models.fcn import upsample_bilinear
 
 
 def interpolate(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,12 +13,12 @@ from packaging.requirements import Requirement
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from facemask import _distribution
+from facemask.checkpoints import read_weights
 from facemask.cli import main
 from facemask.data import FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.extraction import load_model
 from facemask.hyperparameters import DATA_KEY, MODULE_KEY, keep_known, known_names
-from facemask.models.backbone import read_weights
 from facemask.models.cascade.cascade import Cascade
 from facemask.training.callbacks import LabelWriter, TrainingGuard
 from facemask.training.checkpointing import AtomicCheckpointIO, ResumableRun

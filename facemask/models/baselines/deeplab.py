@@ -83,10 +83,12 @@ class DeepLab(VGG16Network):
         torch.Size([2, 5, 64, 80])
     """
 
+    classifier: ASPP
+
     def __init__(
         self,
         num_classes: int = 5,
-        pretrained: bool | str | Path = False,
+        pretrained: bool | str | Path | None = False,
         base_channels: int = 64,
         fc_channels: int = 1024,
     ) -> None:
@@ -108,18 +110,7 @@ class DeepLab(VGG16Network):
         self.classifier = ASPP(self.encoder.channels, fc_channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score every pixel.
-
-        Args:
-            images: Floating point, normalised with `mean` and `std`, (B, 3, H, W) or
-                (B, T, 3, H, W); the frames of a clip are scored independently.
-
-        Returns:
-            Scores (logits) (B, C, H, W) or (B, T, C, H, W), unbounded, float32 under autocast.
-
-        Raises:
-            InputError: The images have another shape or hold integers.
-        """
+        """Score every pixel, as `ClassifierNetwork` does, with corners on corners."""
         check_images(images)
         height, width = images.shape[-2:]
         right, below = -(width - 1) % 8, -(height - 1) % 8

@@ -1,16 +1,19 @@
-"""VGG-16 as an encoder: what FCN-VGG16 and DeepLab-v2 are made of (Table 2)."""
+"""VGG-16 as an encoder, and FCN-VGG16, a baseline of Table 2."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import timm
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from facemask.checkpoints import load_weights
+from facemask.checkpoints import load_weights, read_weights
 from facemask.errors import InputError, cause_of
-from facemask.models.backbone import check_images, read_weights
+from facemask.models.backbone import ImageEncoder
+from facemask.models.fcn import ClassifierNetwork, check_positive
+
+_MEAN: Final = (0.485, 0.456, 0.406)
+_STD: Final = (0.229, 0.224, 0.225)
+"""Of ImageNet, as timm and torchvision have them."""
 
 _CONVOLUTIONS: Final = (2, 2, 3, 3, 3)
 """3 × 3 convolutions of each block."""
@@ -25,7 +28,7 @@ _FULLY_CONNECTED: Final = {
 }
 
 
-class VGG16(nn.Module):
+class VGG16(ImageEncoder):
     """Features of VGG-16 (Simonyan and Zisserman 2014), at stride 32 or dilated at stride 8.
 
     With `fc_channels`, the first two fully connected layers follow as convolutions of 7 × 7 and
@@ -36,18 +39,11 @@ class VGG16(nn.Module):
     otherwise the pools are 2 × 2 and it is centred on the edge between pixels 32 i + 15 and
     32 i + 16.
 
-    Images go in already normalised with `mean` and `std`, which are those of the ImageNet weights
-    of timm and torchvision: buffers (3, 1, 1), not part of the state_dict.
-
     Attributes:
         name: "vgg16".
         stride: Image pixels to a feature pixel along each side, 32 or 8.
-        channels: Channels of the features.
         base_channels: Channels of the first block.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self, base_channels: int = 64, fc_channels: int | None = None, dilated: bool = False
@@ -64,12 +60,8 @@ class VGG16(nn.Module):
         Raises:
             InputError: A number of channels is below 1.
         """
-        super().__init__()
-        for what, number in (("base_channels", base_channels), ("fc_channels", fc_channels)):
-            if number is not None and number < 1:
-                raise InputError(f"VGG-16 got {what}={number}: give at least 1")
-        self.name = "vgg16"
-        self.stride = 8 if dilated else 32
+        check_positive("VGG-16", base_channels=base_channels, fc_channels=fc_channels)
+        super().__init__("vgg16", 8 if dilated else 32, _MEAN, _STD)
         self.base_channels = base_channels
         self.channels = base_channels * _MULTIPLES[-1] if fc_channels is None else fc_channels
         self.features = nn.Sequential(*_blocks(base_channels, dilated))
@@ -80,43 +72,28 @@ class VGG16(nn.Module):
         self.has_fc = fc_channels is not None
         start_weights(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for key, value in (("mean", IMAGENET_DEFAULT_MEAN), ("std", IMAGENET_DEFAULT_STD)):
-            self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Compute the features of images or clips.
-
-        Args:
-            images: Floating point, normalised, (B, 3, H, W) or (B, T, 3, H, W).
-
-        Returns:
-            Features (B, channels, h, w) or (B, T, channels, h, w), h = ⌈H / stride⌉.
-
-        Raises:
-            InputError: The images have another shape or hold integers.
-        """
-        check_images(images)
-        leading = images.shape[:-3]
-        images = images.reshape(-1, *images.shape[-3:])  # (N, 3, H, W)
-        features: Tensor = self.features(images.contiguous(memory_format=torch.channels_last))
+    def encode(self, images: Tensor) -> Tensor:
+        """Compute the features (N, C, h, w) of images (N, 3, H, W), h = ⌈H / stride⌉."""
+        features: Tensor = self.features(images)
         if self.has_fc:
             features = self.dropout(self.fc6(features).relu())
             features = self.dropout(self.fc7(features).relu())
-        return features.reshape(*leading, *features.shape[1:])  # (..., C, h, w)
+        return features
 
-    def load_imagenet(self, pretrained: bool | str | Path) -> None:
+    def load_imagenet(self, pretrained: bool | str | Path | None) -> None:
         """Load ImageNet weights, in place.
 
         Args:
-            pretrained: False: nothing happens. True: timm's weights of `vgg16`, downloaded on first
-                use. A path: a local file with the state_dict of timm's or torchvision's `vgg16`
-                (`.safetensors`, or what `torch.save` wrote). Their linear fully connected layers
+            pretrained: False or None: nothing happens. True: timm's weights of `vgg16`, downloaded
+                on first use. A path: a local file with the state_dict of timm's or torchvision's
+                `vgg16`, see `read_weights`. Their linear fully connected layers
                 become convolutions; the last one is left out.
 
         Raises:
             InputError: The weights cannot be downloaded or read, or do not fit.
         """
-        if pretrained is False:
+        if pretrained is None or pretrained is False:
             return
         if pretrained is not True:
             load_weights(self, _as_convolutions(read_weights(Path(pretrained))), Path(pretrained))
@@ -126,6 +103,8 @@ class VGG16(nn.Module):
                 "pretrained is true, but there are ImageNet weights of VGG-16 with base_channels=64"
                 " and, in FCN-VGG16, fc_channels=4096 only: give these, or pretrained=False."
             )
+        import timm  # takes seconds
+
         try:
             weights = timm.create_model("vgg16", pretrained=True).state_dict()
         except Exception as error:  # the model builds, so this is the network, the hub or its cache
@@ -136,38 +115,74 @@ class VGG16(nn.Module):
         load_weights(self, _as_convolutions(weights), Path("timm's vgg16"))
 
 
-class VGG16Network(nn.Module):
-    """What FCN-VGG16 and DeepLab share: an encoder, its normalisation and a number of classes.
+class VGG16Network(ClassifierNetwork):
+    """Base of FCN-VGG16 and DeepLab.
 
     Attributes:
         encoder: Images to features.
-        num_classes: Number of classes C, background included.
         fc_channels: Channels of the fully connected layers.
     """
 
-    def __init__(self, encoder: VGG16, num_classes: int, fc_channels: int) -> None:
-        """Keep the encoder.
+    described = ("num_classes", "base_channels", "fc_channels")
+    encoder: VGG16
 
-        Raises:
-            InputError: `num_classes` or `fc_channels` is below 1.
-        """
-        super().__init__()
-        for what, number in (("num_classes", num_classes), ("fc_channels", fc_channels)):
-            if number < 1:
-                raise InputError(f"{type(self).__name__} got {what}={number}: give at least 1")
-        self.encoder = encoder
-        self.num_classes = num_classes
+    def __init__(self, encoder: VGG16, num_classes: int, fc_channels: int) -> None:
+        super().__init__(encoder, num_classes)
+        check_positive(type(self).__name__, fc_channels=fc_channels)
         self.fc_channels = fc_channels
 
-    @property
-    def mean(self) -> Tensor:
-        """Mean (3, 1, 1) that images in [0, 1] are normalised with."""
-        return self.encoder.mean
+    def description(self) -> dict[str, Any]:
+        """Return what a file says of the network, for JSON."""
+        channels = {"base_channels": self.encoder.base_channels, "fc_channels": self.fc_channels}
+        return super().description() | channels
 
-    @property
-    def std(self) -> Tensor:
-        """Standard deviation (3, 1, 1) that images in [0, 1] are normalised with."""
-        return self.encoder.std
+
+class FCNVGG16(VGG16Network):
+    """FCN-VGG16 (Table 2): VGG-16 whose fully connected layers are convolutions (FCN-32s).
+
+    Long et al. (2015) in the form of the paper's code base (Keras-FCN): all convolutions padded to
+    keep the size, fc6 of 7 × 7 and fc7 of 1 × 1 with 4096 channels and dropout 0.5, a 1 × 1
+    convolution to C classes, bilinear up-sampling by 32. At 320 × 320 the scores are C × 10 × 10; a
+    score depends on 404 × 404 pixels. 134.3 million parameters with five classes, 103 million of
+    them in fc6.
+
+    Attributes:
+        encoder: Images to features, fc6 and fc7 included.
+        classifier: 1 × 1 convolution, features to C channels.
+
+    Examples:
+        >>> import torch
+        >>> model = FCNVGG16(base_channels=4, fc_channels=8).eval()  # VGG-16 has 64 and 4096
+        >>> model(torch.zeros(2, 3, 64, 80)).shape
+        torch.Size([2, 5, 64, 80])
+    """
+
+    classifier: nn.Conv2d
+
+    def __init__(
+        self,
+        num_classes: int = 5,
+        pretrained: bool | str | Path | None = False,
+        base_channels: int = 64,
+        fc_channels: int = 4096,
+    ) -> None:
+        """Build encoder and classifier.
+
+        Args:
+            num_classes: Number of classes C, background included.
+            pretrained: ImageNet weights of all layers but the classifier: False for random ones,
+                True for timm's download, or the path of a local checkpoint of timm's or
+                torchvision's `vgg16`; see `VGG16.load_imagenet`.
+            base_channels: Channels of VGG-16's first block; fewer make a small network.
+            fc_channels: Channels of fc6 and fc7.
+
+        Raises:
+            InputError: A number is below 1, or the weights cannot be loaded.
+        """
+        super().__init__(VGG16(base_channels, fc_channels), num_classes, fc_channels)
+        self.encoder.load_imagenet(pretrained)
+        self.classifier = nn.Conv2d(fc_channels, num_classes, kernel_size=1)
+        start_weights(self.classifier)
 
 
 def start_weights(module: nn.Module) -> None:
