@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from facemask.errors import InputError
+from facemask.losses._pixels import LossModule
 
 
-class CompositeLoss(nn.Module):
+class CompositeLoss(LossModule):
     """Weighted sum of named losses of the same scores and target.
 
     Calling it gives the total to backpropagate; `with_terms` gives the terms too. facemask's
@@ -82,7 +83,3 @@ class CompositeLoss(nn.Module):
         values = {name: term(scores, target) for name, term in self.terms.items()}
         total = torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
-
-    def extra_repr(self) -> str:
-        """Return the weights, for `print(loss)`."""
-        return f"weights={self.weights}"

@@ -2,11 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from facemask.classes import IGNORE
 from facemask.errors import InputError
-from facemask.losses._inputs import check_positive, check_shapes
+from facemask.losses._pixels import LossModule, check_positive, check_shapes
 
 
 def cross_entropy(
@@ -61,7 +61,7 @@ def cross_entropy(
     return total / (target != ignore_index).sum().clamp(min=1)
 
 
-class CrossEntropyLoss(nn.Module):
+class CrossEntropyLoss(LossModule):
     """Cross-entropy as a module, see `cross_entropy`.
 
     Args:
@@ -81,7 +81,3 @@ class CrossEntropyLoss(nn.Module):
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Return the loss of scores and class ids, see `cross_entropy`."""
         return cross_entropy(scores, target, self.ignore_index, self.temperature)
-
-    def extra_repr(self) -> str:
-        """Return the options, for `print(loss)`."""
-        return f"ignore_index={self.ignore_index}, temperature={self.temperature}"

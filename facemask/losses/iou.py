@@ -1,17 +1,19 @@
 """The multiple-class IoU loss (Eq. 3)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facemask.classes import IGNORE
-from facemask.losses._counts import soft_counts, sum_over_ranks
-from facemask.losses._gradient import linear_in
-from facemask.losses._inputs import (
+from facemask.losses._pixels import (
     Activation,
+    LossModule,
     Pixels,
     activate,
     check_choice,
     check_positive,
+    linear_in,
+    soft_counts,
+    sum_over_ranks,
     to_pixels,
 )
 
@@ -104,7 +106,7 @@ def _check_options(activation: str | None, temperature: float) -> None:
     check_positive("iou_loss", "temperature", temperature)
 
 
-class IoULoss(nn.Module):
+class IoULoss(LossModule):
     """IoU loss (Eq. 3) as a module, see `iou_loss`.
 
     Args:
@@ -145,11 +147,4 @@ class IoULoss(nn.Module):
             self.ignore_index,
             self.temperature,
             self.sync and self.training,
-        )
-
-    def extra_repr(self) -> str:
-        """Return the options, for `print(loss)`."""
-        return (
-            f"activation={self.activation!r}, include_background={self.include_background}, "
-            f"ignore_index={self.ignore_index}, temperature={self.temperature}, sync={self.sync}"
         )

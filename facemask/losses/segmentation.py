@@ -4,14 +4,24 @@ import math
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facemask.argmax import first_argmax
 from facemask.classes import IGNORE
 from facemask.errors import InputError
-from facemask.losses._counts import compact, hard_counts, soft_counts, sum_over_ranks
-from facemask.losses._gradient import linear_in
-from facemask.losses._inputs import Activation, Pixels, activate, check_choice, to_pixels
+from facemask.losses._pixels import (
+    Activation,
+    LossModule,
+    Pixels,
+    activate,
+    check_choice,
+    compact,
+    hard_counts,
+    linear_in,
+    soft_counts,
+    sum_over_ranks,
+    to_pixels,
+)
 
 Form: TypeAlias = Literal["hinge", "linear"]
 Weights: TypeAlias = Literal["hard", "soft"]
@@ -200,7 +210,7 @@ def _check_options(form: str, margin: float, weights: str, activation: str | Non
         raise InputError(f"segmentation_loss got margin {margin}: give a finite number, 0 or more.")
 
 
-class SegmentationLoss(nn.Module):
+class SegmentationLoss(LossModule):
     """Segmentation loss (Eq. 7) as a module, see `segmentation_loss`.
 
     Args:
@@ -250,12 +260,4 @@ class SegmentationLoss(nn.Module):
             self.include_background,
             self.ignore_index,
             self.sync and self.training,
-        )
-
-    def extra_repr(self) -> str:
-        """Return the options, for `print(loss)`."""
-        return (
-            f"form={self.form!r}, margin={self.margin}, weights={self.weights!r}, "
-            f"activation={self.activation!r}, include_background={self.include_background}, "
-            f"ignore_index={self.ignore_index}, sync={self.sync}"
         )

@@ -1,15 +1,16 @@
 """Mask IoU: one confusion matrix over all frames (Eq. 2)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from facemask.classes import CLASS_NAMES, IGNORE
+from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
 from facemask.errors import InputError
 from facemask.metrics.confusion import class_iou, confusion_matrix
+from facemask.plotting import check_matplotlib
 from facemask.resample import labels_at_size
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ class MaskIoU(Metric):
     def plot(self, ax: "Axes | None" = None) -> "tuple[Figure, Axes]":
         """Draw the classes' IoUs as bars and the mIoU as a line; needs matplotlib.
 
+        The classes of a face mask have their own colours.
+
         Args:
             ax: Axes to draw on; None makes a new figure.
 
@@ -172,11 +175,31 @@ class MaskIoU(Metric):
         Raises:
             InputError: matplotlib is not installed.
         """
-        from facemask.metrics.plot import plot_class_iou
+        check_matplotlib()
+        from matplotlib import pyplot
 
-        return plot_class_iou(
-            {name: float(value) for name, value in self.compute().items()}, self.class_names, ax
-        )
+        if ax is None:
+            _, ax = pyplot.subplots(layout="constrained")
+        values = {name: float(value) for name, value in self.compute().items()}
+        heights = [values[f"iou_{name}"] for name in self.class_names]
+        colors = [_color(name) for name in self.class_names]
+        bars = ax.bar(range(len(heights)), heights, color=colors, edgecolor="black", alpha=0.8)
+        ax.bar_label(bars, ["–" if h != h else f"{100 * h:.1f}" for h in heights])  # NaN
+        miou = values["miou"]
+        if miou == miou:
+            label = f"mIoU {100 * miou:.1f}, without {self.class_names[0]}"
+            ax.axhline(miou, color="black", linestyle="--", label=label)
+            ax.legend(loc="lower right")
+        ax.set_xticks(range(len(heights)), list(self.class_names))
+        ax.set_ylim(0, 1.08)
+        ax.set_ylabel("IoU")
+        return cast("Figure", ax.figure), ax
+
+
+def _color(name: str) -> tuple[float, ...]:
+    if name not in CLASS_NAMES:
+        return 0.5, 0.5, 0.5
+    return tuple((PALETTE[CLASS_NAMES.index(name)] / 255).tolist())
 
 
 def check_class_names(names: Sequence[str], owner: str) -> tuple[str, ...]:

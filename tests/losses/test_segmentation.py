@@ -8,7 +8,7 @@ from torch import Tensor
 
 from facemask.losses import SegmentationLoss, segmentation_loss
 from facemask.losses import segmentation as module
-from facemask.losses._inputs import Activation
+from facemask.losses._pixels import Activation
 from tests.losses import reference
 
 # three pixels of three classes: hit, miss, ignored; a fourth is a hit of class 2
