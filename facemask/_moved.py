@@ -43,9 +43,13 @@ _MOVED: Final = {
     "run_log": ["training.loggers"],
     "run_log.names": ["training.loggers.names"],
     "run_log.sinks": ["training.loggers.sinks"],
+    "tracking.cuts": ["tracking.flow"],
+    "tracking.dlib_detector": ["tracking.detectors"],
     "tracking.geometry": ["boxes"],
     "tracking.landmark_tracker": ["annotate.landmark_tracker"],
     "tracking.landmarks": ["annotate.predictor"],
+    "tracking.mediapipe_detector": ["tracking.detectors"],
+    "tracking.yunet_detector": ["tracking.detectors"],
     "video.squares": ["video.frames"],
 }
 """Former path of a module, and the modules that have its public names now."""

@@ -48,10 +48,14 @@ FORMER = [
     ("run_log", "CheckedWandbLogger"),
     ("run_log.names", "MIOU"),
     ("run_log.sinks", "log_panels"),
+    ("tracking.cuts", "CutDetector"),
+    ("tracking.dlib_detector", "DlibDetector"),
     ("tracking.geometry", "FaceBox"),
     ("tracking.geometry", "face_box_of_mask"),
     ("tracking.landmark_tracker", "LandmarkTrackerSettings"),
     ("tracking.landmarks", "LandmarkPredictor"),
+    ("tracking.mediapipe_detector", "MediapipeDetector"),
+    ("tracking.yunet_detector", "YunetDetector"),
     ("video.squares", "SquarePixels"),
 ]
 

@@ -15,11 +15,10 @@ from facemask.annotate.predictor import (
     Points,
     Square,
     cut_patch,
-    import_dlib,
     rectangle_of_points,
 )
 from facemask.errors import InputError
-from facemask.tracking.detection import Image, check_image, resized
+from facemask.tracking.detection import Image, check_image, import_dlib, resized
 
 __all__ = ["FaceFinder", "LandmarkTracker", "LandmarkTrackerSettings"]
 
@@ -89,7 +88,7 @@ class FaceFinder:
     """
 
     def __init__(self) -> None:
-        self._detector: Any = import_dlib().get_frontal_face_detector()
+        self._detector: Any = import_dlib("landmarks need dlib").get_frontal_face_detector()
 
     def find(self, image: Image, settings: LandmarkTrackerSettings) -> list[tuple[Square, float]]:
         """The faces of a whole frame with their scores.

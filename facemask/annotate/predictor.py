@@ -23,7 +23,7 @@ from facemask._distribution import pip_install
 from facemask.boxes import Box, overlap
 from facemask.data.landmarks import NUM_LANDMARKS
 from facemask.errors import InputError, cause_of
-from facemask.tracking.detection import Image, resized
+from facemask.tracking.detection import Image, import_dlib, resized
 
 __all__ = ["LandmarkPredictor", "Points", "Square", "rectangle_of_points"]
 
@@ -127,19 +127,6 @@ def rectangle_of_points(points: Points) -> Square:
     return Square(float(centre[0]), float(centre[1]) + _OFFSET * spread, _SCALE * spread)
 
 
-def import_dlib() -> Any:  # noqa: ANN401  # a module without types
-    """The module dlib.
-
-    Raises:
-        InputError: It is not installed.
-    """
-    try:
-        import dlib
-    except ImportError as error:
-        raise InputError(f"landmarks need dlib: {pip_install('dlib')}.") from error
-    return dlib
-
-
 def packaged_predictor() -> Path:
     """The predictor's file in the package face-recognition-models.
 
@@ -171,7 +158,7 @@ class LandmarkPredictor:
     """
 
     def __init__(self, file: str | Path | None = None) -> None:
-        dlib = import_dlib()
+        dlib = import_dlib("landmarks need dlib")
         self.file = packaged_predictor() if file is None else Path(file)
         if not self.file.is_file():
             raise InputError(f"{self.file}: no such file; expected dlib's 68-point predictor.")

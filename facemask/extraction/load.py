@@ -120,10 +120,10 @@ def for_inference(cascade: Cascade) -> Cascade:
         return cascade
     size = cascade.settings.size
     frame = torch.zeros(1, 1, 3, size, size, device=parameter.device, dtype=parameter.dtype)
-    networks = {
-        name: fold_padding(copy.deepcopy(fold_batchnorm(network, frame)))
-        for name, network in cascade.networks().items()
-    }
+    networks = {}
+    for name, network in cascade.networks().items():
+        folded = fold_batchnorm(network, frame)
+        networks[name] = fold_padding(copy.deepcopy(network) if folded is network else folded)
     return Cascade(**networks, settings=cascade.settings).eval()
 
 

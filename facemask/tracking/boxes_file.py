@@ -14,14 +14,14 @@ COLUMNS: Final = ("frame", "face", *EDGES)
 
 
 class CroppedFrames:
-    """Every frame is one face crop already."""
+    """Faces of videos whose every frame is one face crop already."""
 
     def detect(self, image: Image) -> list[Detection]:
-        """The whole image, RGB uint8 (H, W, 3), as one face."""
+        """Return the whole image, RGB uint8 (H, W, 3), as one face."""
         return [Detection(box, 1.0) for box in self.faces(0, image).values()]
 
     def faces(self, frame: int, image: Image) -> dict[int, Box]:  # noqa: ARG002  # protocol
-        """The whole image as face 0."""
+        """Return the whole image as face 0."""
         height, width = check_image(image).shape[:2]
         return {0: Box(0.0, 0.0, float(width), float(height))}
 
@@ -56,7 +56,7 @@ class BoxesFile:
             raise InputError(f"{path}: no boxes found below the line of column names.")
 
     def faces(self, frame: int, image: Image) -> dict[int, Box]:
-        """The boxes of a frame by face.
+        """Return the boxes of a frame by face.
 
         Raises:
             InputError: A box lies outside the frame.
@@ -74,8 +74,8 @@ class BoxesFile:
         """Compare with the number of frames of the video.
 
         Args:
-            count: How many frames players show of it.
-            hidden: How many more it holds, which its edit list hides.
+            count: Number of its frames that players show.
+            hidden: Number of further frames, which its edit list hides.
 
         Raises:
             InputError: The file has boxes beyond the video's last frame.
@@ -94,7 +94,7 @@ class BoxesFile:
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Every line that is not empty, with its number."""
+    """Return every line that is not empty, with its number."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -1,11 +1,12 @@
-"""What all face detectors share: their answer, their protocol and the mapping of their boxes."""
+"""Common parts of all face detectors: their answer, their protocol, the mapping of their boxes."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask._distribution import pip_install
 from facemask.boxes import Box
 from facemask.errors import InputError
 
@@ -17,7 +18,7 @@ class Detection(NamedTuple):
 
     Attributes:
         box: The face crop.
-        score: How sure the detector is, in [0, 1]; 0.5 is its own usual threshold. Detectors
+        score: Certainty of the detector, in [0, 1]; 0.5 is its own usual threshold. Detectors
             also hand out less sure faces: they confirm a face that is known, and start none.
     """
 
@@ -26,11 +27,11 @@ class Detection(NamedTuple):
 
 
 class OwnBox(NamedTuple):
-    """A face as its detector says it, before the box is mapped to the face crop.
+    """One face with its detector's own box, before that is mapped to the face crop.
 
     Attributes:
         box: The detector's own box, pixel edges in the image.
-        kind: Which of the detector's mappings applies.
+        kind: Index of the detector's mapping that applies.
         score: As in `Detection`.
     """
 
@@ -43,21 +44,21 @@ class FaceDetector(Protocol):
     """Finds faces in single images."""
 
     def detect(self, image: Image) -> list[Detection]:
-        """The faces of an RGB image uint8 (H, W, 3), best first."""
+        """Return the faces of an RGB image uint8 (H, W, 3), best first."""
         ...
 
 
 @runtime_checkable
 class GivenFaces(Protocol):
-    """Knows the faces without looking: nothing is left to detect or to track."""
+    """Knowledge of the faces without looking: nothing is left to detect or to track."""
 
     def faces(self, frame: int, image: Image) -> dict[int, Box]:
-        """The boxes in a frame (counted from 0) by face id."""
+        """Return the boxes in a frame (counted from 0) by face id."""
         ...
 
 
 class BoxMapping(NamedTuple):
-    """From a detector's box to the face crop, in units of the detector's own box.
+    """Mapping from a detector's own box to the face crop.
 
     Attributes:
         x: Centre of the crop from the box's centre, in units of the box's side, to the right.
@@ -70,7 +71,7 @@ class BoxMapping(NamedTuple):
     scale: float
 
     def crop(self, own: Box) -> Box:
-        """The face crop of a detector's own box.
+        """Return the face crop of a detector's own box.
 
         Examples:
             >>> BoxMapping(0.0, 0.1, 1.5).crop(Box(0.0, 0.0, 20.0, 20.0))
@@ -82,7 +83,7 @@ class BoxMapping(NamedTuple):
 
 
 def check_image(image: Image) -> Image:
-    """Return the image with its rows one after the other in memory.
+    """Return an image with its rows one after the other in memory.
 
     Raises:
         InputError: It is not RGB uint8 (H, W, 3), or is empty.
@@ -98,7 +99,7 @@ def check_image(image: Image) -> Image:
 
 
 def resized(image: Image, scale: float) -> Image:
-    """The image enlarged or reduced by one factor: antialiased when reduced."""
+    """Return an image enlarged or reduced by one factor, antialiased when reduced."""
     if scale == 1:
         return image
     height, width = (max(1, round(scale * n)) for n in image.shape[:2])
@@ -107,12 +108,12 @@ def resized(image: Image, scale: float) -> Image:
 
 
 def best_first(faces: list[Detection]) -> list[Detection]:
-    """The detections by falling score."""
+    """Return detections by falling score."""
     return sorted(faces, key=lambda face: -face.score)
 
 
 def check_smallest(smallest: float) -> float:
-    """Return the share of an image that its smallest face has, if it makes sense.
+    """Return the smallest face's share of an image's longer side, if it makes sense.
 
     Raises:
         InputError: It is not from 0.02 to 1.
@@ -123,3 +124,19 @@ def check_smallest(smallest: float) -> float:
             "side, from 0.02 to 1."
         )
     return smallest
+
+
+def import_dlib(needed: str) -> Any:  # noqa: ANN401  # a module without types
+    """Return the module dlib.
+
+    Args:
+        needed: Beginning of the sentence where it is missing, such as "landmarks need dlib".
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        import dlib
+    except ImportError as error:
+        raise InputError(f"{needed}: {pip_install('dlib')}.") from error
+    return dlib

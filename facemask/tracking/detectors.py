@@ -1,4 +1,4 @@
-"""Face detectors by name.
+"""Face detectors by name: dlib's, MediaPipe's and OpenCV's YuNet.
 
 Examples:
     >>> import numpy as np
@@ -6,17 +6,32 @@ Examples:
     [Detection(box=Box(left=0.0, top=0.0, right=50.0, bottom=40.0), score=1.0)]
 """
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
 
 from facemask._distribution import pip_install
-from facemask.errors import InputError
+from facemask.boxes import Box, overlap
+from facemask.errors import InputError, cause_of
 from facemask.tracking.boxes_file import BoxesFile, CroppedFrames
-from facemask.tracking.detection import Detection, FaceDetector, GivenFaces
-from facemask.tracking.dlib_detector import DlibDetector
-from facemask.tracking.mediapipe_detector import MediapipeDetector
-from facemask.tracking.yunet_detector import YunetDetector
+from facemask.tracking.detection import (
+    BoxMapping,
+    Detection,
+    FaceDetector,
+    GivenFaces,
+    Image,
+    OwnBox,
+    best_first,
+    check_image,
+    check_smallest,
+    import_dlib,
+    resized,
+)
 
 __all__ = [
     "DETECTORS",
@@ -29,18 +44,61 @@ __all__ = [
     "GivenFaces",
     "MediapipeDetector",
     "YunetDetector",
+    "crop_of_five_points",
     "open_detector",
 ]
 
 SMALLEST: Final = 1 / 8
-"""Smallest face that is looked for unless told, as a share of the image's longer side."""
+"""Smallest face that is looked for by default, as a share of the image's longer side."""
 DETECTORS: Final = ("auto", "dlib", "mediapipe", "yunet", "cropped")
+
+_DLIB_PIXELS: Final = 80
+"""Side in pixels from which on dlib's detector sees faces."""
+_DLIB_LOWEST: Final = -0.5
+"""dlib's own threshold is 0. From −0.5 on it finds 99.5 % instead of 97 % of the stills' faces,
+with one false face in 8 images instead of one in 27: good for confirming, not for starting."""
+_SAME_FACE: Final = 0.4
+"""IoU from which both of MediaPipe's models mean one face."""
+
+# Fitted with benchmarks/detectors.py on detectors' boxes beside the crops of 68 landmarks: 13
+# videos (586 frames, dlib's own landmarks) and 435 stills (Helen, human landmarks), both with the
+# same weight. IoU of mapped and true crop, median (5th percentile), on videos and on stills:
+#   dlib, frontal           0.861 (0.747)  0.829 (0.707)
+#   dlib, turned leftwards  0.874 (0.772)  0.922 (0.733)
+#   dlib, turned rightwards 0.937 (0.806)  0.879 (0.718)
+#   MediaPipe, near         0.909 (0.818)  0.893 (0.758)
+#   MediaPipe, far          0.892 (0.768)  0.839 (0.703)
+# The scatter is the detectors': dlib's boxes come in steps of 8 pixels and of 5/6 in size. dlib has
+# five classifiers: frontal, turned to the image's left and right, rolled left and right. The last
+# two are too rare in the data for constants of their own; mirrored ones share theirs.
+_FRONTAL: Final = BoxMapping(0.0, 0.077, 1.22)
+_LEFTWARDS: Final = BoxMapping(0.09, 0.11, 1.205)
+_RIGHTWARDS: Final = BoxMapping(-0.09, 0.11, 1.205)
+_DLIB: Final = (_FRONTAL, _LEFTWARDS, _RIGHTWARDS, _FRONTAL, _FRONTAL)
+_MEDIAPIPE: Final = (BoxMapping(0.0, 0.038, 1.21), BoxMapping(0.0, 0.083, 1.134))
+
+_YUNET_FILE: Final = "face_detection_yunet_2023mar.onnx"
+_YUNET_SIDE: Final = 640
+"""Size of the square input. Older model files take no other."""
+_YUNET_LOWEST: Final = 0.3
+_YUNET_OVERLAP: Final = 0.3
+
+# The crop follows from YuNet's five points (eyes, nose tip, corners of the mouth), because they
+# and the 68 landmarks mean the same places. In units of the points' spread (root mean square
+# distance from their mean): the crop's side; how far its centre lies below the mean, along the
+# face; and how far it lies beside it, over the nose's own offset, which points the other way
+# when a face turns. Fitted on the same points of 68 landmarks (benchmarks/detectors.py checks it):
+# IoU of mapped and true crop, median (5th percentile), 0.917 (0.858) on videos and 0.889 (0.791)
+# on stills. The model's own scatter comes on top.
+_SIDE_OVER_SPREAD: Final = 4.58
+_DOWN: Final = 0.218
+_BESIDE_OVER_NOSE: Final = -1.63
 
 
 def open_detector(
     name: str = "auto", model: Path | None = None, smallest: float = SMALLEST
 ) -> FaceDetector:
-    """A face detector by its name.
+    """Return a face detector by its name.
 
     Args:
         name: `dlib`, `mediapipe`, `yunet`, `cropped` (every frame is a face crop already), or
@@ -57,22 +115,16 @@ def open_detector(
         raise InputError(f"the detector is {name!r}: give one of {', '.join(DETECTORS)}.")
     if model is not None and name != "yunet":
         raise InputError(f"a model file was given, but the {name} detector takes none: yunet does.")
-    if name == "auto":
-        return _installed(smallest)
-    if name == "mediapipe":
-        return MediapipeDetector()
-    if name == "dlib":
-        return DlibDetector(smallest)
-    return YunetDetector(model) if name == "yunet" else CroppedFrames()
-
-
-def _installed(smallest: float) -> FaceDetector:
-    has_dlib = find_spec("dlib") is not None
-    if find_spec("mediapipe") is not None:
+    if name == "cropped":
+        return CroppedFrames()
+    if name == "yunet":
+        return YunetDetector(model)
+    has_dlib = name == "dlib" or find_spec("dlib") is not None
+    if name == "mediapipe" or (name == "auto" and find_spec("mediapipe") is not None):
         try:
             return MediapipeDetector()
         except InputError:  # there, but broken or another version
-            if not has_dlib:
+            if name == "mediapipe" or not has_dlib:
                 raise
     if has_dlib:
         return DlibDetector(smallest)
@@ -80,3 +132,162 @@ def _installed(smallest: float) -> FaceDetector:
         f"no face detector is installed: {pip_install('dlib')} or {pip_install('mediapipe')}, "
         "or do without: --boxes FILE.csv gives the faces, --cropped says that every frame is one."
     )
+
+
+class DlibDetector:
+    """dlib's frontal face detector (extra `dlib`): HOG features and five linear classifiers.
+
+    Args:
+        smallest: Smallest face to be found, as a share of the image's longer side. The image
+            is enlarged or reduced so that such a face has the 80 pixels that dlib needs; the
+            time taken follows from this share, not from the image's size.
+
+    Raises:
+        InputError: dlib is missing, or `smallest` is out of range.
+    """
+
+    def __init__(self, smallest: float = SMALLEST) -> None:
+        self._longest = _DLIB_PIXELS / check_smallest(smallest)
+        dlib = import_dlib("the dlib face detector is not installed")
+        self._detector: Any = dlib.get_frontal_face_detector()
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Return the faces of an RGB image uint8 (H, W, 3), best first."""
+        found = self.own_boxes(image)
+        return best_first([Detection(_DLIB[f.kind].crop(f.box), f.score) for f in found])
+
+    def own_boxes(self, image: Image) -> list[OwnBox]:
+        """Return own boxes in an RGB image uint8 (H, W, 3); the kind is the classifier's index."""
+        image = check_image(image)
+        scale = self._longest / max(image.shape[:2])
+        found, margins, kinds = self._detector.run(resized(image, scale), 0, _DLIB_LOWEST)
+        faces = []
+        for box, margin, kind in zip(found, margins, kinds, strict=True):
+            edges = (box.left(), box.top(), box.right() + 1, box.bottom() + 1)
+            own = Box(*(edge / scale for edge in edges))
+            faces.append(OwnBox(own, kind, 1 / (1 + math.exp(-margin))))
+        return faces
+
+
+class MediapipeDetector:
+    """MediaPipe's two models (extra `mediapipe`): faces within 2 metres, and within 5.
+
+    Both look at every image; where both see a face, the near model's box is taken, which is
+    the finer one. The near model sees faces of about a fifth of the image and more.
+
+    Raises:
+        InputError: MediaPipe is missing, or is a version without these models.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import mediapipe
+        except ImportError as error:
+            raise InputError(
+                f"the MediaPipe face detector is not installed: {pip_install('mediapipe')}."
+            ) from error
+        except (AttributeError, TypeError) as error:  # what a protobuf of another version raises
+            raise InputError(
+                f"mediapipe does not start ({error}): {pip_install('mediapipe')} brings the "
+                "versions that fit together."
+            ) from error
+        try:
+            model: Any = mediapipe.solutions.face_detection.FaceDetection
+        except AttributeError as error:
+            raise InputError(
+                f"mediapipe {mediapipe.__version__} comes without its face detection models: "
+                f"{pip_install('mediapipe')} brings a version that holds them."
+            ) from error
+        self._models = [model(model_selection=0), model(model_selection=1)]
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Return the faces of an RGB image uint8 (H, W, 3), best first."""
+        faces: list[Detection] = []
+        for own in self.own_boxes(image):  # the near model's come first
+            box = _MEDIAPIPE[own.kind].crop(own.box)
+            if all(overlap(box, other.box) < _SAME_FACE for other in faces):
+                faces.append(Detection(box, own.score))
+        return best_first(faces)
+
+    def own_boxes(self, image: Image) -> list[OwnBox]:
+        """Return both models' own boxes in an RGB image uint8 (H, W, 3); kind 0 is near, 1 far."""
+        image = check_image(image)
+        height, width = image.shape[:2]
+        faces = []
+        for kind, model in enumerate(self._models):
+            for found in model.process(image).detections or []:
+                box = found.location_data.relative_bounding_box
+                left, top = box.xmin * width, box.ymin * height
+                own = Box(left, top, left + box.width * width, top + box.height * height)
+                faces.append(OwnBox(own, kind, float(found.score[0])))
+        return faces
+
+
+class YunetDetector:
+    """OpenCV's YuNet.
+
+    Args:
+        model: The ONNX file, for instance OpenCV Zoo's `face_detection_yunet_2023mar.onnx`.
+
+    Raises:
+        InputError: No file is given, it is missing or no such model, or OpenCV lacks YuNet.
+    """
+
+    def __init__(self, model: Path | None) -> None:
+        if model is None:
+            raise InputError(
+                f"the yunet detector needs a model file: give {_YUNET_FILE} of OpenCV Zoo "
+                "(github.com/opencv/opencv_zoo, models/face_detection_yunet)."
+            )
+        if not Path(model).is_file():
+            raise InputError(f"{model}: no such file, expected YuNet's model ({_YUNET_FILE}).")
+        if not hasattr(cv2, "FaceDetectorYN"):
+            raise InputError(
+                f"OpenCV {cv2.__version__} has no YuNet: pip install --upgrade opencv-python "
+                "opencv-python-headless."
+            )
+        try:
+            self._detector: Any = cv2.FaceDetectorYN.create(
+                str(model), "", (_YUNET_SIDE, _YUNET_SIDE), _YUNET_LOWEST, _YUNET_OVERLAP
+            )
+        except cv2.error as error:
+            raise InputError(
+                f"{model}: OpenCV cannot read it as a YuNet model, as {_YUNET_FILE} is "
+                f"({cause_of(error)})."
+            ) from error
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Return the faces of an RGB image uint8 (H, W, 3), best first."""
+        image = check_image(image)
+        scale = _YUNET_SIDE / max(image.shape[:2])
+        small = resized(image, scale)
+        square = np.zeros((_YUNET_SIDE, _YUNET_SIDE, 3), dtype=np.uint8)
+        square[: small.shape[0], : small.shape[1]] = small[..., ::-1]  # YuNet takes BGR
+        try:
+            _, rows = self._detector.detect(square)
+        except cv2.error as error:
+            raise InputError(f"OpenCV cannot run the YuNet model: {cause_of(error)}.") from error
+        faces = np.empty((0, 15)) if rows is None else np.asarray(rows, dtype=np.float64)
+        return best_first(
+            [
+                Detection(crop_of_five_points(row[4:14].reshape(5, 2) / scale), float(row[14]))
+                for row in faces
+            ]
+        )
+
+
+def crop_of_five_points(points: npt.NDArray[np.float64]) -> Box:
+    """Return the face crop that follows from five points.
+
+    Args:
+        points: (5, 2) x, y in pixel edges: both eyes, nose tip, both corners of the mouth; of
+            each pair the one on the image's left comes first.
+    """
+    mean = points.mean(axis=0)
+    spread = float(np.sqrt(((points - mean) ** 2).sum(axis=1).mean()))
+    down = points[3:].mean(axis=0) - points[:2].mean(axis=0)
+    down /= max(float(np.linalg.norm(down)), 1e-6)
+    beside = np.array([down[1], -down[0]])
+    nose = float((points[2] - mean) @ beside)
+    x, y = (mean + _DOWN * spread * down + _BESIDE_OVER_NOSE * nose * beside).tolist()
+    return Box.around(x, y, _SIDE_OVER_SPREAD * spread)

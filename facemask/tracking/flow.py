@@ -1,8 +1,12 @@
-"""How faces move from one frame to the next: median flow on a reduced grey image.
+"""Motion from one frame to the next: median flow of faces on a reduced grey image, and hard cuts.
 
 Points on a face are followed by pyramidal Lucas-Kanade and back again; those that do not come
 back to where they started are left out (Kalal et al., Forward-Backward Error, ICPR 2010). The
 face's motion is the median shift of the others and the median ratio of their distances.
+
+For a cut three signs must come together, each blind where another sees: points cannot be followed
+from one frame to the next (they can in camera pans), the coarse picture differs (it does not under
+a flash), and the colours differ (they do not when the camera swings fast).
 """
 
 from collections.abc import Sequence
@@ -28,12 +32,28 @@ INNER: Final = 0.6
 FARTHEST_RETURN: Final = 0.02
 """How far from its start a reliable point may come back, over the crop's side."""
 
+MOST_FOLLOWED: Final = 0.35
+MOST_ALIKE: Final = 0.85
+MOST_COMMON_COLOURS: Final = 0.8
+LEAST_CHANGE: Final = 4.0
+"""Mean difference of the coarse pictures in grey levels below which nothing else is asked."""
+LEAST_CONTRAST: Final = 4.0
+"""Standard deviation of grey levels below which a frame is blank and shows no scene."""
+LEAST_GLARE: Final = 0.3
+"""Share of white in a frame, twice that of the frame before, that may be a flash."""
+LONGEST_FLASH: Final = 3
+"""Frames; a scene that stays as white is a new one."""
+POINTS: Final = 100
+FEWEST_POINTS: Final = 12
+COARSE: Final = (32, 24)
+FINE_WIDTH: Final = 160
+
 Grey: TypeAlias = npt.NDArray[np.uint8]
 Points: TypeAlias = npt.NDArray[np.float32]
 
 
 class Motion(NamedTuple):
-    """How a face moved.
+    """Motion of a face.
 
     Attributes:
         x: Shift of the crop's centre to the right in pixels of the frame.
@@ -62,7 +82,7 @@ class SmallFrame:
 
     @classmethod
     def of(cls, image: Image) -> "SmallFrame":
-        """Halve an RGB image uint8 (H, W, 3) until it is small, which is fast and exact."""
+        """Return an RGB image uint8 (H, W, 3), halved until it is small: fast and exact."""
         scale = 1.0
         while max(image.shape[:2]) > LONGEST and min(image.shape[:2]) > 1:
             rows, columns = image.shape[0] // 2, image.shape[1] // 2
@@ -80,7 +100,7 @@ class SmallFrame:
 def face_motions(
     before: SmallFrame, after: SmallFrame, boxes: Sequence[Box]
 ) -> list[Motion | None]:
-    """How each face moved between two frames of one size; None where nothing can be followed.
+    """Return each face's motion between two frames of one size, None where none can be followed.
 
     Args:
         before: The earlier frame.
@@ -120,8 +140,8 @@ def follow(before: Grey, after: Grey, start: Points) -> tuple[Points, Points]:
         start: Points (N, 2) x, y in pixel centres of the earlier image.
 
     Returns:
-        Where they are in the later image (N, 2), and how far from its start each comes back
-        when followed from there (N,), in pixels; infinite where it is lost.
+        The points in the later image (N, 2), and the distance of each from its start when it is
+        followed back from there (N,), in pixels; infinite where it is lost.
     """
     unknown: Any = None  # where to look first: OpenCV takes the start
     there, found, _ = cv2.calcOpticalFlowPyrLK(
@@ -155,3 +175,85 @@ def _motion(
     centre = np.asarray(box.center) * scale - 0.5
     shift = np.median(b - (centre + growth * (a - centre)), axis=0) / scale
     return Motion(float(shift[0]), float(shift[1]), growth, float(good.mean()))
+
+
+class CutDetector:
+    """Detector of hard cuts, which takes the frames in order.
+
+    A blank frame (black, or white in a flash) ends no scene; the next frame with a picture is
+    compared with the last one before.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frames so far."""
+        self._flashes = 0
+        self._last: _View | None = None
+
+    def is_cut(self, frame: SmallFrame) -> bool:
+        """Tell if a new scene begins with the next frame; never at the first."""
+        view, last = _View(frame), self._last
+        if last is not None and (view.blank or self._is_flash(view, last)):
+            return False
+        self._last, self._flashes = view, 0
+        return last is not None and not last.blank and last.differs_from(view)
+
+    def _is_flash(self, view: "_View", last: "_View") -> bool:
+        bright = view.glare > max(LEAST_GLARE, 2 * last.glare) and view.shape == last.shape
+        bright = bright and bool((view.coarse < last.coarse - 10).mean() < 0.02)
+        self._flashes = self._flashes + 1 if bright else 0
+        return 0 < self._flashes <= LONGEST_FLASH
+
+
+class _View:
+    """Parts of a frame that are compared: a few kilobytes."""
+
+    def __init__(self, frame: SmallFrame) -> None:
+        height, width = frame.grey.shape
+        self.shape = (height, width)
+        self.coarse = cv2.resize(frame.grey, COARSE, interpolation=cv2.INTER_AREA).astype(float)
+        self.frame = frame
+        self.glare = float((self.coarse > 245).mean())
+        self.blank = bool(self.coarse.std() < LEAST_CONTRAST)
+
+    def differs_from(self, other: "_View") -> bool:
+        if self.shape != other.shape:
+            return True
+        if np.abs(self.coarse - other.coarse).mean() < LEAST_CHANGE:
+            return False
+        if _correlation(self.coarse, other.coarse) > MOST_ALIKE:
+            return False
+        if np.minimum(self.colours(), other.colours()).sum() > MOST_COMMON_COLOURS:
+            return False
+        return _share_followed(self.fine(), other.fine()) < MOST_FOLLOWED
+
+    def colours(self) -> npt.NDArray[np.float32]:
+        """Return the shares of 8 × 8 × 8 colours."""
+        small = cv2.resize(self.frame.colour, (64, 48), interpolation=cv2.INTER_AREA)
+        counts: Any = cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
+        return np.asarray(counts / counts.sum(), dtype=np.float32)
+
+    def fine(self) -> npt.NDArray[np.float32]:
+        height, width = self.shape
+        size = (FINE_WIDTH, max(1, round(FINE_WIDTH * height / width)))
+        small = cv2.resize(self.frame.grey, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, dtype=np.float32)
+
+
+def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    a, b = first - first.mean(), second - second.mean()
+    return float((a * b).mean() / (a.std() * b.std() + 1e-6))
+
+
+def _share_followed(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float:
+    """Return the share of corners of `before` that are found in `after` and lead back."""
+    old = before.astype(np.uint8)
+    alike = (after - after.mean()) * (before.std() / (after.std() + 1e-6)) + before.mean()
+    new = np.clip(alike, 0, 255).astype(np.uint8)  # the same light in both
+    corners = cv2.goodFeaturesToTrack(old, POINTS, 0.01, 5)
+    if corners is None or len(corners) < FEWEST_POINTS:
+        return 0.0
+    _, error = follow(old, new, np.asarray(corners, dtype=np.float32).reshape(-1, 2))
+    return float((error < 1).mean())

@@ -5,11 +5,17 @@ from typing import Final
 
 from facemask.boxes import Box, overlap
 from facemask.errors import InputError
-from facemask.tracking.cuts import CutDetector
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, Image, check_image
-from facemask.tracking.flow import SmallFrame, face_motions
-from facemask.tracking.matching import CROWDED, Look, is_covered, is_strange, look_of, match
-from facemask.tracking.track import YOUNG, Track
+from facemask.tracking.flow import CutDetector, SmallFrame, face_motions
+from facemask.tracking.track import (
+    CROWDED,
+    YOUNG,
+    Track,
+    is_covered,
+    is_strange,
+    look_of,
+    match,
+)
 
 SMALLEST_SIDE: Final = 8
 """Pixels below which a crop shows nothing."""
@@ -19,13 +25,13 @@ MOST_BLIND: Final = 3
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """How faces are followed.
+    """Settings of a tracker.
 
     Attributes:
-        every: The detector runs at least every so many frames; in between the boxes move with
-            the picture. It also runs at once where a face is new, lost or near another, after
-            a cut and while no face is known.
-        max_faces: Follow at most so many faces, the largest first; None follows all.
+        every: Most frames from one detection to the next; in between the boxes move with
+            the picture. The detector also runs at once where a face is new, lost or near another,
+            after a cut and while no face is known.
+        max_faces: Most faces to follow, the largest first; None follows all.
         min_score: Score from 0 to 1 that a new face must have; a known face needs less.
         min_size: Smallest crop that counts as a face: pixels, or below 1 a share of the
             frame's shorter side.
@@ -65,11 +71,11 @@ class TrackedFace:
     """One face of one frame.
 
     Attributes:
-        track_id: Its number, from 0; never given to another face.
+        track_id: Number of the face, from 0; never given to another face.
         box: The smoothed face crop.
         score: The detector's last score for it.
-        restart: First frame of the face, after a cut or after a gap: whatever a network
-            remembers of it must start anew.
+        restart: Whether this is its first frame, or its first after a cut or a gap: whatever a
+            network remembers of it must start anew.
     """
 
     track_id: int
@@ -82,9 +88,9 @@ class FaceTracker:
     """Follows the faces of one video, frame by frame, in constant memory.
 
     Args:
-        detector: Finds faces, or knows them already (`BoxesFile`, `CroppedFrames`): given
+        detector: Finder of faces, or knowledge of them (`BoxesFile`, `CroppedFrames`), whose
             boxes are taken as they are.
-        settings: How faces are followed.
+        settings: Settings; None for the defaults.
     """
 
     def __init__(
@@ -106,7 +112,7 @@ class FaceTracker:
         self._previous: SmallFrame | None = None
 
     def step(self, image: Image) -> list[TrackedFace]:
-        """The faces of the next frame, by track id.
+        """Return the faces of the next frame, by track id.
 
         Args:
             image: RGB uint8 (H, W, 3).
@@ -125,21 +131,26 @@ class FaceTracker:
         self._move(small)
         if self._must_look():
             self._looked = self._frame
-            least = self._smallest(image)
+            least = self._settings.min_size
+            least *= min(image.shape[:2]) if least < 1 else 1
             found = [face for face in detector.detect(image) if face.box.side >= least]
             self._take_over(found, small)
         self._retire(image)
         self._previous = small
-        return self._shown()
+        shown = []
+        for track in self._visible():
+            restart = track.settle()
+            shown.append(TrackedFace(track.track_id, track.box, track.score, restart))
+        return shown
 
     def correct(self, track_id: int, box: Box | None, age: int = 0) -> None:
-        """Take over what the network's mask says about a face.
+        """Take over where the network's mask shows a face.
 
         Args:
             track_id: The face. One that has ended is passed over.
             box: The crop that follows from its mask (`face_box_of_mask`); None where the
                 network sees no face: it is shown on only if the detector finds it.
-            age: How many frames ago that was: 0 is the frame of the last `step`.
+            age: Number of frames since then: 0 is the frame of the last `step`.
         """
         for track in self._tracks:
             if track.track_id == track_id and track.visible:
@@ -160,12 +171,11 @@ class FaceTracker:
 
     def _move(self, small: SmallFrame) -> None:
         visible = self._visible()
-        crowded = {track.track_id for track in visible if self._is_crowded(track)}
+        crowded = [self._is_crowded(track) for track in visible]
         if self._previous is not None:
-            boxes = [track.place for track in visible]
-            motions = face_motions(self._previous, small, boxes) if boxes else []
-            for track, motion in zip(visible, motions, strict=True):
-                track.move(motion, crowded=track.track_id in crowded)
+            motions = face_motions(self._previous, small, [track.place for track in visible])
+            for track, motion, is_crowded in zip(visible, motions, crowded, strict=True):
+                track.move(motion, crowded=is_crowded)
         for track in self._tracks:
             if not track.visible:
                 track.move(None, crowded=False)
@@ -187,7 +197,7 @@ class FaceTracker:
         )
 
     def _take_over(self, found: list[Detection], small: SmallFrame) -> None:
-        """Tell the tracks what the detector found, and begin new ones with the rest."""
+        """Give detections to their tracks, and begin new tracks with the rest."""
         looks = [look_of(small, face.box) for face in found]
         pairs = match(self._tracks, found, looks)
         for row, track in enumerate(self._tracks):
@@ -204,26 +214,19 @@ class FaceTracker:
                 track.look = looks[column]
         new = sorted(set(range(len(found))) - set(pairs.values()), key=lambda n: -found[n].box.side)
         for n in new:
-            self._begin(found[n], looks[n])
-
-    def _begin(self, face: Detection, look: Look) -> None:
-        if face.score < self._settings.min_score or self._full():
-            return
-        if any(overlap(face.box, track.place) > 0.5 for track in self._visible()):
-            return
-        settings = self._settings
-        self._tracks.append(
-            Track(self._next_id, face.box, face.score, settings.smoothing, self._frame, look)
-        )
-        self._next_id += 1
+            face = found[n]
+            if face.score < self._settings.min_score or self._full():
+                continue
+            if any(overlap(face.box, track.place) > 0.5 for track in self._visible()):
+                continue
+            smoothing = self._settings.smoothing
+            track = Track(self._next_id, face.box, face.score, smoothing, self._frame, looks[n])
+            self._tracks.append(track)
+            self._next_id += 1
 
     def _full(self) -> bool:
         most = self._settings.max_faces
         return most is not None and len(self._visible()) >= most
-
-    def _smallest(self, image: Image) -> float:
-        size = self._settings.min_size
-        return size * min(image.shape[:2]) if size < 1 else size
 
     def _retire(self, image: Image) -> None:
         """Hide the faces that are not to be seen any more."""
@@ -239,10 +242,3 @@ class FaceTracker:
             gone |= track.misses > 0 and self._is_crowded(track)
             if gone:
                 track.hide()
-
-    def _shown(self) -> list[TrackedFace]:
-        faces = []
-        for track in self._visible():
-            anew = track.settle()
-            faces.append(TrackedFace(track.track_id, track.box, track.score, restart=anew))
-        return faces

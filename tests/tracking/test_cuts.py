@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facemask.tracking.cuts import CutDetector
-from facemask.tracking.flow import SmallFrame
+from facemask.tracking.flow import CutDetector, SmallFrame
 from tests.tracking.scenes import Image, texture
 
 HEIGHT, WIDTH = 180, 240

@@ -13,8 +13,13 @@ from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.tracking import detectors
 from facemask.tracking.detection import FaceDetector
-from facemask.tracking.detectors import DlibDetector, MediapipeDetector, open_detector
-from facemask.tracking.yunet_detector import YunetDetector, crop_of_five_points
+from facemask.tracking.detectors import (
+    DlibDetector,
+    MediapipeDetector,
+    YunetDetector,
+    crop_of_five_points,
+    open_detector,
+)
 
 Image = npt.NDArray[np.uint8]
 CARPHONE_FACE = Box(58.0, 41.5, 122.0, 105.5)
