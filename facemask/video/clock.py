@@ -12,10 +12,8 @@ from av.video.stream import VideoStream
 
 from facemask.video.probing import fraction, frame_rate, stores_no_times
 
-_SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
 _JUMP: Final = 10  # seconds forward to a key picture that are a new clock; FFmpeg's own limit
 _LONG_JUMP: Final = 3600  # to any picture
-_LARGEST_STEP_BACK: Final = 1.0  # seconds between frames; more is a clock that was set anew
 _MAY_JUMP: Final = 0x200  # FFmpeg's AVFMT_TS_DISCONT: MPEG-TS and MPEG-PS
 _SIGNATURE: Final = 12  # bytes with which files of one format and writer begin
 _ONE_CLOCK: Final = ("mov", "avi")  # formats with an index over all of the file
@@ -177,34 +175,3 @@ def _shift(packet: "Packet[Any]", seconds: Fraction, tick: Fraction) -> None:
         ticks = round(seconds / tick)
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
-
-
-class FrameClock:
-    """Seconds from the first frame, growing from frame to frame whatever the file says."""
-
-    def __init__(self, time_base: Fraction, fps: Fraction) -> None:
-        self._time_base, self._fps = time_base, fps
-        self._zero = 0.0  # time of the file that is second 0
-        self._latest: float | None = None
-        self._unknown = 0  # number of frames since the latest with a time stamp
-        self._known = 0.0  # its time
-
-    def seconds(self, pts: int | None) -> float:
-        """Time of the next frame with this time stamp."""
-        if self._latest is None:
-            self._zero = float((pts or 0) * self._time_base)
-            self._latest = 0.0
-            return 0.0
-        if pts is None:
-            self._unknown += 1
-            time = self._known + float(self._unknown / self._fps)
-        else:
-            time = float(pts * self._time_base) - self._zero
-        if time < self._latest - _LARGEST_STEP_BACK:
-            next_one = self._latest + float(1 / self._fps)
-            self._zero += time - next_one
-            time = next_one
-        self._latest = max(time, self._latest + _SHORTEST_STEP)
-        if pts is not None:
-            self._unknown, self._known = 0, self._latest
-        return self._latest

@@ -4,35 +4,30 @@ import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.packet import Packet
 from av.video.reformatter import Colorspace, VideoReformatter
-from av.video.stream import VideoStream
 
 from facemask.errors import InputError
-from facemask.video.clock import FileClock, FrameClock, may_jump
+from facemask.video.decoder import Decoder, Problems
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.probing import (
     assumed_matrix,
     colors_to_write,
     fraction,
     frame_rate,
-    open_video,
     orientation_of,
     promised_seconds,
     stores_no_times,
 )
-from facemask.video.problems import Problems
 from facemask.video.sound import usable_sound
 
-_MOST_FAILED_READS: Final = 1000  # in a row, before what is left of a file is given up
+_SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
+_LARGEST_STEP_BACK: Final = 1.0  # seconds between frames; more is a clock that was set anew
 _TOLERANCE: Final = 0.1  # seconds; headers round
 
 
@@ -59,9 +54,10 @@ class VideoFile(FrameSource):
     def __init__(self, path: Path, fps: Fraction | int | None = None) -> None:
         if fps is not None and fps <= 0:
             raise InputError(f"{path}: the frame rate given is {fps}, expected more than 0.")
-        self.path, self.name = path, path.stem
+        self.path: Path = path
+        self.name = path.stem
         self.numbered: int | None = None
-        self._decoder = decoder = Decoder(path)
+        self._decoder = decoder = Decoder(path, Problems(path.name))
         container, stream = decoder.container, decoder.stream
         context = stream.codec_context
         decoded = decoder.frames()
@@ -139,7 +135,7 @@ class VideoFile(FrameSource):
             missing = self._promised - decoder.read_until
             tolerance = _TOLERANCE + 2 / self.fps
             self.problem = problems.sentence(
-                missing if missing > tolerance else 0.0, decoder.is_followed
+                missing if missing > tolerance else 0.0, decoder.clock.is_followed(self.path)
             )
 
     def _last_duration(self) -> float | None:
@@ -176,156 +172,32 @@ class VideoFile(FrameSource):
         self._decoder.close()
 
 
-class Decoder:
-    """Decodes everything that can be decoded of a file's pictures, in the order they are shown.
+class FrameClock:
+    """Turns time stamps into seconds from the first frame that grow whatever the file says."""
 
-    Args:
-        path: The file.
+    def __init__(self, time_base: Fraction, fps: Fraction) -> None:
+        self._time_base, self._fps = time_base, fps
+        self._zero = 0.0  # time of the file that is second 0
+        self._latest: float | None = None
+        self._unknown = 0  # number of frames since the latest with a time stamp
+        self._known = 0.0  # its time
 
-    Attributes:
-        container: The open file.
-        stream: Its pictures.
-        problems: What is damaged.
-        in_order: Whether pictures have no times but their places in the order of decoding: AVI
-            stores that alone, from which FFmpeg makes up wrong stamps for H.264. What went in when
-            a picture came out is as late for each of them.
-        start: Time of the first picture, in ticks of the stream's.
-        latest: Latest time of a picture so far, likewise.
-        read_until: Seconds up to which packets have been read.
-        hidden: Number of pictures so far that the file holds and its edit list hides.
-        lost: Number of its pictures that gave none, known at the end.
-        closed: Whether `close` has been called.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.container, self.stream = open_video(path)
-        self.problems = Problems(path.name)
-        self.in_order = "avi" in self.container.format.name
-        self.start: int | None = None
-        self.latest: int | None = None
-        self.read_until = 0.0
-        self.hidden = self.lost = 0
-        self.closed = False
-        self._path = path
-        self._clock = FileClock(self.container, self.stream)
-        self._begun: int | None = None  # time of the earliest picture
-        self._lasted = 0  # sum of their durations
-        self._first: dict[int | None, int | None] = {}  # decoding times by stamp, up to a picture
-
-    @property
-    def ends(self) -> float | None:
-        """Seconds of the file's clock at which its last picture ends; None where that is unknown.
-
-        In MP4 and MOV packets last until the next one in the order of decoding.
-        """
-        if self.in_order:
-            return None
-        if "mov" in self.container.format.name and self._begun is not None:
-            return float((self._begun + self._lasted) * (fraction(self.stream.time_base) or 0))
-        return self.read_until
-
-    @property
-    def is_followed(self) -> bool:
-        """After the last frame: whether another file is appended that FFmpeg does not read."""
-        return self._clock.is_followed(self._path)
-
-    def close(self) -> None:
-        """Close the file; `frames` ends."""
-        self.closed = True
-        self.container.close()
-
-    def frames(self) -> Iterator[av.VideoFrame]:
-        """Yield all frames, once."""
-        sent = received = 0
-        packets = self._packets(self.container, self.stream, self._clock)
-        for packet in itertools.chain(packets, [None]):
-            if packet is not None:
-                self._note(packet)
-                sent += not packet.is_discard
-            for frame in self._decode(self.stream, packet):
-                received += 1
-                yield frame
-                if self.closed:
-                    return
-        self.lost = sent - received
-        if self.lost > 0:
-            # PyAV drops what the threads still hold behind a damaged packet
-            for frame in self._decode_rest():
-                self.lost -= 1
-                yield frame
-
-    def _decode_rest(self) -> Iterator[av.VideoFrame]:
-        """Yield what comes after the latest frame, without threads, from a key frame before it."""
-        latest = self.latest
-        if latest is None:
-            return
-        container, stream = open_video(self._path)
-        with container:
-            stream.thread_type = "NONE"
-            try:
-                if not self._clock.joined:  # else its places are not those of its own clocks
-                    container.seek(latest, stream=stream)
-            except FFmpegError:
-                return
-            packets = self._packets(container, stream, FileClock(container, stream))
-            for packet in itertools.chain(packets, [None]):
-                for frame in self._decode(stream, packet):
-                    if frame.pts is not None and frame.pts > latest:
-                        yield frame
-                        if self.closed:
-                            return
-
-    def _packets(
-        self, container: InputContainer, stream: VideoStream, clock: FileClock
-    ) -> "Iterator[Packet[VideoStream]]":
-        """Yield the pictures' packets that can be read, without PyAV's empty ones for flushing."""
-        streams = [stream, *(usable_sound(container)[:1] if may_jump(container) else [])]
-        failed = 0
-        while failed < _MOST_FAILED_READS:
-            try:
-                packets: Iterator[Packet[Any]] = container.demux(streams)
-                for packet in packets:
-                    failed = 0
-                    if packet.stream.index != stream.index:
-                        clock.note_sound(packet)
-                        continue
-                    anew = packet.size > 0 and clock.picture(packet)
-                    self.problems.note_packet(packet.is_corrupt, anew, packet.size == 0)
-                    if packet.size > 0:
-                        yield packet
-                return
-            except FFmpegError:
-                failed += 1
-                self.problems.note_damage()
-            except IndexError:  # PyAV, at the end, over streams that appeared in the middle
-                return
-
-    def _decode(
-        self, stream: VideoStream, packet: "Packet[VideoStream] | None"
-    ) -> list[av.VideoFrame]:
-        try:
-            frames = stream.decode(packet)
-        except FFmpegError:
-            self.problems.note_damage()
-            return []
-        for frame in frames:
-            if frame.is_corrupt:
-                self.problems.note_damage()
-            if self.latest is None:
-                self.start = self._first.get(frame.pts) if self.in_order else frame.pts
-            if frame.pts is not None:
-                self.latest = max(frame.pts, self.latest or frame.pts)
-        return frames
-
-    def _note(self, packet: "Packet[VideoStream]") -> None:
-        """Note the times of a packet that is about to be decoded."""
-        self.hidden += packet.is_discard
-        if self.in_order and self.latest is None:
-            self._first[packet.pts] = packet.dts
-        if packet.pts is not None:
-            lasts = packet.duration or 0
-            end = (packet.pts + lasts) * (fraction(packet.time_base) or 0)
-            self.read_until = max(self.read_until, float(end))
-            if not packet.is_discard:
-                self._begun = packet.pts if self._begun is None else min(self._begun, packet.pts)
-                self._lasted += lasts
+    def seconds(self, pts: int | None) -> float:
+        """Return the time of the next frame, which has this time stamp."""
+        if self._latest is None:
+            self._zero = float((pts or 0) * self._time_base)
+            self._latest = 0.0
+            return 0.0
+        if pts is None:
+            self._unknown += 1
+            time = self._known + float(self._unknown / self._fps)
+        else:
+            time = float(pts * self._time_base) - self._zero
+        if time < self._latest - _LARGEST_STEP_BACK:
+            next_one = self._latest + float(1 / self._fps)
+            self._zero += time - next_one
+            time = next_one
+        self._latest = max(time, self._latest + _SHORTEST_STEP)
+        if pts is not None:
+            self._unknown, self._known = 0, self._latest
+        return self._latest

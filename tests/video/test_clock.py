@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facemask.errors import InputError
-from facemask.video.clock import FrameClock
+from facemask.video.decoding import FrameClock
 from facemask.video.probing import fraction
 from facemask.video.reading import open_source
 from tests.video.recordings import (
@@ -131,12 +131,10 @@ class TestJoined:
         second = self._real(tmp_path / "b.ts", at + 1 if seamless else 0)
         joined = tmp_path / "c.ts"
         joined.write_bytes(whole.read_bytes()[: place + 3 * 188] + second.read_bytes())
-        told = []
-        for _ in range(4):  # FFmpeg's threads do not flag the broken picture every time
-            with open_source(joined) as source:
-                times = [frame.time for frame in source]
-                told.append(source.problem or "")
-        assert any("is damaged near frame" in problem for problem in told)
+        with open_source(joined) as source:
+            times = [frame.time for frame in source]
+            assert source.problem is not None
+            assert "is damaged near frame" in source.problem
         assert len(times) in (at + 120, at + 121)
         np.testing.assert_allclose(np.diff(times), 1001 / 30000, atol=1e-4)
         with open_source(join(tmp_path / "d.ts", whole, second)) as source:

@@ -1,11 +1,9 @@
 """Results written and read back."""
 
 import csv
-import os
 import resource
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,22 +15,20 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as PillowImage
 
-import facemask.video.muxing
 from facemask.classes import PALETTE
 from facemask.errors import InputError
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.reading import open_source
 from facemask.video.writing import (
     ArrayWriter,
-    FrameWriter,
     GreyVideoWriter,
     LabelFolderWriter,
     LabelVideoWriter,
     TableWriter,
     VideoWriter,
 )
-from tests.files import everything_in, number_of_nobody
-from tests.video.videos import RATE, Image, carphone, frame_index, make_video, picture, read_sound
+from tests.files import everything_in
+from tests.video.videos import Image, carphone, frame_index, make_video, picture
 
 
 class Frames(FrameSource):
@@ -138,116 +134,6 @@ class TestVideo:
         assert cv2.PSNR(images[60], read(carphone())[60].image) > 34
 
 
-class TestSound:
-    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-    def test_copied_bit_by_bit(self, tmp_path: Path, name: str) -> None:
-        source = make_video(tmp_path / "in.mp4", 50, sound="aac")
-        copy(source, tmp_path / name)
-        (start, samples), (new_start, new_samples) = read_sound(source), read_sound(tmp_path / name)
-        if name == "a.mp4":
-            assert new_start == start == 0
-            np.testing.assert_array_equal(new_samples, samples)
-        else:  # before PyAV 19, MKV shows the 1024 samples of AAC's run-up, before the pictures
-            assert len(new_samples) - len(samples) in (0, 1024)
-            np.testing.assert_array_equal(new_samples[-len(samples) :], samples)
-            assert _sound_lag(source, tmp_path / name) == pytest.approx(0, abs=2e-3)
-
-    @pytest.mark.parametrize(
-        ("name", "sound", "written"),
-        [
-            ("in.avi", "pcm_s16le", "aac"),
-            ("in.mkv", "pcm_s16le", "aac"),
-            ("in.ts", "mp2", "aac"),
-            ("in.mkv", "flac", "flac"),
-            ("in.ts", "aac", "aac"),
-            ("in.mkv", "libmp3lame", "mp3"),
-        ],
-    )
-    def test_encoded_where_players_would_not_play_it(
-        self, tmp_path: Path, name: str, sound: str, written: str
-    ) -> None:
-        source = make_video(tmp_path / name, 50, sound=sound)
-        copy(source, tmp_path / "a.mp4")
-        with av.open(str(tmp_path / "a.mp4")) as container:
-            codec = container.streams.audio[0].codec_context.name.removesuffix("float")
-        # PyAV 14.0 cannot copy what it has no encoder of that name for
-        assert codec == written or (codec == "aac" and av.__version__ == "14.0.0")
-        assert _sound_lag(source, tmp_path / "a.mp4") == pytest.approx(0, abs=2e-3)
-
-    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-    @pytest.mark.parametrize(("video_start", "sound_start"), [(0.32, 0.0), (0.0, 0.32), (1.0, 1.2)])
-    @pytest.mark.parametrize("sound", ["aac", "libmp3lame", "flac"])
-    def test_stays_in_step(
-        self, tmp_path: Path, name: str, video_start: float, sound_start: float, sound: str
-    ) -> None:
-        source = make_video(
-            tmp_path / "in.mkv",
-            50,
-            sound=sound,
-            video_start=video_start,
-            sound_start=sound_start,
-        )
-        copy(source, tmp_path / name)
-        assert _sound_lag(source, tmp_path / name) == pytest.approx(0, abs=2e-3)
-        assert [frame.time for frame in read(tmp_path / name)] == pytest.approx(
-            [frame.time for frame in read(source)], abs=1e-3
-        )
-
-    def test_left_out(self, tmp_path: Path) -> None:
-        source = make_video(tmp_path / "in.mp4", sound="aac")
-        copy(source, tmp_path / "a.mp4", audio=False)
-        with open_source(source) as old, open_source(tmp_path / "a.mp4") as new:
-            assert (old.has_audio, new.has_audio) == (True, False)
-
-    def test_of_a_file_that_is_cut_off(self, tmp_path: Path) -> None:
-        source = make_video(tmp_path / "in.mkv", 100, sound="aac")
-        source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-        copy(source, tmp_path / "a.mp4")
-        assert _sound_lag(source, tmp_path / "a.mp4") == pytest.approx(0, abs=2e-3)
-
-    def test_damaged_packets_are_left_out(self, tmp_path: Path) -> None:
-        source = make_video(tmp_path / "in.ts", 50, sound="aac")
-        with av.open(str(source)) as container:
-            places = [packet.pos for packet in container.demux(audio=0) if packet.pos]
-        data = bytearray(source.read_bytes())
-        for place in places[10:14]:
-            data[place + 18 : place + 60] = bytes(42)  # behind the headers of TS and PES
-        source.write_bytes(data)
-        copy(source, tmp_path / "a.mp4")
-        assert len(read(tmp_path / "a.mp4")) == 50
-        with av.open(str(tmp_path / "a.mp4")) as container:
-            assert 60 < sum(1 for _ in container.demux(audio=0)) < 90  # of 87 packets
-
-    def test_what_no_file_can_hold_is_left_out(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def refuse(*_: object) -> None:
-            raise av.error.InvalidDataError(1094995529, "no such number of channels")
-
-        monkeypatch.setattr(facemask.video.muxing, "Sound", refuse)
-        with pytest.warns(UserWarning, match=r"in\.mp4: its sound is damaged and left out"):
-            copy(make_video(tmp_path / "in.mp4", sound="aac"), tmp_path / "a.mp4")
-        assert len(read(tmp_path / "a.mp4")) == 20
-
-
-def _sound_lag(source: Path, copied: Path) -> float:
-    """Seconds by which the sound of a copy is later against its pictures than the source's."""
-    moments = []
-    for path in (source, copied):
-        start, samples = read_sound(path)
-        with open_source(path) as video:
-            moments.append((start - video.start, samples))
-    (start, samples), (new_start, new_samples) = moments
-    size = min(len(samples), len(new_samples))
-    assert size > RATE / 2
-    spectrum = np.fft.rfft(new_samples[:size], 2 * size) * np.conj(
-        np.fft.rfft(samples[:size], 2 * size)
-    )
-    shift = int(np.argmax(np.fft.irfft(spectrum)))
-    shift -= 2 * size if shift > size else 0
-    return new_start + shift / RATE - start
-
-
 class TestLabels:
     @pytest.fixture
     def labels(self) -> list[Image]:
@@ -351,110 +237,6 @@ class TestTables:
         with TableWriter(tmp_path / "empty.csv", ["frame"]):
             pass
         assert (tmp_path / "empty.csv").read_text() == "frame\n"
-
-
-Make = Callable[[Path], FrameWriter[Any]]
-MAKERS: dict[str, tuple[Make, Any]] = {
-    "a.mp4": (lambda path: VideoWriter(path, Frames()), picture(0, 48, 64)),
-    "grey.mp4": (lambda path: GreyVideoWriter(path, Frames()), picture(0, 48, 64)[..., 0]),
-    "a.mkv": (lambda path: LabelVideoWriter(path, Frames()), picture(0, 48, 64)[..., 0]),
-    "folder": (LabelFolderWriter, picture(0, 48, 64)[..., 0]),
-    "a.npz": (ArrayWriter, np.zeros(3)),
-    "a.csv": (lambda path: TableWriter(path, ["a"]), [{"a": 1}]),
-}
-
-
-def write_all(make: Make, path: Path, items: list[Any], error: Exception | None = None) -> None:
-    with make(path) as writer:
-        for index, item in enumerate(items):
-            writer.write(frame_at(index), item)
-        if error is not None:
-            raise error
-
-
-@pytest.mark.parametrize("name", MAKERS)
-class TestEveryWriter:
-    def test_an_exception_leaves_nothing(self, tmp_path: Path, name: str) -> None:
-        make, item = MAKERS[name]
-        for count in (0, 3):
-            with pytest.raises(KeyError):
-                write_all(make, tmp_path / name, [item] * count, KeyError())
-            assert everything_in(tmp_path) == []
-
-    def test_an_older_result_stays_until_the_new_one_is_complete(
-        self, tmp_path: Path, name: str
-    ) -> None:
-        make, item = MAKERS[name]
-        path = tmp_path / name
-
-        def write() -> None:
-            with make(path) as writer:
-                writer.write(frame_at(0), item)
-
-        write()
-        inode = path.stat().st_ino
-        writer = make(path)
-        writer.write(frame_at(0), item)
-        assert path.stat().st_ino == inode
-        writer.abort()
-        assert path.stat().st_ino == inode
-        write()
-        assert path.stat().st_ino != inode
-        assert everything_in(tmp_path) == [name]
-
-    def test_finished_is_finished(self, tmp_path: Path, name: str) -> None:
-        make, item = MAKERS[name]
-        writer = make(tmp_path / name)
-        writer.write(frame_at(0), item)
-        writer.finish()
-        writer.finish()
-        writer.abort()
-        assert (tmp_path / name).exists()
-        with pytest.raises(RuntimeError, match="nothing more can be written"):
-            writer.write(frame_at(1), item)
-
-    def test_unwritable_place(self, tmp_path: Path, name: str) -> None:
-        make, _ = MAKERS[name]
-        (tmp_path / "file").touch()
-        with pytest.raises(InputError, match="file: cannot write there: "):
-            make(tmp_path / "file" / name)
-        (tmp_path / name / "folder").mkdir(parents=True)
-        with pytest.raises(InputError, match=r"cannot write: (it is a|the) folder"):
-            make(tmp_path / name)
-
-    def test_a_full_disk(self, tmp_path: Path, name: str) -> None:
-        make, item = MAKERS[name]
-        if isinstance(item, np.ndarray):
-            noise = np.random.default_rng(0).integers(0, 256, (300, *item.shape), dtype=np.uint8)
-            items: list[Any] = list(noise if item.ndim > 1 else noise.repeat(20, axis=1))
-        else:
-            items = [item * 300] * 300
-        with file_size_limit(2500), pytest.raises(InputError, match=r"cannot write: "):
-            write_all(make, tmp_path / name, items)
-        assert everything_in(tmp_path) == []
-
-    def test_what_a_killed_process_left_is_removed(self, tmp_path: Path, name: str) -> None:
-        make, _ = MAKERS[name]
-        writer = make(tmp_path / name)
-        own = next(tmp_path.glob(f".{name}.*.tmp"))
-        left = own.with_name(own.name.replace(f"-{os.getpid()}.", f"-{number_of_nobody()}."))
-        other = own.with_name(own.name.replace(f"-{os.getpid()}.", "-1."))
-        left.touch()
-        other.touch()
-        writer.abort()
-        make(tmp_path / name).abort()
-        assert everything_in(tmp_path) == [other.name]
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """As if the disk were full once a file is larger."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 def test_wrong_pictures(tmp_path: Path) -> None:
