@@ -11,7 +11,7 @@ from typing import Final
 _MOVED: Final = {
     "callbacks": ["training.callbacks"],
     "checkpointing": ["training.checkpointing"],
-    "data.clip_transforms": ["data.augment.transforms"],
+    "data.clip_transforms": ["data.augment.pipeline"],
     "data.crops": ["boxes"],
     "data.feature_cache": ["training.feature_cache"],
     "data.find": ["data.vw300"],

@@ -47,6 +47,7 @@ HEAVY = (
     [
         "import facemask",
         "import facemask.data.prepare",  # which its workers start with
+        "import facemask.data.synthetic.writer",  # the same
         "import facemask.cli",
         "sys.argv[1:] = ['--version']; import facemask.cli; facemask.cli.main()",
         "sys.argv[1:] = ['--help']; import facemask.cli; facemask.cli.main()",
@@ -57,6 +58,20 @@ def test_import_is_cheap(code: str) -> None:
     found = f"print([m for m in {heavy} if m in sys.modules])"
     out = run(f"import atexit, sys; atexit.register(lambda: {found}); {code}")
     assert out.splitlines()[-1] == "[]"
+
+
+def test_albumentations_comes_with_the_first_training_clip() -> None:
+    code = """
+        import sys
+        import numpy as np
+        import facemask.training.modules
+        from facemask.data import ClipAugmentation
+        augmentation = ClipAugmentation()
+        before = "albumentations" in sys.modules
+        augmentation([np.zeros((64, 64, 3), np.uint8)], [np.zeros((64, 64), np.uint8)], seed=0)
+        print(before, "albumentations" in sys.modules)
+    """
+    assert run(code) == "False True"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says how much it took")

@@ -104,6 +104,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
         self.clip_length = clip_length
         self.size = size
         self.augmentation = augmentation
+        if augmentation is not None:
+            augmentation.prepare()  # here, not in each worker process
         self.seed = seed
         self.keep_original_masks = keep_original_masks
         self.boxes = boxes
