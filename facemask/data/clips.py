@@ -1,7 +1,7 @@
 """Clips of face crops, or of the eyes or the mouth cut out of them."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from facemask.data.vw300_mask import Frame, check_same_size, cut_clips, read_lab
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.resample import resize_image, resize_mask
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
 class ClipBatch(TypedDict):
@@ -166,12 +168,24 @@ class ClipDataset(Dataset[dict[str, Any]]):
             "names": [frame.image.stem for frame in clip],
         }
 
+    def collate(self, samples: Sequence[dict[str, Any]]) -> ClipBatch:
+        """Make a batch of some clips, or of none."""
+        time = () if self.clip_length is None else (self.clip_length,)
+        net = (self.size, self.size)
+        empty: dict[str, Any] = dict.fromkeys(ClipBatch.__annotations__, ()) | {
+            "images": torch.zeros(*time, 3, *net, dtype=torch.uint8),
+            "masks": torch.zeros(*time, *net, dtype=torch.uint8),
+            "boxes": torch.zeros(4),
+        }
+        return collate_clips(samples, empty)
+
     def _cut(
-        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], box: Box
-    ) -> tuple[
-        npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, tuple[int, int]
-    ]:
-        """Image and mask at the network's size; the original mask, where wanted, and its size."""
+        self, image: Pixels, mask: Pixels, box: Box
+    ) -> tuple[Pixels, Pixels, Pixels | None, tuple[int, int]]:
+        """Return image and mask at the network's size, the mask at its own, and that size.
+
+        The mask at its own size is None unless it is wanted.
+        """
         height, width = mask.shape
         net = (self.size, self.size)
         if self.boxes is None:
@@ -183,8 +197,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
         return cut_image(image, edges, net), cut_labels(mask, edges, net, region), kept, size
 
 
-def read_frame(frame: Frame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """A face crop, uint8 (H, W, 3) RGB, and its mask, uint8 (H, W); all 255 without a label.
+def read_frame(frame: Frame) -> tuple[Pixels, Pixels]:
+    """Read a face crop, uint8 (H, W, 3) RGB, and its mask, uint8 (H, W); all 255 without a label.
 
     Raises:
         InputError: The image or the label cannot be read, or their sizes differ.
@@ -197,14 +211,19 @@ def read_frame(frame: Frame) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint
     return image, mask
 
 
-def collate_clips(samples: Sequence[dict[str, Any]]) -> ClipBatch:
-    """Stack what has one size and list what differs from frame to frame."""
-    return ClipBatch(
-        images=torch.stack([sample["images"] for sample in samples]),
-        masks=torch.stack([sample["masks"] for sample in samples]),
-        original_masks=[sample["original_masks"] for sample in samples],
-        original_sizes=[sample["original_sizes"] for sample in samples],
-        original_images=[sample["original_images"] for sample in samples],
-        boxes=torch.stack([sample["boxes"] for sample in samples]),
-        names=[sample["names"] for sample in samples],
-    )
+def collate_clips(
+    samples: Sequence[dict[str, Any]], empty: dict[str, Any] | None = None
+) -> ClipBatch:
+    """Stack what has one size and list what differs from frame to frame.
+
+    Args:
+        samples: Entries of one data set.
+        empty: An entry that stands for the shapes where there is no sample, in a process that has
+            none left; the batch is empty then (B = 0).
+    """
+    batch: dict[str, Any] = {}
+    for key, value in (samples[0] if samples else empty or {}).items():
+        column = [sample[key] for sample in samples]
+        is_one_size = isinstance(value, torch.Tensor)
+        batch[key] = torch.stack(column or [value])[: len(column)] if is_one_size else column
+    return cast("ClipBatch", batch)

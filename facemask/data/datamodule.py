@@ -1,11 +1,8 @@
 """Loaders of clips for training, scoring and prediction."""
 
-import math
-import signal
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import cv2
 import torch
@@ -15,11 +12,20 @@ from torch.utils.data import DataLoader
 
 from facemask.data.augment.still_motion import StillMotion
 from facemask.data.augment.transforms import ClipTransform
-from facemask.data.clips import ClipBatch, ClipDataset, collate_clips
-from facemask.data.features import FeatureDataset, collate_features
-from facemask.data.more_training import check_shares, count_shares, read_more
-from facemask.data.region_boxes import LabelExtent, RegionBoxes, read_extents
-from facemask.data.samplers import EpochSampler, Shares, WholeBatches
+from facemask.data.clips import ClipBatch, ClipDataset
+from facemask.data.feature_clips import FeatureDataset
+from facemask.data.loaders import (
+    EpochSampler,
+    Shares,
+    WholeBatches,
+    check_shares,
+    count_shares,
+    place_in_training,
+    processes,
+    read_more,
+    start_worker,
+)
+from facemask.data.region_boxes import NOISE, LabelExtent, RegionBoxes, check_box, extents_of
 from facemask.data.vw300_mask import Frame, Split, list_crops, read_split
 from facemask.errors import InputError
 from facemask.hyperparameters import DATA_KEY, build_from
@@ -27,22 +33,9 @@ from facemask.lightning_trees import warn_of_lightning
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, check_region
 
-if TYPE_CHECKING:
-    from facemask.training.feature_cache import FeatureCache
-
 __all__ = ["ClipBatch", "ClipDataset", "EpochSampler", "FaceMaskDataModule"]
 
 Data = TypeVar("Data", bound="FaceMaskDataModule")
-
-NOISE = 0.1
-"""Default of the boxes' random shift and scale in training, as a share of the box's side."""
-
-
-def _start_worker(_worker: int) -> None:
-    """One thread a worker, as they already share the CPUs; Ctrl-C is for the main process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
 
 
 class FaceMaskDataModule(LightningDataModule):
@@ -125,7 +118,7 @@ class FaceMaskDataModule(LightningDataModule):
         self.seed = seed
         self.predict_dir = predict_dir
         self.region = check_region(region)
-        _check_box(self.region, box_margin, box_shift, box_scale)
+        check_box(self.region, box_margin=box_margin, box_shift=box_shift, box_scale=box_scale)
         self.box_margin = REGIONS[self.region].margin if box_margin is None else box_margin
         self.box_shift = NOISE if box_shift is None else box_shift
         self.box_scale = NOISE if box_scale is None else box_scale
@@ -138,8 +131,7 @@ class FaceMaskDataModule(LightningDataModule):
         self.datasets: dict[str, ClipDataset] = {}
         self.feature_sets: dict[str, FeatureDataset] = {}  # instead of images, for one training
         self.allow_zero_length_dataloader_with_multiple_devices = True  # limit_val_batches: 0.1
-        self._first_epoch = 0
-        self._batches_done = 0
+        self._first_epoch = self._batches_done = 0
 
     def setup(self, stage: str) -> None:
         """Read the split files that a stage ("fit", "validate", "test", "predict") needs."""
@@ -165,27 +157,25 @@ class FaceMaskDataModule(LightningDataModule):
     def _dataset(self, side: Split) -> ClipDataset:
         frames, training = self._read(side), side == "train"
         if training:
-            for number, folder in enumerate(self.more_training, start=1):
-                frames += read_more(folder, self.split, number)
-        boxes = None if self.region == "face" else self._boxes(self.region, frames, training)
-        dataset = ClipDataset(
-            frames,
-            self.clip_length,
-            self.size,
-            self.augmentation if training else None,
-            self.seed,
-            keep_original_masks=not training,
-            boxes=boxes,
-            original_images=self.original_images and not training,
-            still_motion=self.still_motion if training else None,
-        )
+            frames += read_more(self.more_training, self.split)
+        boxes = None
+        if self.region != "face":
+            noise = (self.box_shift, self.box_scale) if training else (0.0, 0.0)
+            extents = extents_of(frames, self.region, self._extents)
+            boxes = RegionBoxes(self.region, extents, self.box_margin, *noise)
+        options: dict[str, Any] = {"seed": self.seed, "boxes": boxes}
+        if training:
+            options |= {"augmentation": self.augmentation, "still_motion": self.still_motion}
+        else:
+            options |= {"keep_original_masks": True, "original_images": self.original_images}
+        dataset = ClipDataset(frames, self.clip_length, self.size, **options)
+        total = len(dataset) + dataset.left_out
+        if total == dataset.left_out:
+            raise InputError(
+                f"{self.root}: no label of the {total} {side} clips shows {self.region}, so "
+                "there is nothing to cut out; choose another region or data set."
+            )
         if boxes is not None:
-            total = len(dataset) + dataset.left_out
-            if len(dataset) == 0:
-                raise InputError(
-                    f"{self.root}: no label of the {total} {side} clips shows {self.region}, so "
-                    "there is nothing to cut out; choose another region or data set."
-                )
             rank_zero_info(
                 f"{dataset.left_out} of {total} {side} clips do not show {self.region} and are "
                 "left out."
@@ -194,87 +184,33 @@ class FaceMaskDataModule(LightningDataModule):
             self._shares = count_shares(dataset.clips, self.more_training, self.region, self.seed)
         return dataset
 
-    def _boxes(self, region: Region, frames: list[Frame], training: bool) -> RegionBoxes:
-        """Boxes of a region; each label is read once in this object's life."""
-        labels = [frame.label for frame in frames if frame.label is not None]
-        unread = [label for label in labels if label not in self._extents]
-        self._extents |= read_extents(unread, region)
-        return RegionBoxes(
-            region,
-            {label: self._extents[label] for label in labels},
-            self.box_margin,
-            self.box_shift if training else 0.0,
-            self.box_scale if training else 0.0,
-        )
-
     def _read(self, side: Split) -> list[Frame]:
         if not self.root:
             raise InputError("data.root is not set; pass --data.root FOLDER (from prepare).")
         return read_split(Path(self.root), self.split, side)
 
-    def use_features(self, cache: "FeatureCache", sides: Sequence[str]) -> None:
-        """Load cached encoder features instead of images, until the next `setup`.
-
-        Args:
-            cache: Where they are, and how to compute what is missing.
-            sides: Of "train" and "val"; validation is never augmented.
-
-        Raises:
-            InputError: As `FeatureCache.fill`.
-        """
-        clips = {side: self.datasets[side] for side in sides}
-        self.feature_sets = cache.fill(clips, self.batch_size, self._listed)
-
-    def _listed(
-        self, clips: ClipDataset, batches: Sequence[list[tuple[int, int]]]
-    ) -> DataLoader[dict[str, Any]]:
-        """The clips of a list of batches of (epoch, index)."""
-        return self._loader(clips, batch_sampler=batches)
-
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Shuffled, augmented training clips, this process's share."""
-        replicas, rank = _processes()
-        dataset = self.datasets["train"] if self._shares is None else range(len(self._shares))
-        clips = len(dataset)
-        if clips < replicas:
+        replicas, rank = processes()
+        count = len(self.datasets["train"] if self._shares is None else self._shares)
+        if count < replicas:
             raise InputError(
-                f"{self.root}: the training side has {clips} clips for {replicas} processes: train "
+                f"{self.root}: the training side has {count} clips for {replicas} processes: train "
                 "on at most as many devices as there are clips."
             )
-        sampler = EpochSampler(
-            dataset,  # type: ignore[arg-type]  # only its length is used
-            num_replicas=replicas,
-            rank=rank,
-            shuffle=True,
-            seed=self.seed,
-            drop_last=True,
-        )
-        sampler.trainer, sampler.first_epoch = self.trainer, self._first_epoch
-        sampler.skip = self._batches_done * self.batch_size
-        sampler.shares = self._shares
-        return self._loader(
-            self.feature_sets.get("train", self.datasets["train"]),
-            batch_size=self.batch_size,
-            sampler=sampler,
-        )
+        sampler = EpochSampler(count, self.seed, replicas, rank)
+        sampler.trainer, sampler.shares = self.trainer, self._shares
+        sampler.first_epoch, sampler.skip = self._first_epoch, self._batches_done * self.batch_size
+        clips = self.feature_sets.get("train", self.datasets["train"])
+        return DataLoader(clips, self.batch_size, sampler=sampler, **self._options(clips))
 
     def state_dict(self) -> dict[str, Any]:
         """Where a run resumed from now goes on, kept in the checkpoint."""
         if self.trainer is None or "train" not in self.datasets:
             return {}
-        progress: Any = self.trainer.fit_loop.epoch_progress.current
-        epoch, batches = progress.processed, 0
-        if progress.started > progress.processed:  # in the middle of an epoch, or at its last batch
-            batch: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
-            at_end = self.trainer.is_last_batch
-            epoch, batches = (epoch + 1, 0) if at_end else (epoch, batch.processed)
-        replicas, _ = _processes()
-        return {
-            "epoch": epoch,
-            "batches": batches,
-            "batch_size": self.batch_size,
-            "processes": replicas,
-        }
+        epoch, batches = place_in_training(self.trainer)
+        common = {"batch_size": self.batch_size, "processes": processes()[0]}
+        return {"epoch": epoch, "batches": batches, **common}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take where to go on from a checkpoint.
@@ -285,7 +221,7 @@ class FaceMaskDataModule(LightningDataModule):
         self._first_epoch = state_dict.get("epoch", 0)
         self._batches_done = state_dict.get("batches", 0)
         if self._batches_done:
-            given = (self.batch_size, _processes()[0])
+            given = (self.batch_size, processes()[0])
             found = (state_dict["batch_size"], state_dict["processes"])
             if given != found:
                 raise InputError(
@@ -333,82 +269,31 @@ class FaceMaskDataModule(LightningDataModule):
         return self._whole("predict")
 
     def _whole(self, side: str) -> DataLoader[dict[str, Any]]:
-        """Every clip of a side once, in order, in whole batches."""
-        replicas, rank = _processes()
-        length = len(self.datasets[side])
-        return self._loader(
-            self.feature_sets.get(side, self.datasets[side]),
-            batch_sampler=WholeBatches(length, self.batch_size, replicas, rank),
-        )
+        """Return a loader of every clip of a side once, in order, in whole batches."""
+        batches = WholeBatches(len(self.datasets[side]), self.batch_size, *processes())
+        return self.load(self.feature_sets.get(side, self.datasets[side]), batches)
 
-    def _loader(
+    def load(
         self,
         clips: ClipDataset | FeatureDataset,
-        batch_size: int = 1,
-        sampler: EpochSampler | None = None,
-        batch_sampler: WholeBatches | Sequence[list[tuple[int, int]]] | None = None,
+        batch_sampler: WholeBatches | Sequence[list[tuple[int, int]]],
     ) -> DataLoader[dict[str, Any]]:
-        collate = partial(_collate, clip_length=self.clip_length, size=self.size)
+        """Return a loader of clips, by index or (epoch, index), in the batches given."""
+        return DataLoader(clips, batch_sampler=batch_sampler, **self._options(clips))
+
+    def _options(self, clips: ClipDataset | FeatureDataset) -> dict[str, Any]:
+        """Return the options of every loader, and make this process ready for its workers."""
         if self.num_workers:
             # a worker forked while OpenCV's thread pool runs here hangs at its first OpenCV call
             cv2.setNumThreads(0)
-        return DataLoader(
-            clips,
-            batch_size=batch_size,
-            sampler=sampler,
-            batch_sampler=batch_sampler,
-            collate_fn=collate_features if isinstance(clips, FeatureDataset) else collate,
-            num_workers=self.num_workers,
-            worker_init_fn=_start_worker,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=self._goes_to_gpu(),
+        device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
+        return {
+            "collate_fn": clips.collate,
+            "num_workers": self.num_workers,
+            "worker_init_fn": start_worker,
+            "persistent_workers": self.num_workers > 0,
+            # elsewhere pinned memory only costs time and a context
+            "pin_memory": device == "cuda",
             # its own: starting a loader must not move the random numbers of the training
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-
-    def _goes_to_gpu(self) -> bool:
-        """Whether batches are copied to a GPU: else pinned memory only costs time and a context."""
-        trainer = self.trainer
-        return trainer is not None and trainer.strategy.root_device.type == "cuda"
-
-
-def _processes() -> tuple[int, int]:
-    """Number of processes that train or test together, and which this one is, from 0."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_world_size(), torch.distributed.get_rank()
-    return 1, 0
-
-
-def _collate(samples: Sequence[dict[str, Any]], clip_length: int | None, size: int) -> ClipBatch:
-    """A batch of samples, or the empty batch (B = 0) of a process that has none left."""
-    if samples:
-        return collate_clips(samples)
-    time = () if clip_length is None else (clip_length,)
-    return ClipBatch(
-        images=torch.zeros(0, *time, 3, size, size, dtype=torch.uint8),
-        masks=torch.zeros(0, *time, size, size, dtype=torch.uint8),
-        original_masks=[],
-        original_sizes=[],
-        original_images=[],
-        boxes=torch.zeros(0, 4),
-        names=[],
-    )
-
-
-def _check_box(
-    region: Region, margin: float | None, shift: float | None, scale: float | None
-) -> None:
-    """Raise an `InputError` if the options of the boxes are wrong."""
-    given = {"box_margin": margin, "box_shift": shift, "box_scale": scale}
-    for name, value in given.items():
-        if value is None:
-            continue
-        if region == "face":
-            raise InputError(
-                f"data.{name} is {value}, but data.region is 'face', which has no box: leave it "
-                "out or choose eyes or mouth."
-            )
-        low, high = (1.0, math.inf) if name == "box_margin" else (0.0, 1.0)
-        if not low <= value < high:
-            expected = "at least 1" if name == "box_margin" else "0 or more and below 1"
-            raise InputError(f"data.{name} is {value}, expected {expected}.")
+            "generator": torch.Generator().manual_seed(self.seed),
+        }

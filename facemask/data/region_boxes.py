@@ -1,10 +1,11 @@
 """The boxes that eye and mouth clips are cut out of face crops with, from the labels."""
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,14 @@ import torch
 from facemask.boxes import Box
 from facemask.classes import IGNORE
 from facemask.data.vw300_mask import Frame, read_label
+from facemask.errors import InputError
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, clip_box, relative_extent, to_region_labels
 from facemask.resample import crop_labels, crop_pixels
 
 WHOLE_IMAGE = Box(0.0, 0.0, 1.0, 1.0)
+NOISE: Final = 0.1
+"""Default of the boxes' random shift and scale in training, as a share of the box's side."""
 
 
 class LabelExtent(NamedTuple):
@@ -55,9 +59,27 @@ def read_extents(paths: Sequence[Path], region: Region) -> dict[Path, LabelExten
         return dict(zip(paths, extents, strict=True))
 
 
+def extents_of(
+    frames: Sequence[Frame], region: Region, known: dict[Path, LabelExtent]
+) -> dict[Path, LabelExtent]:
+    """Find a region in the labels of frames.
+
+    Args:
+        frames: Those without a label are passed over.
+        region: The region.
+        known: Labels read before; those read now are added.
+
+    Raises:
+        InputError: A label cannot be read.
+    """
+    labels = [frame.label for frame in frames if frame.label is not None]
+    known |= read_extents([label for label in labels if label not in known], region)
+    return {label: known[label] for label in labels}
+
+
 @dataclass(frozen=True)
 class RegionBoxes:
-    """The box of any clip.
+    """The boxes that clips are cut out with.
 
     Attributes:
         region: "eyes" or "mouth".
@@ -104,6 +126,26 @@ class RegionBoxes:
 
     def _extents(self, clip: Sequence[Frame]) -> list[LabelExtent]:
         return [self.extents[frame.label] for frame in clip if frame.label is not None]
+
+
+def check_box(region: Region, **options: float | None) -> None:
+    """Check the options of a data module's boxes, `box_margin`, `box_shift` and `box_scale`.
+
+    Raises:
+        InputError: One is given for the whole face, or is out of range.
+    """
+    for name, value in options.items():
+        if value is None:
+            continue
+        if region == "face":
+            raise InputError(
+                f"data.{name} is {value}, but data.region is 'face', which has no box: leave it "
+                "out or choose eyes or mouth."
+            )
+        low, high = (1.0, math.inf) if name == "box_margin" else (0.0, 1.0)
+        if not low <= value < high:
+            expected = "at least 1" if name == "box_margin" else "0 or more and below 1"
+            raise InputError(f"data.{name} is {value}, expected {expected}.")
 
 
 def box_size(box: Box) -> tuple[int, int]:

@@ -18,11 +18,11 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from facemask.data import features as stored
+from facemask.data import feature_clips as stored
 from facemask.data.augment.still_motion import StillMotion
 from facemask.data.augment.transforms import ClipTransform
 from facemask.data.clips import ClipBatch, ClipDataset
-from facemask.data.features import FeatureDataset, FeatureParts, cache_key, pack_part
+from facemask.data.feature_clips import FeatureDataset, FeatureParts, cache_key, pack_part
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.models.backbone import Encoder

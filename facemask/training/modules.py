@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facemask.checkpoints import load_weights, weights_below
 from facemask.data.clips import ClipBatch
 from facemask.data.datamodule import FaceMaskDataModule
-from facemask.data.features import FeatureBatch
+from facemask.data.feature_clips import FeatureBatch
 from facemask.errors import InputError
 from facemask.models.backbone import Encoder
 from facemask.models.convlstm_fcn import ConvLSTMFCN
@@ -195,7 +195,9 @@ class ConvLSTMModule(MaskModule):
             )
         folder = Path(self.feature_cache)
         cache = FeatureCache(folder, self.network.encoder, trainer, self.feature_variants)
-        data.use_features(cache, ["train", "val"] if trainer.limit_val_batches else ["train"])
+        sides = ["train", "val"] if trainer.limit_val_batches else ["train"]
+        clips = {side: data.datasets[side] for side in sides}
+        data.feature_sets = cache.fill(clips, data.batch_size, data.load)
 
     def score(self, batch: ClipBatch) -> Tensor:
         """Score a batch of images, or of features if these are cached: (B, [T,] C, S, S)."""

@@ -9,7 +9,7 @@ import torch
 
 from facemask.data import ClipAugmentation, FaceMaskDataModule
 from facemask.data.datamodule import EpochSampler
-from facemask.data.samplers import Shares
+from facemask.data.loaders import Shares
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
 
@@ -136,13 +136,7 @@ def test_processes_share_an_epoch() -> None:
     shares = Shares([5, 6], [1.0, 0.5], seed=0)
     found: list[tuple[int, int]] = []
     for rank in range(2):
-        sampler = EpochSampler(
-            range(len(shares)),  # type: ignore[arg-type]
-            num_replicas=2,
-            rank=rank,
-            drop_last=True,
-            seed=0,
-        )
+        sampler = EpochSampler(len(shares), seed=0, replicas=2, rank=rank)
         sampler.shares = shares
         sampler.set_epoch(1)
         found += list(sampler)

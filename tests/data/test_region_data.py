@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from facemask.boxes import Box
-from facemask.data import ClipAugmentation, FaceMaskDataModule, datamodule
+from facemask.data import ClipAugmentation, FaceMaskDataModule, region_boxes
 from facemask.data.datamodule import EpochSampler
 from facemask.data.region_boxes import LabelExtent, read_extents
 from facemask.data.vw300_mask import read_label
@@ -167,7 +167,7 @@ def test_each_label_is_read_once(mask_root: Path, monkeypatch: pytest.MonkeyPatc
         read.extend(paths)
         return read_extents(paths, region)
 
-    monkeypatch.setattr(datamodule, "read_extents", spy)
+    monkeypatch.setattr(region_boxes, "read_extents", spy)
     data = make(mask_root, "eyes")
     for stage in ("fit", "validate", "test"):
         data.setup(stage)

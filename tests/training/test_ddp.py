@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from facemask.cli import main
 from facemask.data import FaceMaskDataModule
 from facemask.data.datamodule import ClipBatch
-from facemask.data.samplers import EpochSampler, WholeBatches
+from facemask.data.loaders import EpochSampler, WholeBatches
 from facemask.errors import InputError
 from facemask.models.backbone import Encoder
 from facemask.training.callbacks import SyncBatchNorm
@@ -251,10 +251,10 @@ def test_whole_batches(length: int, batch_size: int, replicas: int) -> None:
 def test_more_processes_than_clips(mask_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = FaceMaskDataModule(str(mask_root), num_workers=0)
     data.setup("fit")
-    monkeypatch.setattr("facemask.data.datamodule._processes", lambda: (1000, 0))
+    monkeypatch.setattr("facemask.data.datamodule.processes", lambda: (1000, 0))
     with pytest.raises(InputError, match=r"has \d+ clips for 1000 processes: train on at most"):
         data.train_dataloader()
-    monkeypatch.setattr("facemask.data.datamodule._processes", lambda: (1000, 999))
+    monkeypatch.setattr("facemask.data.datamodule.processes", lambda: (1000, 999))
     loader: DataLoader[Any] = data.val_dataloader()
     (batch,) = loader
     assert batch["images"].shape == (0, 5, 3, 320, 320)
@@ -264,7 +264,7 @@ def test_more_processes_than_clips(mask_root: Path, monkeypatch: pytest.MonkeyPa
 
 def test_epoch_sampler_goes_on_in_an_epoch(mask_root: Path) -> None:
     def make() -> EpochSampler:
-        return EpochSampler(range(11), 2, 1, seed=3, drop_last=True)  # type: ignore[arg-type]
+        return EpochSampler(11, 3, replicas=2, rank=1)
 
     whole, resumed = make(), make()
     resumed.first_epoch, resumed.skip = 4, 3

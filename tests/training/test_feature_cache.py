@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from facemask.data import ClipAugmentation, ClipTransform, FaceMaskDataModule
-from facemask.data import features as features_module
+from facemask.data import feature_clips as features_module
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
 from facemask.files import write_atomic

@@ -1,16 +1,26 @@
-"""Which clips each process loads, and in what order."""
+"""The clips that an epoch sees and that each process loads, their order, and the workers."""
 
-from collections.abc import Iterator, Sequence
+import math
+import signal
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import torch
 from pytorch_lightning import Trainer
 from torch.utils.data import BatchSampler, DistributedSampler
 
-__all__ = ["EpochSampler", "Shares", "WholeBatches"]
+from facemask.data.vw300_mask import Frame, read_split
+from facemask.errors import InputError
+from facemask.regions import Region
 
 
 class Shares:
-    """Which clips an epoch sees where those of some sources come less or more than once.
+    """The clips of each epoch where those of some sources come less or more than once.
 
     Source after source is passed through in shuffled order, a fixed number of its clips an epoch,
     and then anew: no clip is seen twice as long as another one of its source is unseen.
@@ -41,7 +51,7 @@ class Shares:
         return sum(self.entries)
 
     def epoch(self, epoch: int) -> list[tuple[int, int]]:
-        """(pass, clip) of all that an epoch sees, source by source.
+        """Return (pass, clip) of all that an epoch sees, source by source.
 
         The pass, which is the epoch itself for a share of 1, stands for the epoch in the key of a
         sample: each pair comes once in a training, so each sight of a clip has its own seed.
@@ -60,13 +70,73 @@ class Shares:
         return pairs
 
 
+def check_shares(folders: Mapping[str, float]) -> None:
+    """Raise an `InputError` unless every share is a number above 0."""
+    for folder, share in folders.items():
+        if not 0 < share < math.inf:
+            raise InputError(
+                f"data.more_training: the share of {folder} is {share}, expected a number above 0."
+            )
+
+
+def read_more(folders: Iterable[str], split: str) -> list[Frame]:
+    """Return the training frames of further data sets, each one's videos named unlike all others.
+
+    Args:
+        folders: The data sets'.
+        split: A folder below their data_splits.
+
+    Raises:
+        InputError: A data set is missing or wrong.
+    """
+    frames: list[Frame] = []
+    for number, folder in enumerate(folders, start=1):
+        try:
+            found = read_split(Path(folder), split, "train")
+        except InputError as error:
+            raise InputError(f"data.more_training: {error}") from error
+        # a number, not the folder: caches of features stay valid where the data moves
+        frames += [replace(frame, video=f"{number}/{frame.video}") for frame in found]
+    return frames
+
+
+def count_shares(
+    clips: Sequence[Sequence[Frame]], folders: Mapping[str, float], region: Region, seed: int
+) -> Shares:
+    """Return what an epoch takes of each data set.
+
+    Args:
+        clips: Of all data sets, one after the other, as `read_more` names them.
+        folders: The further sets, and how often an epoch sees each of their clips.
+        region: What the clips show, for the error message.
+        seed: Of the draw.
+
+    Raises:
+        InputError: A further set has no clip.
+    """
+    found = Counter(clip[0].video.rpartition("/")[0] for clip in clips)
+    counts = [found[str(number)] for number in range(1, 1 + len(folders))]
+    for folder, count in zip(folders, counts, strict=True):
+        if not count:
+            raise InputError(
+                f"data.more_training: no label of the training side of {folder} shows {region}: "
+                "leave it out or choose another region."
+            )
+    return Shares([len(clips) - sum(counts), *counts], [1.0, *folders.values()], seed)
+
+
 class EpochSampler(DistributedSampler[tuple[int, int]]):
     """Shuffled (epoch, index) pairs, each process its share, for training.
 
     The epoch travels with the index, so that order and augmentation depend on (seed, epoch,
-    index) alone, not on the number of workers or on where a run was resumed. Give it
-    `drop_last=True`, so that no clip comes twice in an epoch: where the clips do not divide by
-    the processes, other clips are left out in each epoch.
+    index) alone, not on the number of workers or on where a run was resumed. No clip comes twice
+    in an epoch: where the clips do not divide by the processes, other clips are left out in each.
+
+    Args:
+        count: Number of clips, or of what `shares` lists for an epoch.
+        seed: Decides the order.
+        replicas: Number of processes.
+        rank: Number of this process, from 0.
     """
 
     trainer: Trainer | None = None
@@ -77,7 +147,11 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
     skip: int = 0
     """How many clips of `first_epoch` this process has seen before the run was resumed."""
     shares: Shares | None = None
-    """Where given, the sampler's data set is what it lists for an epoch, not the clips."""
+    """What an epoch sees, where that is not each clip once."""
+
+    def __init__(self, count: int, seed: int, replicas: int = 1, rank: int = 0) -> None:
+        places: Any = range(count)  # only its length is used
+        super().__init__(places, replicas, rank, shuffle=True, seed=seed, drop_last=True)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield this epoch's pairs, without those seen before."""
@@ -136,3 +210,28 @@ class WholeBatches(BatchSampler):
     def __len__(self) -> int:
         """Number of batches, the same in all processes."""
         return -(-self.length // (self.batch_size * self.replicas))
+
+
+def processes() -> tuple[int, int]:
+    """Return how many processes train or test together, and the number of this one, from 0."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size(), torch.distributed.get_rank()
+    return 1, 0
+
+
+def start_worker(_worker: int) -> None:
+    """Give a loader's worker one thread, as all share the CPUs; Ctrl-C is for the main process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def place_in_training(trainer: Trainer) -> tuple[int, int]:
+    """Return the epoch that a resumed run goes on in, and how many of its batches are done."""
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    if progress.started <= progress.processed:
+        return progress.processed, 0
+    if trainer.is_last_batch:
+        return progress.processed + 1, 0
+    batch: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    return progress.processed, batch.processed

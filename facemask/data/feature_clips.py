@@ -15,14 +15,14 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from facemask.data.clips import ClipBatch, ClipDataset
+from facemask.data.clips import ClipBatch, ClipDataset, collate_clips
 from facemask.errors import InputError, cause_of
 
 PART_BYTES: Final = 2**28
@@ -159,18 +159,16 @@ class FeatureDataset(Dataset[dict[str, Any]]):
             "names": names,
         }
 
-
-def collate_features(samples: Sequence[dict[str, Any]]) -> FeatureBatch:
-    """Stack what has one size and list what differs; no sample gives the empty batch."""
-    features = [sample["features"] for sample in samples] or [torch.zeros(0, 0, 0)]
-    masks = [sample["masks"] for sample in samples] or [torch.zeros(0, 0, dtype=torch.uint8)]
-    return FeatureBatch(
-        features=torch.stack(features)[: len(samples)].movedim(-1, -3),  # (B, [T,] F, h, w)
-        masks=torch.stack(masks)[: len(samples)],
-        original_masks=[sample["original_masks"] for sample in samples],
-        original_sizes=[sample["original_sizes"] for sample in samples],
-        names=[sample["names"] for sample in samples],
-    )
+    @staticmethod
+    def collate(samples: Sequence[dict[str, Any]]) -> FeatureBatch:
+        """Make a batch of some clips, or of none."""
+        empty: dict[str, Any] = dict.fromkeys(FeatureBatch.__annotations__, ()) | {
+            "features": torch.zeros(0, 0, 0),
+            "masks": torch.zeros(0, 0, dtype=torch.uint8),
+        }
+        batch: Any = collate_clips(samples, empty)
+        batch["features"] = batch["features"].movedim(-1, -3)  # (B, [T,] F, h, w)
+        return cast("FeatureBatch", batch)
 
 
 def pack_part(features: Sequence[Tensor], batches: Iterable[ClipBatch]) -> dict[str, Tensor]:
