@@ -5,8 +5,8 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
+from facemask.configuration import near_name
 from facemask.errors import InputError
-from facemask.short_names import near_name
 
 
 def one_sentence(message: str) -> str:

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from facemask.cli import VERBS, main, verb_function
+from facemask.configuration import read_configuration
 from facemask.data.vw300_mask import read_label
 from facemask.report import read_run
 
@@ -339,8 +340,8 @@ def test_both_steps_of_a_regions_model(mask_root: Path) -> None:
 def test_a_regions_configs_differ_from_the_faces_in_the_region_alone(
     name: str, region: str
 ) -> None:
-    face = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-    config = yaml.safe_load((CONFIGS / f"{name}_{region}.yaml").read_text())
+    face = read_configuration(CONFIGS / f"{name}.yaml")
+    config = read_configuration(CONFIGS / f"{name}_{region}.yaml")
     model, data = config["model"]["init_args"], config["data"]["init_args"]
     assert model.pop("region") == data.pop("region") == region
     if name == "convlstm_fcn":

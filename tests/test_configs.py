@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from facemask.cli import main
+from facemask.configuration import read_configuration
 from facemask.experiment.job import Job
 from facemask.experiment.plan import read_plan
 from facemask.training.cli import check_arguments
@@ -44,7 +45,7 @@ def model_options(*files: Path) -> list[str]:
     """What makes the model of a training configuration small and independent of other runs."""
     options = []
     for path in files:
-        content = yaml.safe_load(path.read_text())["model"]
+        content = read_configuration(path)["model"]
         widths = WIDTHS.get(content["class_path"].rpartition(".")[2], {"backbone": BACKBONE})
         options += [f"--model.{name}={value}" for name, value in widths.items()]
         model = content["init_args"]
@@ -86,7 +87,7 @@ def check_plan(path: Path) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_one_step(name: str, mask_root: Path, request: pytest.FixtureRequest) -> None:
     path = CONFIGS / name
-    content = yaml.safe_load(path.read_text())
+    content = read_configuration(path)
     options = [*SMALL, *ONE_STEP, f"--data.root={mask_root}", "--data.split=split_1"]
     if "steps" in content:
         check_plan(path)

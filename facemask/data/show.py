@@ -11,6 +11,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from facemask.boxes import Box
 from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
+from facemask.configuration import read_configuration
 from facemask.data.augment.transforms import ClipAugmentation
 from facemask.data.clips import ClipDataset, read_frame
 from facemask.data.datamodule import EpochSampler, FaceMaskDataModule
@@ -117,7 +118,7 @@ def _data_module(source: str, root: str | None, region: Region | None) -> FaceMa
 def _data_section(path: Path) -> dict[str, Any]:
     """The `data` section of a training YAML, with the keys class_path and init_args."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_configuration(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
         raise InputError(f"{path}: cannot read the configuration: {reason}.") from error

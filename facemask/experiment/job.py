@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from facemask.configuration import as_list, in_full, merge, read_configuration
 from facemask.errors import InputError
-from facemask.experiment.plan import Plan, as_list, merge
+from facemask.experiment.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Job:
             config = merge(config, step.test)
         elif self.logging is not None:
             config = merge(config, _read_yaml(self.logging, {"trainer"}))
+        config = dict(in_full(config))
         model, data = config["model"]["init_args"], config["data"]["init_args"]
         config["seed_everything"] = data["seed"] = self.seed
         data["root"] = str(self.data)
@@ -81,7 +83,7 @@ def _is_class(entry: object) -> bool:
 
 def _read_yaml(path: Path, expected: set[str]) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_configuration(path)
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot read the configuration: {error}.") from error
     if not isinstance(config, dict) or not expected <= config.keys():

@@ -1,6 +1,6 @@
 """What an experiment trains, tests and tabulates, read from YAML."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
@@ -195,36 +195,3 @@ def chosen_steps(plan: Plan, only: Collection[str] | None) -> list[str]:
             wanted.add(step)
             todo += plan.steps[step].needs
     return [name for name in plan.steps if name in wanted]
-
-
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay changes over a configuration; a mapping with a `class_path` replaces what is there.
-
-    A key that ends in `+` adds its list to the one that is there, as on the command line.
-
-    Examples:
-        >>> base = {"model": {"init_args": {"gamma": 0.05, "loss": {"class_path": "A"}}}}
-        >>> merge(base, {"model": {"init_args": {"gamma": 0}}})
-        {'model': {'init_args': {'gamma': 0, 'loss': {'class_path': 'A'}}}}
-        >>> merge({"loss": {"class_path": "A", "g": 1}}, {"loss": {"class_path": "B"}})
-        {'loss': {'class_path': 'B'}}
-        >>> merge({"logger": {"class_path": "A"}}, {"logger+": [{"class_path": "B"}]})
-        {'logger': [{'class_path': 'A'}, {'class_path': 'B'}]}
-    """
-    merged = dict(base)
-    for key, value in changes.items():
-        if key.endswith("+"):
-            name = key.removesuffix("+")
-            merged[name] = [*as_list(merged.get(name)), *as_list(value)]
-            continue
-        old = merged.get(key)
-        deep = isinstance(old, Mapping) and isinstance(value, Mapping) and "class_path" not in value
-        merged[key] = merge(old, value) if deep else value  # type: ignore[arg-type]  # both are
-    return merged
-
-
-def as_list(value: object) -> list[Any]:
-    """A list of what may be a list, one entry or None."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list) else [value]

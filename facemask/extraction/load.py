@@ -91,15 +91,14 @@ def network_from_config(path: Path) -> nn.Module:
     """
     import yaml  # a cascade needs none of these
 
+    from facemask.configuration import read_configuration
     from facemask.parser_errors import SentenceParser
-    from facemask.short_names import in_full
     from facemask.training.mask_module import MaskModule
 
     parser = SentenceParser()
     parser.add_subclass_arguments(MaskModule, "model")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        section = in_full(content["model"], "model")
+        section = read_configuration(path)["model"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: cannot read a `model` from it ({cause_of(error)}); give the YAML of the "

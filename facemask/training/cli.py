@@ -21,7 +21,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
-from facemask import __version__, short_names
+from facemask import __version__, configuration
 from facemask.checkpoints import read_checkpoint
 from facemask.data.datamodule import FaceMaskDataModule
 from facemask.errors import InputError
@@ -67,11 +67,11 @@ class TrainerCLI(LightningCLI):
             parser_class=_Parser,
             parser_kwargs={
                 "prog": "facemask",
-                "parser_mode": short_names.parser_mode(),
+                "parser_mode": configuration.parser_mode(),
                 "version": __version__,
                 "description": "Dense face masks from video.",
             },
-            args=short_names.words_in_full(sys.argv[1:] if arguments is None else arguments),
+            args=configuration.expand_words(sys.argv[1:] if arguments is None else arguments),
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

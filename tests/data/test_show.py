@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from facemask.cli import main
+from facemask.configuration import read_configuration
 from facemask.data import ClipAugmentation, FaceMaskDataModule
 from facemask.data.datamodule import EpochSampler
 from facemask.data.show import show
@@ -150,7 +151,7 @@ def test_bad_yaml(text: str | None, message: str, tmp_path: Path) -> None:
 def test_all_options_of_the_data_section_are_taken(
     mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = yaml.safe_load((CONFIGS / "convlstm_fcn_eyes.yaml").read_text())
+    config = read_configuration(CONFIGS / "convlstm_fcn_eyes.yaml")
     config["data"]["init_args"] |= {
         "root": str(mask_root), "clip_length": 2, "size": 64, "box_margin": 3.0,
         "augmentation": {"class_path": "facemask.data.ClipAugmentation",

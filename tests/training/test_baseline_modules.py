@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from facemask.cli import main
+from facemask.configuration import read_configuration
 from facemask.data import FaceMaskDataModule
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
@@ -192,8 +192,8 @@ def test_the_command_line(
 
 
 def test_the_yaml_files_are_the_papers() -> None:
-    contents = {p.stem: yaml.safe_load(p.read_text("utf-8")) for p in CONFIGS.glob("*.yaml")}
-    base = yaml.safe_load((CONFIGS.parent / "fcn.yaml").read_text("utf-8"))
+    contents = {p.stem: read_configuration(p) for p in CONFIGS.glob("*.yaml")}
+    base = read_configuration(CONFIGS.parent / "fcn.yaml")
     for name in ("fcn_vgg16", "deeplab_v2", "fcn_smoothed"):
         content = contents[name]
         assert content["trainer"]["logger"]["init_args"]["name"] == name

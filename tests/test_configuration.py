@@ -12,9 +12,15 @@ import facemask.data
 import facemask.losses
 import facemask.models
 from facemask.cli import main
+from facemask.configuration import (
+    FULL_PATHS,
+    expand_words,
+    in_full,
+    near_name,
+    read_configuration,
+)
 from facemask.extraction.load import network_from_config
 from facemask.models import FCN
-from facemask.short_names import FULL_PATHS, in_full, near_name, words_in_full
 from tests.test_cli import error_of
 
 
@@ -110,5 +116,54 @@ def test_other_values_stay() -> None:
     config = {"name": "FCN", "tags": ["IoULoss"], "size": 3, "model": {"class_path": "a.FCN"}}
     assert in_full(config) == config
     words = ["fit", "--trainer.logger.name", "FCN", "--trainer.logger.name=FCN", "-c", "FCN"]
-    assert words_in_full(words) == words
+    assert expand_words(words) == words
     assert near_name("size is 3, expected Something else") == ""
+
+
+@pytest.fixture
+def on_a_base() -> Path:
+    """A file on another one, which lies on a third."""
+    Path("below").mkdir()
+    Path("first.yaml").write_text("""
+model: {class_path: FCNModule, init_args: {backbone: resnet18, loss: IoULoss}}
+data: {class_path: FaceMaskDataModule, init_args: {size: 96, batch_size: 3}}
+trainer: {max_epochs: 7, logger: {class_path: CSVLogger, init_args: {save_dir: runs, name: first}}}
+""")
+    Path("second.yaml").write_text("base: first.yaml\nmodel: {init_args: {region: eyes}}\n")
+    path = Path("below/third.yaml")
+    path.write_text("""
+base: ../second.yaml
+trainer: {logger: {init_args: {name: third}}, callbacks+: [RunInfo]}
+data: {init_args: {region: eyes, size: 64}}
+""")
+    return path
+
+
+@pytest.mark.parametrize("option", ["-c {}", "--config={}", "--config {}"])
+def test_a_file_on_a_base(option: str, on_a_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = resolved(*option.format(on_a_base).split(), "--data.batch_size=5", capsys=capsys)
+    model, data = config["model"], config["data"]["init_args"]
+    assert model["class_path"] == FULL_PATHS["FCNModule"]
+    assert (model["init_args"]["backbone"], model["init_args"]["region"]) == ("resnet18", "eyes")
+    assert (data["region"], data["size"], data["batch_size"]) == ("eyes", 64, 5)
+    assert config["trainer"]["max_epochs"] == 7
+    assert config["trainer"]["logger"]["init_args"]["name"] == "third"
+    assert config["trainer"]["logger"]["init_args"]["save_dir"] == "runs"
+    assert config["trainer"]["callbacks"][0]["class_path"] == FULL_PATHS["RunInfo"]
+    read = read_configuration(on_a_base)
+    assert read["data"]["init_args"] == {"size": 64, "batch_size": 3, "region": "eyes"}
+    assert read["model"]["init_args"]["loss"] == FULL_PATHS["IoULoss"]
+    assert "base" not in read
+    network = network_from_config(on_a_base)  # extract --network
+    assert isinstance(network, FCN)
+    assert network.num_classes == 2
+
+
+def test_bases_that_are_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a.yaml").write_text("base: b.yaml")
+    said = error_of(["fit", "-c", "a.yaml"], capsys)
+    reason = "No such file or directory"
+    assert said == f"facemask: error: a.yaml: cannot read its base b.yaml ({reason})."
+    Path("b.yaml").write_text("base: a.yaml")
+    said = error_of(["fit", "-c", "a.yaml"], capsys)
+    assert said.endswith("a.yaml: builds on itself: name another file as its base.")
