@@ -12,18 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.classes import EYES, IGNORE, SKIN
-from facemask.data.artist import (
-    Color,
-    Image,
-    Points,
-    Projection,
-    Thing,
-    cover,
-    glasses,
-    hand,
-    microphone,
-)
-from facemask.data.augment.things import cup, locks, patch, phone, scarf
+from facemask.data import artist
+from facemask.data.artist import Color, Image, Points, Projection, Thing
+from facemask.data.augment import things
 from facemask.errors import InputError
 
 Region = Literal["face", "eyes", "mouth"]
@@ -110,9 +101,8 @@ def _find_mouth(mask: Image) -> tuple[float, float, float, float, float] | None:
     tilt = 0.5 * np.arctan2(2 * moments["mu11"], moments["mu20"] - moments["mu02"])
     tilt = float(tilt) if abs(tilt) < 0.7 else 0.0  # a wide open mouth has no long axis
     unit = max(cv2.boundingRect(mouth)[2] / 0.85, 2.0)
-    x = moments["m10"] / moments["m00"]
-    y = moments["m01"] / moments["m00"]
-    x, y = np.array([x, y]) - unit * _turn(tilt) @ _MOUTH
+    center = np.array([moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]])
+    x, y = center - unit * _turn(tilt) @ _MOUTH
     return float(x), float(y), float(unit), tilt, 0.5
 
 
@@ -192,19 +182,14 @@ class Occluders:
             face = Face(masks, self.region)
             for kind in chosen:
                 if kind == "patch" or (face.found and (kind, self.region) != ("glasses", "mouth")):
-                    self._add(kind, rng, face, out, masks)
+                    self._add(kind, rng, face, out, masks[0])
         return out, list(masks)
 
     def _add(
-        self,
-        kind: str,
-        rng: np.random.Generator,
-        face: Face,
-        images: list[Image],
-        masks: Sequence[Image],
+        self, kind: str, rng: np.random.Generator, face: Face, images: list[Image], mask: Image
     ) -> None:
         """Draw one object over all frames; `images` gets new entries."""
-        thing, target, angle, size = self._make(kind, rng, face, images[0], masks[0])
+        thing, target, angle, size = self._make(kind, rng, face, images[0], mask)
         frames = len(images)
         offsets = np.zeros((frames, 2))
         if kind != "glasses":
@@ -216,38 +201,35 @@ class Occluders:
                 gone = np.linspace(0, 1, frames)[:, None]
                 offsets += away * (gone if rng.random() < 0.5 else 1 - gone) ** 1.5
         for t, image in enumerate(images):
-            images[t] = cover(image, thing, *face.view(t, target + offsets[t], angle, size))
+            images[t] = artist.cover(image, thing, *face.view(t, target + offsets[t], angle, size))
 
     def _make(
         self, kind: str, rng: np.random.Generator, face: Face, image: Image, mask: Image
     ) -> tuple[Thing, Points, float, float]:
-        """Return the object, where it is, its angle in radians and its size."""
+        """Draw the object and return it, its place, its angle in radians and its size."""
         targets = _TARGETS[self.region]
         target = targets[rng.integers(0, len(targets))] + rng.normal(0, 0.15, 2)
         side = float(np.sign(target[0])) or 1.0
         if kind == "glasses":
-            return glasses(rng, face.spread), np.zeros(2), 0.0, 1.0
+            return artist.glasses(rng, face.spread), np.zeros(2), 0.0, 1.0
         if kind == "hand":
             angle = -side * rng.uniform(-0.3, 1.3)
-            return hand(rng, self._skin(rng, image, mask)), target, angle, rng.uniform(0.8, 1.1)
+            thing = artist.hand(rng, self._skin(rng, image, mask))
+            return thing, target, angle, rng.uniform(0.8, 1.1)
         if kind == "patch":
-            return patch(rng, image), target, rng.uniform(0, np.pi), rng.uniform(0.6, 1.2)
+            return things.patch(rng, image), target, rng.uniform(0, np.pi), rng.uniform(0.6, 1.2)
         if kind == "hair":
             if self.region != "eyes" and rng.random() < 0.2:
                 top = np.array([0, rng.uniform(0.6, 1.7)])
-                return scarf(rng), top, rng.normal(0, 0.1), 1.0
+                return things.scarf(rng), top, rng.normal(0, 0.1), 1.0
             if self.region == "face":
                 target = np.array([rng.uniform(-0.7, 0.7), rng.uniform(-0.5, 1.3)])
-            return locks(rng), target, rng.normal(0, 0.2), rng.uniform(0.9, 1.2)
+            return things.locks(rng), target, rng.normal(0, 0.2), rng.uniform(0.9, 1.2)
         if self.region == "face":  # held to the mouth, chin or cheek
             target = targets[rng.integers(0, 4)] + rng.normal(0, 0.15, 2)
         angle = -side * rng.uniform(-0.3, 0.8)
-        return (
-            (microphone, phone, cup)[rng.integers(0, 3)](rng),
-            target,
-            angle,
-            rng.uniform(0.8, 1.25),
-        )
+        thing = (artist.microphone, things.phone, things.cup)[rng.integers(0, 3)](rng)
+        return thing, target, angle, rng.uniform(0.8, 1.25)
 
     def _skin(self, rng: np.random.Generator, image: Image, mask: Image) -> Color:
         """Draw a colour of the person's own skin, mostly, else of another's."""

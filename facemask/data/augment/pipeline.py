@@ -15,6 +15,7 @@ from facemask.data.augment.occlusion import Occluders
 if TYPE_CHECKING:
     from facemask.data.augment.transforms import ClipAugmentation
 
+Params = dict[str, Any]
 Matrix = npt.NDArray[np.float64]
 HUE = (-0.05, 0.05)
 """Turns of the colour circle: other white balance. Albumentations' default makes faces green."""
@@ -65,11 +66,7 @@ class Lighting(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations is
         self.dark = dark
         self.bright = bright
 
-    def get_params_dependent_on_data(
-        self,
-        params: dict[str, Any],
-        data: dict[str, Any],  # noqa: ARG002
-    ) -> dict[str, Any]:
+    def get_params_dependent_on_data(self, params: Params, data: Params) -> Params:  # noqa: ARG002
         """Draw the ramp, one for all images."""
         height, width = params["shape"][:2]
         x = np.linspace(-1, 1, width, dtype=np.float32)[None]
@@ -87,12 +84,7 @@ class Lighting(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations is
         gain = (dark + (bright - dark) * ramp).astype(np.float32)
         return {"gain": cv2.merge([gain] * 3)}
 
-    def apply(
-        self,
-        img: Image,
-        gain: npt.NDArray[np.float32],
-        **params: Any,  # noqa: ANN401, ARG002
-    ) -> Image:
+    def apply(self, img: Image, gain: npt.NDArray[np.float32], **_: Any) -> Image:  # noqa: ANN401
         """Multiply an image by the ramp."""
         return np.asarray(cv2.multiply(img, gain, dtype=cv2.CV_8U), np.uint8)
 

@@ -5,13 +5,11 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
 from facemask.classes import IGNORE
+from facemask.data.artist import Image, Points
 from facemask.errors import InputError
-
-Image = npt.NDArray[np.uint8]
 
 SHAKE: Final = 2.5
 """Factor by which a shaken camera moves farther between two frames."""
@@ -113,19 +111,13 @@ class StillMotion:
 
     def _matrices(
         self, height: int, width: int, frames: int, rng: np.random.Generator
-    ) -> list[npt.NDArray[np.float64]]:
+    ) -> list[Points]:
         """Draw T matrices (3, 3) from the still's pixels to each frame's."""
         shaken = rng.random() < self.shake
         band, strength = (_SHAKY, SHAKE) if shaken else (_CALM, 1.0)
-        step = strength * np.array(
-            [
-                2 * self.shift,  # of half the size, the unit below
-                2 * self.shift,
-                math.radians(self.rotate),
-                math.log1p(self.zoom),
-                *[self.turn] * 3,
-            ]
-        )
+        shift = 2 * self.shift  # of half the size, the unit below
+        rotate, zoom = math.radians(self.rotate), math.log1p(self.zoom)
+        step = strength * np.array([shift, shift, rotate, zoom, *[self.turn] * 3])
         path = step * _paths(len(step), frames, band, rng)  # (T, 7)
         path[:, 4:] = path[:, 4:].clip(-_LARGEST_TURN, _LARGEST_TURN)
         scale = np.array([width, height]) / 2
@@ -133,9 +125,7 @@ class StillMotion:
         return [_matrix(parameters, scale, centre) for parameters in path]
 
 
-def _paths(
-    count: int, frames: int, band: tuple[float, float], rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _paths(count: int, frames: int, band: tuple[float, float], rng: np.random.Generator) -> Points:
     """Draw smooth paths (T, count) that move by at most 1 between frames and pass 0 in one."""
     cycles = rng.uniform(*band, size=(2, count))
     phase = rng.uniform(0, 2 * np.pi, size=(2, count))  # a random time to begin at
@@ -149,11 +139,7 @@ def _paths(
     return np.asarray(path - path[rng.integers(frames)])
 
 
-def _matrix(
-    parameters: npt.NDArray[np.float64],
-    scale: npt.NDArray[np.float64],
-    centre: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _matrix(parameters: Points, scale: Points, centre: Points) -> Points:
     """Return the matrix (3, 3) of one frame, about the centre of the still."""
     x, y, angle, log_zoom, yaw, pitch, shear = parameters.tolist()
     # the turn works with edges at -1 and 1, the rotation in pixels: the still may not be square
@@ -166,7 +152,7 @@ def _matrix(
     return np.asarray(back @ moved @ wholes @ turned @ halves @ origin)
 
 
-def _move(picture: Image, matrix: npt.NDArray[np.float64], flags: int, border: int) -> Image:
+def _move(picture: Image, matrix: Points, flags: int, border: int) -> Image:
     """Return an image or a mask as a frame sees it; 255 where a constant border comes into view."""
     height, width = picture.shape[:2]
     moved = cv2.warpPerspective(

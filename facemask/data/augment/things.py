@@ -3,17 +3,8 @@
 import cv2
 import numpy as np
 
-from facemask.data.artist import (
-    HAIR_COLORS,
-    LEVELS,
-    Image,
-    Mark,
-    Points,
-    Thing,
-    bezier,
-    muted,
-    rounded,
-)
+from facemask.data import artist
+from facemask.data.artist import Image, Mark, Points, Thing, bezier, muted, rounded
 
 
 def random_tile(rng: np.random.Generator, image: Image | None = None, size: int = 48) -> Image:
@@ -93,12 +84,11 @@ def cup(rng: np.random.Generator) -> Thing:
     def wall(width: float, top: float, bottom: float) -> Points:
         left, right = a + (b - a) * top / height, a + (b - a) * bottom / height
         middle = -0.2 * a * (1 - width)  # the light comes from one side
-        return np.array([[middle - width * left, top], [middle + width * left, top],
-                         [middle + width * right, bottom],
-                         [middle - width * right, bottom]])  # fmt: skip
+        x = middle + width * np.array([-left, left, right, -right])
+        return np.stack([x, [top, top, bottom, bottom]], axis=1)
 
     marks = []
-    for width, bright in LEVELS:
+    for width, bright in artist.LEVELS:
         foot = rounded((b * width, 0.12 * a)) + np.array([-0.2 * a * (1 - width), height])
         marks += [Mark(wall(width, 0, height), color * bright), Mark(foot, color * bright)]
         if band is not None:
@@ -110,7 +100,8 @@ def cup(rng: np.random.Generator) -> Thing:
 
 def locks(rng: np.random.Generator) -> Thing:
     """Draw locks of curved strands that fall from above and end about the origin."""
-    color = HAIR_COLORS[rng.integers(0, len(HAIR_COLORS))] * rng.uniform(0.7, 1.25)
+    natural = artist.HAIR_COLORS[rng.integers(0, len(artist.HAIR_COLORS))]
+    color = natural * rng.uniform(0.7, 1.25)
     strands = []
     for _ in range(int(rng.integers(1, 4))):
         start = np.array([rng.uniform(-0.9, 0.9), -2.6])

@@ -5,16 +5,7 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
-from facemask.data.synthetic.drawing import (
-    Alpha,
-    Camera,
-    Canvas,
-    Points,
-    Scene,
-    curve,
-    ellipse,
-    noise,
-)
+from facemask.data.synthetic.drawing import Alpha, Canvas, Points, Scene, curve, ellipse, noise
 from facemask.data.synthetic.person import Identity
 
 
@@ -107,8 +98,26 @@ class Body:
         alpha = scene.cover(outline, softness=max(0.5, 0.014 * scene.camera.unit))
         if alpha is not None:
             tone = color * brightness
-            strands = _strands(alpha, self._streaks, scene.camera, tone, self._style.contrast)
+            strands = self._strands(alpha, scene, tone)
             scene.blend(alpha, strands, opacity)
+
+    def _strands(self, alpha: Alpha, scene: Scene, color: Points) -> Canvas:
+        """Return strands (h, w, 3) that turn and grow with the head."""
+        camera, streaks = scene.camera, self._streaks
+        scale = camera.unit / 110
+        cosine, sine = np.cos(camera.roll) * scale, np.sin(camera.roll) * scale
+        # The strands slide sideways when the head turns.
+        source = np.array([streaks.shape[1] / 2 - camera.yaw * 90, streaks.shape[0] / 3])
+        offset = camera.head(np.array([0, -0.4, 0.3])) - (alpha.columns.start, alpha.rows.start)
+        matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
+        matrix[:, 2] = offset - matrix[:, :2] @ source
+        height, width = alpha.coverage.shape
+        turned = cv2.warpAffine(streaks, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+        field = np.asarray(turned, np.float32)
+        y = (np.arange(height, dtype=np.float32) - np.float32(offset[1])) / np.float32(camera.unit)
+        gloss = np.exp(-(((y + 0.55) / 0.28) ** 2)).astype(np.float32)[:, None] * 0.35
+        brightness = 0.86 + self._style.contrast * field + gloss * (0.6 + 0.3 * field)
+        return np.asarray(color.astype(np.float32) * brightness[..., None], np.float32)
 
     def _paint_fall(self, scene: Scene) -> None:
         """Paint long hair, which hangs behind neck and face."""
@@ -199,26 +208,6 @@ def _wobble(rng: np.random.Generator, count: int, waves: tuple[int, ...], amount
     theta = np.linspace(0, 2 * np.pi, count, endpoint=False)
     parts = [rng.uniform(0.5, 1) * np.sin(w * theta + rng.uniform(0, 6.3)) for w in waves]
     return np.asarray(amount * np.sum(parts, axis=0) / len(waves), np.float64)
-
-
-def _strands(
-    alpha: Alpha, streaks: Canvas, camera: Camera, color: Points, contrast: float
-) -> Canvas:
-    """Return strands (h, w, 3) that turn and grow with the head."""
-    scale = camera.unit / 110
-    cosine, sine = np.cos(camera.roll) * scale, np.sin(camera.roll) * scale
-    # The strands slide sideways when the head turns.
-    source = np.array([streaks.shape[1] / 2 - camera.yaw * 90, streaks.shape[0] / 3])
-    offset = camera.head(np.array([0, -0.4, 0.3])) - (alpha.columns.start, alpha.rows.start)
-    matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
-    matrix[:, 2] = offset - matrix[:, :2] @ source
-    height, width = alpha.coverage.shape
-    turned = cv2.warpAffine(streaks, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-    field = np.asarray(turned, np.float32)
-    y = (np.arange(height, dtype=np.float32) - np.float32(offset[1])) / np.float32(camera.unit)
-    gloss = np.exp(-(((y + 0.55) / 0.28) ** 2)).astype(np.float32)[:, None] * 0.35
-    brightness = 0.86 + contrast * field + gloss * (0.6 + 0.3 * field)
-    return np.asarray(color.astype(np.float32) * brightness[..., None], np.float32)
 
 
 def _limited(outer: Alpha, inner: Alpha, shape: tuple[int, ...]) -> Alpha:

@@ -135,7 +135,7 @@ class SyntheticVideo:
         canvas = place_background(self._background, self._height, self._width, moment.view)
         scene = Scene(canvas, moment.camera, self._light)
         self._body.paint_behind(scene, points[:17])
-        face = scene.cover(np.concatenate([curve(outline[:17]), curve(outline[17:])]))
+        face = np.concatenate([curve(outline[:17]), curve(outline[17:])])
         self._skin.paint(scene, face, geometry, moment.expression)
         self._body.paint_fringe(scene, outline[17:])
         paint_eyes(scene, points, self.identity, moment.expression)

@@ -6,19 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.data.synthetic.drawing import (
-    Alpha,
-    Camera,
-    Canvas,
-    Light,
-    Points,
-    Scene,
-    blur,
-    curve,
-    fixed,
-    noise,
-    polyline,
-)
+from facemask.data.synthetic.drawing import Canvas, Points, Scene, blur, curve, noise, polyline
 from facemask.data.synthetic.person import Expression, Identity
 from facemask.data.synthetic.shape import FaceShape, Geometry, surface
 
@@ -163,16 +151,17 @@ class Skin:
         return np.asarray(np.clip(blur(drawn, 0.7) / 255 * 1.25, 0, 0.93), np.float32)
 
     def paint(
-        self, scene: Scene, alpha: Alpha | None, geometry: Geometry, expression: Expression
+        self, scene: Scene, outline: Points, geometry: Geometry, expression: Expression
     ) -> None:
-        """Paint the lit surface into `alpha`, whose edge is the landmarks' contour.
+        """Paint the lit surface inside an outline.
 
         Args:
             scene: The frame, painted in place.
-            alpha: Coverage of the face.
+            outline: (N, 2) contour of the face, in pixels.
             geometry: The vertices of its mesh in this frame.
             expression: Brings out folds.
         """
+        alpha = scene.cover(outline)
         if alpha is None:
             return
         camera, quads = scene.camera, self._shape.quads
@@ -180,7 +169,7 @@ class Skin:
         origin = (alpha.columns.start, alpha.rows.start)
         corners = (camera.pixels(turned) - origin)[quads]  # (Q, 4, 2)
         owner = np.full(alpha.coverage.shape, -1, np.int32)
-        outlines = fixed(corners)
+        outlines = np.rint(corners * 16).astype(np.int32)
         a, b = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
         visible = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 1e-6
         for q in np.argsort(turned[:, 2][quads].mean(axis=1), kind="stable"):  # back to front
@@ -189,7 +178,7 @@ class Skin:
 
         texels = (self._shape.uv[quads] - self._origin) * _RESOLUTION
         x, y = _inverse_map(owner, corners, texels)
-        lit = self._lit(camera, scene.light, expression)
+        lit = self._lit(scene, expression)
         seen, border = owner >= 0, cv2.BORDER_REPLICATE
         patch = np.asarray(cv2.remap(lit, x, y, cv2.INTER_LINEAR, borderMode=border), np.float32)
         # The contour may run a pixel outside the mesh: continue the nearest colours outwards.
@@ -199,8 +188,9 @@ class Skin:
         outside = spread / np.maximum(total, np.float32(1e-3))[..., None]
         scene.blend(alpha, np.where(seen[..., None], patch, outside))
 
-    def _lit(self, camera: Camera, light: Light, expression: Expression) -> Canvas:
+    def _lit(self, scene: Scene, expression: Expression) -> Canvas:
         """Return the colours under the light, before projection."""
+        camera, light = scene.camera, scene.light
         to_lamp = (camera.rotation().T @ light.direction).astype(np.float32)
         half = to_lamp + camera.rotation().T[:, 2].astype(np.float32)
         half /= np.linalg.norm(half)
