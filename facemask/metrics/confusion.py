@@ -10,11 +10,8 @@ from torch import Tensor
 from facemask.classes import IGNORE
 from facemask.errors import InputError
 
-_BYTE_CLASSES: Final = 9  # their bins can be numbered in int8
 _ROW: Final = 16  # bins a true class in the quick way: 16 × 16 of them are numbered in a byte
 Counts: TypeAlias = npt.NDArray[np.int64]
-
-_TORCH_INTEGERS: Final = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def confusion_matrix(
@@ -23,8 +20,7 @@ def confusion_matrix(
     """Count the pixels of every pair (true class, predicted class), n_ij of Eq. 2.
 
     One integer `torch.bincount`: ignored pixels go to bins of their own, and so do ids that are
-    out of range, so that checking them costs no pass over the pixels. Where the target is ignored
-    the prediction may be anything.
+    out of range. Where the target is ignored the prediction may be anything.
 
     Args:
         prediction: Predicted class ids 0 to C - 1, any integer dtype, any shape.
@@ -62,16 +58,13 @@ def confusion_matrix(
         raise InputError(f"num_classes is {num_classes}: give 1 or more.")
     if target.numel() == 0:
         return torch.zeros(num_classes, num_classes, dtype=torch.int64, device=target.device)
-    truth, guess = _narrow(target), _narrow(prediction)
-    quick = _count_bytes(guess, truth, num_classes) if ignore_index == 255 else None
+    quick = _count_few(prediction, target, num_classes, ignore_index)
     if quick is not None:
         return quick
-    counts = _count_pairs(guess, truth, num_classes, ignore_index)
-    # from here on only pixels that count, where ids out of range are on the matrix's rim
-    counts[ignore_index + 2 if 0 <= ignore_index < num_classes else 1] = 0
-    matrix = counts[2:-1, 1:-1].contiguous()
+    counts = _count_pairs(prediction.long(), target.long(), num_classes, ignore_index)
+    matrix = counts[1:-1, 1:-1].contiguous()
     if bool(counts.sum() > matrix.sum()):  # the only wait for a GPU, beside bincount's own
-        _refuse(guess, truth, num_classes, ignore_index)
+        _refuse(prediction.long(), target.long(), num_classes, ignore_index)
     return matrix
 
 
@@ -87,75 +80,51 @@ def _check_ids(ids: object, name: str) -> None:
         )
 
 
-def _narrow(ids: Tensor) -> Tensor:
-    """Return the ids in uint8, which is counted faster, where a cheap look shows that they fit."""
-    if ids.dtype not in _TORCH_INTEGERS:  # uint16 and wider know few operations
-        ids = ids.long()
-    if ids.dtype != torch.uint8 and ids.device.type == "cpu":  # elsewhere it would wait
-        low, high = ids.aminmax()
-        if int(low) >= 0 and int(high) <= 255:
-            return ids.byte()
-    return ids
-
-
-def _count_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Return the counts int64 (C + 3, C + 2) of pairs of target and prediction.
-
-    Rows: -2 out of range, -1 ignored, the classes, C out of range. Columns: -1 out of range, the
-    classes, C out of range.
-    """
-    width = num_classes + 2
-    few = num_classes <= _BYTE_CLASSES
-    rows = _rows(target, num_classes, ignore_index)
-    indices = _clip(prediction, num_classes).add_(rows, alpha=width).flatten()
-    below = 2 * width + 1  # bins before row 0, column 0
-    if few:
-        counts = torch.bincount(indices.view(torch.uint8), minlength=256)
-        counts = torch.cat([counts[-below:], counts[: num_classes * width + num_classes + 1]])
-    else:
-        counts = torch.bincount(indices.add_(below), minlength=(num_classes + 3) * width)
-    return counts.view(num_classes + 3, width)
-
-
-def _count_bytes(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor | None:
-    """Return the matrix of bytes with ignore_index 255, or None where the slow way is needed."""
+def _count_few(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
+) -> Tensor | None:
+    """Return the matrix of few classes, counted in bytes, or None where the slow way is needed."""
     if target.device.type != "cpu" or num_classes >= _ROW:
         return None
-    if prediction.dtype != torch.uint8 or target.dtype != torch.uint8:
+    if ignore_index != IGNORE:
+        # ignored becomes 255, and 255 another id out of range; uint8 compared with -100 would wrap
+        ids = target if target.dtype == torch.uint8 and 0 <= ignore_index < 255 else target.long()
+        target = ids.masked_fill(ids == 255, 254).masked_fill_(ids == ignore_index, 255)
+    truth, guess = _to_bytes(target), _to_bytes(prediction)
+    if truth is None or guess is None:
         return None
-    rows = target.flatten() + 1  # 255 wraps to row 0
-    if int(rows.max()) > num_classes or int(prediction.max()) >= num_classes:
+    rows = truth.flatten() + 1  # 255 wraps to row 0
+    if int(rows.max()) > num_classes or int(guess.max()) >= num_classes:
         return None  # ids out of range, or predicted where the target is ignored
-    bins = torch.bincount(prediction.flatten().add(rows, alpha=_ROW), minlength=_ROW * _ROW)
+    bins = torch.bincount(guess.flatten().add(rows, alpha=_ROW), minlength=_ROW * _ROW)
     return bins.view(_ROW, _ROW)[1 : num_classes + 1, :num_classes].contiguous()
 
 
-def _clip(ids: Tensor, num_classes: int) -> Tensor:
-    """Return a copy, int8 for few classes, else int64, in which ids out of range are C."""
-    if num_classes > _BYTE_CLASSES:
-        ids = ids.long()
-        return ids.masked_fill(ids < 0, num_classes).clamp_(max=num_classes)
+def _to_bytes(ids: Tensor) -> Tensor | None:
     if ids.dtype == torch.uint8:
-        return ids.clamp(max=num_classes).view(torch.int8)
-    ids = ids.clamp(-1, num_classes).byte()  # -1 becomes 255
-    return ids.clamp_(max=num_classes).view(torch.int8)
+        return ids
+    ids = ids.long()  # uint16 and wider know few operations
+    low, high = ids.aminmax()
+    return ids.byte() if int(low) >= 0 and int(high) <= 255 else None
 
 
-def _rows(target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Return the target like `_clip`, with -1 where it is ignored."""
-    rows = _clip(target, num_classes)
-    limits = torch.iinfo(target.dtype)
-    if 0 <= ignore_index < num_classes or not limits.min <= ignore_index <= limits.max:
-        return rows  # a comparison would wrap: uint8 156 == -100
-    ignored = (target == ignore_index).view(torch.int8)
-    return rows.sub_(ignored, alpha=num_classes + 1)
+def _count_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Return the counts int64 (C + 2, C + 2) of pairs of target and prediction that count.
+
+    The first and the last row and column are those of ids below 0 and above C - 1.
+    """
+    width = num_classes + 2
+    rows = target.clamp(-1, num_classes).add_(1).masked_fill_(target == ignore_index, width)
+    pairs = prediction.clamp(-1, num_classes).add_(1).add_(rows, alpha=width)
+    bins = torch.bincount(pairs.flatten(), minlength=(width + 1) * width)
+    return bins.view(width + 1, width)[:-1]  # without the ignored pixels
 
 
 def _refuse(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> None:
     """Raise an `InputError` that names a value out of range."""
-    counted = target.long() != ignore_index
+    counted = target != ignore_index
     also = f", or {ignore_index} for pixels to ignore"
-    for name, ids, more in (("target", target.long(), also), ("prediction", prediction.long(), "")):
+    for name, ids, more in (("target", target, also), ("prediction", prediction, "")):
         wrong = ids[counted & ((ids < 0) | (ids >= num_classes))]
         if wrong.numel():
             raise InputError(
