@@ -1,10 +1,9 @@
 """One clock for the pictures and the sound of a file, also of one joined of several recordings."""
 
 import mmap
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -19,19 +18,8 @@ _SIGNATURE: Final = 12  # bytes with which files of one format and writer begin
 _ONE_CLOCK: Final = ("mov", "avi")  # formats with an index over all of the file
 
 
-def may_be_joined(container: InputContainer) -> bool:
-    """Whether a file of this format may be several recordings, one appended to the other."""
-    return not any(kind in container.format.name for kind in _ONE_CLOCK)
-
-
-def may_jump(container: InputContainer) -> bool:
-    """Whether the clock of a file of this format may be set forward, too."""
-    return bool(int(container.format.flags) & _MAY_JUMP)
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """Where one begins: bytes of the last picture before it and of its first one, and when."""
+class _Recording(NamedTuple):
+    """Where a recording begins: bytes of the last picture before it and of its first one; when."""
 
     before: int
     at: int
@@ -54,12 +42,16 @@ class FileClock:
     Args:
         container: The open file.
         stream: Its pictures.
+
+    Attributes:
+        may_join: Whether a file of this format may be several recordings.
+        may_jump: Whether its clock may be set forward, too.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._may_join = may_be_joined(container)
-        self._jumps = may_jump(container)
-        self._read_whole = self._jumps or stores_no_times(container, told=True)
+        self.may_join = not any(kind in container.format.name for kind in _ONE_CLOCK)
+        self.may_jump = bool(int(container.format.flags) & _MAY_JUMP)
+        self._read_whole = self.may_jump or stores_no_times(container, told=True)
         self._step = 1 / frame_rate(container, stream)
         self._tick = fraction(stream.time_base) or self._step
         self._recordings = [_Recording(-1, -1, Fraction(0), Fraction(0))]
@@ -76,23 +68,20 @@ class FileClock:
         return len(self._recordings) > 1
 
     def picture(self, packet: "Packet[VideoStream]") -> bool:
-        """Set a picture's time stamps; tell whether a whole recording may begin with it.
+        """Set a picture's time stamps and tell whether a whole recording may begin with it.
 
         That is a key picture, also one right where the last picture ends, as in segments of one
         recorder.
         """
         place = self._place if packet.pos is None else packet.pos
-        stamp = packet.dts if packet.pts is None else packet.pts
         begins = seamless = False
-        if stamp is not None:
-            time = stamp * self._tick
+        if (time := _time(packet, self._tick)) is not None:
             decoding = time if packet.dts is None else packet.dts * self._tick
             begins = self._begins(time, decoding, key=packet.is_keyframe)
             seamless = abs(time - self._end) < self._step / 2
             if begins:
                 until = self._recordings[-1].offset + self._end
-                recording = _Recording(self._place, place, until - time, until)
-                self._recordings.append(recording)
+                self._recordings.append(_Recording(self._place, place, until - time, until))
             if begins or self._latest is None:
                 self._latest = self._end = time
                 self._seen = decoding
@@ -100,18 +89,18 @@ class FileClock:
             self._latest, self._decoding = max(self._latest, time), decoding
             self._end, self._seen = max(self._end, time + lasts), max(self._seen, decoding)
         self._place = place
-        _shift(packet, self._recordings[-1].offset, self._tick)
+        shift(packet, round(self._recordings[-1].offset / self._tick))
         return packet.is_keyframe and (begins or seamless)
 
     def _begins(self, time: Fraction, decoding: Fraction, *, key: bool) -> bool:
-        if self._latest is None or self._decoding is None or not self._may_join:
+        if self._latest is None or self._decoding is None or not self.may_join:
             return False
         rounding = min(self._step / 2, Fraction(1, 2))
-        if key and (time < self._latest - rounding or (self._jumps and time == self._latest)):
+        if key and (time < self._latest - rounding or (self.may_jump and time == self._latest)):
             return True
         # these store times of decoding; elsewhere FFmpeg makes them up
         ahead = decoding - self._seen > (_JUMP if key else _LONG_JUMP)
-        return self._jumps and (ahead or decoding < self._decoding - rounding)
+        return self.may_jump and (ahead or decoding < self._decoding - rounding)
 
     def is_followed(self, path: Path) -> bool:
         """Tell whether another file begins behind the last picture that FFmpeg reads of this one.
@@ -134,7 +123,7 @@ class FileClock:
                 self._seen = time
 
     def is_past(self, packet: "Packet[Any]") -> bool:
-        """Whether the pictures stored beside a packet of sound have been read."""
+        """Tell whether the pictures stored beside a packet of sound have been read."""
         return packet.pos is None or packet.pos < self._place
 
     def sound(self, packet: "Packet[Any]") -> bool:
@@ -143,12 +132,12 @@ class FileClock:
         Returns:
             Whether it belongs to the file's sound, not before or beyond its recording's pictures.
         """
-        tick = fraction(packet.time_base) or Fraction(0)
-        stamp = packet.dts if packet.pts is None else packet.pts
-        time = None if stamp is None else stamp * tick
+        tick = fraction(packet.time_base) or Fraction(1)
+        time, before = _time(packet, tick), self._sound_time
         if packet.pos is not None:
             self._sound_place = packet.pos
-        leaps = self._leaps(time)
+        # then sound that is stored where a recording begins belongs to that one
+        leaps = time is not None and before is not None and not before <= time < before + 1
         for recording in self._recordings[self._sound_in + 1 :]:
             here = leaps and recording.before < self._sound_place
             if not here and self._sound_place < recording.at:
@@ -157,21 +146,19 @@ class FileClock:
             leaps = False
         self._sound_time = time
         recording, *later = self._recordings[self._sound_in :]
-        _shift(packet, recording.offset, tick)
+        shift(packet, round(recording.offset / tick))
         if time is None:
             return True
         early = self._sound_in > 0 and time + recording.offset < recording.begins
         return not early and not (later and time + recording.offset >= later[0].begins)
 
-    def _leaps(self, time: Fraction | None) -> bool:
-        """Whether sound that is stored where a recording begins belongs to that one."""
-        if time is None or self._sound_time is None:
-            return False
-        return not self._sound_time <= time < self._sound_time + 1
+
+def _time(packet: "Packet[Any]", tick: Fraction) -> Fraction | None:
+    stamp = packet.dts if packet.pts is None else packet.pts
+    return None if stamp is None else stamp * tick
 
 
-def _shift(packet: "Packet[Any]", seconds: Fraction, tick: Fraction) -> None:
-    if seconds and tick:
-        ticks = round(seconds / tick)
-        packet.pts = None if packet.pts is None else packet.pts + ticks
-        packet.dts = None if packet.dts is None else packet.dts + ticks
+def shift(packet: "Packet[Any]", ticks: int) -> None:
+    """Make a packet later by some ticks of its clock."""
+    packet.pts = None if packet.pts is None else packet.pts + ticks
+    packet.dts = None if packet.dts is None else packet.dts + ticks

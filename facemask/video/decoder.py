@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from facemask.video.clock import FileClock, may_jump
+from facemask.video.clock import FileClock
 from facemask.video.probing import fraction, open_video
 from facemask.video.sound import usable_sound
 
@@ -34,6 +34,7 @@ class Problems:
         name: The file's name.
         frames: Number of frames delivered so far.
         seconds: Time of the latest of them.
+        places: Numbers of frames before each damage, or fewer, and when that was.
 
     Examples:
         >>> problems = Problems("a.mp4", frames=400, seconds=16.0)
@@ -48,21 +49,16 @@ class Problems:
     name: str
     frames: int = 0
     seconds: float = 0.0
-    _places: dict[int, float] = field(default_factory=dict)
+    places: dict[int, float] = field(default_factory=dict)
     _resized: str | None = None
     _suspected: int = 0  # packets since one that seems damaged
     _seam: float = -math.inf  # frame at which that was told last
 
-    @property
-    def first(self) -> int | None:
-        """Number of frames before the first damage, or fewer; None without any."""
-        return min(self._places, default=None)
-
     def note_damage(self, *, seam: bool = False) -> None:
         """Note damage about here; at a seam, threads may tell it, too, a few frames off."""
-        told = max(self._places, default=-math.inf) if seam else self._seam
+        told = max(self.places, default=-math.inf) if seam else self._seam
         if self.frames > told + _FRAMES_AHEAD:
-            self._places.setdefault(self.frames, self.seconds)
+            self.places.setdefault(self.frames, self.seconds)
             self._seam = self.frames if seam else self._seam
 
     def note_packet(self, packet: "Packet[Any]", begins: bool) -> bool:
@@ -105,7 +101,7 @@ class Problems:
         parts = [] if self._resized is None else [self._resized]
         # what is damaged close to the end of a file that was cut off is the cut itself
         latest = self.frames - _FRAMES_AHEAD if missing else self.frames
-        places = [(frame, s) for frame, s in self._places.items() if frame <= latest]
+        places = [(frame, s) for frame, s in self.places.items() if frame <= latest]
         if places:
             more = f" and in {len(places) - 1} more places" if len(places) > 1 else ""
             parts.append(
@@ -219,14 +215,12 @@ class Decoder:
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
         """Yield the pictures' packets that can be read, without PyAV's empty ones for flushing."""
-        streams: list[Any] = [self.stream]
-        if may_jump(self.container):
-            streams += usable_sound(self.container)[:1]
+        sound = usable_sound(self.container)[:1] if self.clock.may_jump else []
         group: deque[Packet[VideoStream]] = deque(maxlen=_LONGEST_GROUP)  # from a key picture on
         failed = 0
         while failed < _MOST_FAILED_READS:
             try:
-                packets: Iterator[Packet[Any]] = self.container.demux(streams)
+                packets: Iterator[Packet[Any]] = self.container.demux([self.stream, *sound])
                 for packet in packets:
                     failed = 0
                     if packet.stream.index != self.stream.index:

@@ -130,7 +130,7 @@ class VideoFile(FrameSource):
             problems.frames, problems.seconds = index + 1, time
         if not decoder.closed:
             self.hidden = decoder.hidden
-            self.numbered = problems.first if decoder.lost > 0 else None
+            self.numbered = min(problems.places, default=None) if decoder.lost > 0 else None
             self.last_duration = self._last_duration()
             missing = self._promised - decoder.read_until
             tolerance = _TOLERANCE + 2 / self.fps

@@ -12,6 +12,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from facemask.files import remove, temporary_name
+from facemask.video.clock import shift
 from facemask.video.frames import FrameSource
 from facemask.video.probing import fraction, url_of
 from facemask.video.sound import Sound
@@ -152,11 +153,10 @@ def join_videos(parts: Sequence[Path], path: Path, source: FrameSource, *, audio
                         if audio and source.has_audio:
                             muxer.add_sound()
                     tick = fraction(video.time_base) or muxer.tick
-                    late = round(muxer.delay / tick)
                     for packet in container.demux(video):
                         if packet.pts is None or packet.dts is None:  # the end
                             continue
-                        packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                        shift(packet, round(muxer.delay / tick))
                         seconds = float(packet.pts * tick)
                         packet.stream = stream
                         muxer.write(packet)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, cast
 
 import av
 import numpy as np
@@ -32,17 +32,10 @@ _CONVERTED: Final = (_BT709, 4, _BT470BG, _BT601, 7, _BT2020)  # matrices that F
 _WHITES: Final = {16: 148, 18: 191}  # 58 % in PQ and 75 % in HLG are 203 cd/m²
 
 
-class Rational(Protocol):
-    """PyAV's rational numbers: Fractions, from release 19 on a class of their own."""
+def fraction(value: Fraction | None) -> Fraction | None:
+    """Return a rational number of PyAV's; None where it is unset, for which newer releases say 0.
 
-    @property
-    def numerator(self) -> int: ...  # noqa: D102
-    @property
-    def denominator(self) -> int: ...  # noqa: D102
-
-
-def fraction(value: Rational | None) -> Fraction | None:
-    """Return a rational number as a Fraction; None where it is unset, for which some say 0.
+    From release 19 on they are no Fractions but of a class of their own.
 
     Examples:
         >>> fraction(Fraction(30000, 1001)), fraction(Fraction(0)), fraction(None)

@@ -1,5 +1,6 @@
 """The sound of a source video, carried over into a result."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
 
-from facemask.video.clock import FileClock, may_be_joined
+from facemask.video.clock import FileClock, shift
 from facemask.video.probing import fraction, open_video
 
 # sound that players take in MP4, by the decoder's name; FFmpeg itself would put in more
@@ -23,7 +24,7 @@ _AAC_LAYOUTS: Final = ("mono", "stereo", "5.1")
 
 
 def usable_sound(container: InputContainer) -> list[AudioStream]:
-    """The sound tracks whose codec and rate FFmpeg knows, those marked as default first."""
+    """List the sound tracks whose codec and rate FFmpeg knows, those marked as default first."""
     known = (track for track in container.streams.audio if track.codec_context and track.rate > 0)
     return sorted(known, key=lambda track: not track.disposition & Disposition.default)
 
@@ -47,19 +48,18 @@ class Sound:
         self._output = container
         self._source, self._pictures = open_video(path)
         self._track = usable_sound(self._source)[0]
-        tick = fraction(self._track.time_base) or Fraction(1, 1000)
-        began = float((self._track.start_time or 0) * tick)
+        self._tick = fraction(self._track.time_base) or Fraction(1, 1000)
+        began = float((self._track.start_time or 0) * self._tick)
         self.delay = max(0.0, start - began)
-        self._shift = round((self.delay - start) / tick)  # of the source's ticks
-        self._tick = tick
+        self._shift = round((self.delay - start) / self._tick)  # of the source's ticks
         self._copies = self._is_taken()
         self._written = (
             container.add_stream_from_template(self._track) if self._copies else self._add_aac()
         )
         self._packets = self._read()
         self._next = next(self._packets, None)
-        self._latest = float("-inf")  # time of the latest packet written
-        self._decoded: Fraction | float = float("-inf")  # of the latest frame encoded
+        self._latest = -math.inf  # time of the latest packet written
+        self._decoded: Fraction | float = -math.inf  # of the latest frame encoded
 
     def _is_taken(self) -> bool:
         name = self._track.codec_context.name
@@ -76,9 +76,9 @@ class Sound:
         )
 
     def _read(self) -> "Iterator[Packet[AudioStream]]":
-        """The track's packets, on the first recording's clock."""
-        streams = [self._track, self._pictures] if may_be_joined(self._source) else [self._track]
+        """Yield the track's packets, on the first recording's clock."""
         clock = FileClock(self._source, self._pictures)
+        streams = [self._track, self._pictures] if clock.may_join else [self._track]
         waiting: deque[Packet[Any]] = deque()  # for the pictures that are stored beside them
         # cut off, or PyAV stumbles over a stream that appeared in the middle: the sound ends here
         with suppress(FFmpegError, IndexError):
@@ -108,28 +108,25 @@ class Sound:
 
     def finish(self) -> None:
         """Write the rest."""
-        self.write_until(float("inf"))
+        self.write_until(math.inf)
         if not self._copies:
             self._write(None)
 
     def _write(self, packet: "Packet[AudioStream] | None") -> None:
         """Write one of the source's packets, or what the encoder still holds."""
         try:
-            for ready in self._copied(packet) if self._copies and packet else self._encoded(packet):
-                self._mux(ready)
+            if packet is not None and self._copies:
+                shift(packet, self._shift)
+                packet.stream = self._written
+                self._mux(packet)
+            else:
+                for encoded in self._encode(packet):
+                    self._mux(encoded)
         except (FFmpegError, ValueError) as error:
             if isinstance(error, OSError):  # a full disk; else the packet is damaged
                 raise
 
-    def _copied(self, packet: "Packet[AudioStream]") -> "Iterator[Packet[AudioStream]]":
-        if packet.pts is not None:
-            packet.pts += self._shift
-        if packet.dts is not None:
-            packet.dts += self._shift
-        packet.stream = self._written
-        yield packet
-
-    def _encoded(self, packet: "Packet[AudioStream] | None") -> "Iterator[Packet[AudioStream]]":
+    def _encode(self, packet: "Packet[AudioStream] | None") -> "Iterator[Packet[AudioStream]]":
         if packet is None:
             yield from self._written.encode(None)
             return

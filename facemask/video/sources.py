@@ -5,7 +5,6 @@ import math
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -80,6 +79,21 @@ def _labels(files: Sequence[Path]) -> list[str]:
     return distinct_names([of[1:] if of[0].endswith(".npy") else of for of in names])
 
 
+def _files(path: Path) -> list[Path]:
+    """Return the images of a folder, or the one image itself."""
+    if not path.is_dir():
+        return [path]
+    try:
+        files = list_images(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the folder: {error.strerror}.") from error
+    if not files:
+        hint = "".join(f"; {told}" for told in _others(path))
+        suffixes = ", ".join(IMAGE_SUFFIXES)
+        raise InputError(f"{path}: a folder without images; expected frames as {suffixes}{hint}.")
+    return files
+
+
 class ImageFolder(FrameSource):
     """The images of a folder, or one image, as frames of one size.
 
@@ -100,23 +114,9 @@ class ImageFolder(FrameSource):
         self.path: Path = path
         self.fps = Fraction(fps)
         self.name = path.resolve().name if path.is_dir() else path.stem
-        self._files = self._list(path)
+        self._files = _files(path)
         self.frame_count = len(self._files)
         self.height, self.width = self._stored = read_image(self._files[0]).shape[:2]
-
-    @staticmethod
-    def _list(path: Path) -> list[Path]:
-        if not path.is_dir():
-            return [path]
-        try:
-            files = list_images(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot read the folder: {error.strerror}.") from error
-        if files:
-            return files
-        hint = "".join(f"; {told}" for told in _others(path))
-        suffixes = ", ".join(IMAGE_SUFFIXES)
-        raise InputError(f"{path}: a folder without images; expected frames as {suffixes}{hint}.")
 
     def _frames(self) -> Iterator[VideoFrame]:
         several: list[str] = []
@@ -133,8 +133,8 @@ class ImageFolder(FrameSource):
                 several.append(said)
             yield VideoFrame(index, float(index / self.fps), image, file.name, label)
         told = several[:_MOST_TOLD]
-        if len(several) > len(told):
-            told.append(f"So do {len(several) - len(told)} more.")
+        if more := len(several) - len(told):
+            told.append(f"So do {more} more.")
         if self.path.is_dir() and (others := _others(self.path)):
             told.append(f"{self.path} holds more than these pictures: {'; '.join(others)}.")
         self.problem = " ".join(told) or None
@@ -232,18 +232,6 @@ class AnimatedPicture(FrameSource):
         self._image.close()
 
 
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own lines about a missing camera off the terminal."""
-    log = getattr(cv2.utils, "logging", cv2)  # its place before OpenCV 5
-    level = log.getLogLevel()
-    log.setLogLevel(0)
-    try:
-        yield
-    finally:
-        log.setLogLevel(level)
-
-
 class Camera(FrameSource):
     """A camera of this machine; its frames end when it stops or the source is closed.
 
@@ -258,9 +246,14 @@ class Camera(FrameSource):
 
     def __init__(self, index: int) -> None:
         self.name, self.path, self.frame_count = f"camera{index}", None, None
-        with _quiet_opencv():
+        log = getattr(cv2.utils, "logging", cv2)  # its place before OpenCV 5
+        level = log.getLogLevel()
+        log.setLogLevel(0)  # else OpenCV's own lines about a missing camera are on the terminal
+        try:
             self._capture = cv2.VideoCapture(index)
             working, image = self._capture.read() if self._capture.isOpened() else (False, None)
+        finally:
+            log.setLogLevel(level)
         if image is None or not working:
             self._capture.release()
             raise InputError(

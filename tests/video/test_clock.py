@@ -309,6 +309,6 @@ class Rational:
 
 
 def test_rationals_of_newer_releases() -> None:
-    assert fraction(Rational(30000, 1001)) == Fraction(30000, 1001)
+    assert fraction(Rational(30000, 1001)) == Fraction(30000, 1001)  # type: ignore[arg-type]
     for unset in (Rational(0, 0), Rational(0, 1), Rational(1, 0), Fraction(0), None):
-        assert fraction(unset) is None
+        assert fraction(unset) is None  # type: ignore[arg-type]
