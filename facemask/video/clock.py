@@ -19,7 +19,7 @@ _ONE_CLOCK: Final = ("mov", "avi")  # formats with an index over all of the file
 
 
 class _Recording(NamedTuple):
-    """Where a recording begins: bytes of the last picture before it and of its first one; when."""
+    """Begin of a recording: bytes of the last picture before it and of its first one, and time."""
 
     before: int
     at: int

@@ -92,7 +92,7 @@ class Problems:
         )
 
     def sentence(self, missing: float = 0.0, followed: bool = False) -> str | None:
-        """Return all of it, after the last frame; None if all was well.
+        """Return a sentence about all of it, after the last frame; None if all was well.
 
         Args:
             missing: Seconds by which the file ended too early.

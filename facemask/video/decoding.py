@@ -1,4 +1,4 @@
-"""Video files, decoded with PyAV (FFmpeg)."""
+"""Frames of video files, decoded with PyAV (FFmpeg)."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -13,17 +13,9 @@ import numpy.typing as npt
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from facemask.errors import InputError
+from facemask.video import probing
 from facemask.video.decoder import Decoder, Problems
 from facemask.video.frames import FrameSource, VideoFrame
-from facemask.video.probing import (
-    assumed_matrix,
-    colors_to_write,
-    fraction,
-    frame_rate,
-    orientation_of,
-    promised_seconds,
-    stores_no_times,
-)
 from facemask.video.sound import usable_sound
 
 _SHORTEST_STEP: Final = 0.001  # seconds between frames whose times are equal or run backwards
@@ -32,7 +24,7 @@ _TOLERANCE: Final = 0.1  # seconds; headers round
 
 
 class VideoFile(FrameSource):
-    """A video file's frames: upright, 8-bit RGB, one size, with their own times.
+    """Frames of a video file: upright, 8-bit RGB, one size, with their own times.
 
     Threads decode ahead by a few frames. What is damaged is passed over; `problem` then says so.
     Frames whose size changes in the middle of the file are resized to the first one's.
@@ -70,18 +62,18 @@ class VideoFile(FrameSource):
         self._decoded = itertools.chain([first], decoded)
         self._reformatter = VideoReformatter()
         self._coded_size = self.width, self.height = first.width, first.height
-        self.pixel_aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
-        self._transposed, self._flip = orientation_of(first)
+        self.pixel_aspect = probing.fraction(stream.sample_aspect_ratio) or Fraction(1)
+        self._transposed, self._flip = probing.orientation_of(first)
         if self._transposed:
             self.height, self.width = self._coded_size
             self.pixel_aspect = 1 / self.pixel_aspect
-        self.colors = colors_to_write(first, context.color_primaries, context.color_trc)
-        self._counted = stores_no_times(container, told=fps is not None)
-        self.fps = Fraction(fps) if fps and self._counted else frame_rate(container, stream)
+        self.colors = probing.colors_to_write(first, context.color_primaries, context.color_trc)
+        self._counted = probing.stores_no_times(container, told=fps is not None)
+        self.fps = Fraction(fps) if fps and self._counted else probing.frame_rate(container, stream)
         self.has_audio = bool(usable_sound(container))
-        self._time_base = fraction(stream.time_base) or 1 / self.fps
+        self._time_base = probing.fraction(stream.time_base) or 1 / self.fps
         self.start = float((decoder.start or 0) * self._time_base)
-        self._promised = promised_seconds(container, stream, self.fps) or 0.0
+        self._promised = probing.promised_seconds(container, stream, self.fps) or 0.0
         self.frame_count = stream.frames or round(self._promised * self.fps) or None
 
     def _frames(self) -> Iterator[VideoFrame]:
@@ -155,7 +147,7 @@ class VideoFile(FrameSource):
             frame,
             *self._coded_size,
             format="rgb24",
-            src_colorspace=assumed_matrix(frame),
+            src_colorspace=probing.assumed_matrix(frame),
             # means nothing for RGB, but PyAV 16 heeds the frame's matrix only beside another one
             dst_colorspace=Colorspace.ITU601,
             src_color_range=frame.color_range,

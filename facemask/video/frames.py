@@ -27,7 +27,7 @@ _LARGEST_ASPECT: Final = 4  # beyond, in either direction, a header is taken to 
 
 @dataclass(frozen=True, eq=False)
 class VideoFrame:
-    """One frame.
+    """One frame of a source.
 
     Attributes:
         index: Number of the frame, from 0.
@@ -45,7 +45,9 @@ class VideoFrame:
 
 
 class FrameSource(ABC):
-    """Frames in order, one in memory at a time. A context manager, iterable once.
+    """Base of sources of frames, in order and one in memory at a time; iterable once.
+
+    A context manager that closes the source.
 
     Attributes:
         name: For output files: the file's stem, the folder's name or `camera0`.
@@ -93,7 +95,7 @@ class FrameSource(ABC):
         return map(self._turned, self._frames())
 
     def turn(self, degrees: int) -> None:
-        """Turn every frame clockwise: for video that lies on its side and does not say so.
+        """Turn every frame clockwise: meant for video that lies on its side and does not say so.
 
         Size and pixel aspect change accordingly. Call it before the first frame is read.
 

@@ -1,4 +1,4 @@
-"""Masks painted over pictures: pure functions on uint8 arrays."""
+"""Painting masks over pictures: pure functions on uint8 arrays."""
 
 import functools
 from typing import Final, TypeAlias, cast
@@ -21,21 +21,21 @@ _COLORS.setflags(write=False)
 def overlay(
     image: Image, labels: Image, opacity: float = 0.5, *, outline: bool = True, white: int = 255
 ) -> Image:
-    """The classes' colours over a picture, half transparent; what is ignored (255) is hatched.
+    """Paint the classes' colours over a picture, half transparent, and hatch what is ignored (255).
 
     Args:
         image: uint8 (H, W, 3) RGB.
         labels: uint8 (H, W) class ids.
-        opacity: Of the colours, 0 to 1.
+        opacity: Opacity of the colours, 0 to 1.
         outline: Draw a line of one pixel in full colour along the edge of every class.
-        white: What stands for 255 in the classes' colours: less in a picture of high dynamic range,
-            whose 255 is far brighter than white (`Colors.white`).
+        white: Value that stands for 255 in the classes' colours: less in a picture of high dynamic
+            range, whose 255 is far brighter than white (`Colors.white`).
 
     Returns:
         A new picture, uint8 (H, W, 3). Background is the picture's own.
 
     Raises:
-        InputError: Shapes or types are others, or `opacity` is not from 0 to 1.
+        InputError: Shapes or types are wrong, or `opacity` is not from 0 to 1.
 
     Examples:
         >>> image = np.full((1, 2, 3), 100, dtype=np.uint8)
@@ -71,14 +71,14 @@ def _scaled(white: int) -> Image:
 
 
 def _hatch(picture: Image, labels: Image) -> None:
-    """Grey stripes over what is ignored, in place."""
+    """Draw grey stripes over what is ignored, in place."""
     rows, columns = np.indices(labels.shape)
     period = max(8, labels.shape[1] // 20)
     picture[(labels == IGNORE) & ((rows + columns) % period < period // 3)] = _GREY
 
 
 def side_by_side(left: Image, right: Image) -> Image:
-    """Two pictures of one height beside each other, uint8 (H, W1 + W2, 3).
+    """Put two pictures of one height beside each other, uint8 (H, W1 + W2, 3).
 
     Raises:
         InputError: They are not uint8 (H, W, 3), or differ in height.
@@ -95,7 +95,7 @@ def side_by_side(left: Image, right: Image) -> Image:
 
 
 def face_alpha(labels: Image) -> Image:
-    """The face's opacity: 255 where a label is one of the face's classes, else 0.
+    """Return the face's opacity: 255 where a label is one of the face's classes, else 0.
 
     Args:
         labels: uint8 (H, W) class ids; what is ignored (255) is not face.
@@ -109,7 +109,7 @@ def face_alpha(labels: Image) -> Image:
 
 
 def composite(image: Image, alpha: Image, background: Image) -> Image:
-    """A picture over another one, mixed by its opacity.
+    """Lay a picture over another one, mixed by its opacity.
 
     Args:
         image: uint8 (H, W, 3), shown where `alpha` is 255.
@@ -120,7 +120,7 @@ def composite(image: Image, alpha: Image, background: Image) -> Image:
         uint8 (H, W, 3).
 
     Raises:
-        InputError: Shapes or types are others.
+        InputError: Shapes or types are wrong.
 
     Examples:
         >>> image = np.full((1, 3, 3), 200, dtype=np.uint8)

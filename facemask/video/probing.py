@@ -1,6 +1,7 @@
 """Opening a video file; what its header promises, which colours it has and which way is up."""
 
 import re
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
@@ -134,17 +135,13 @@ def _lacks_index(path: Path) -> bool:
     with path.open("rb") as file:
         while offset + _BOX_HEADER <= size and len(kinds) < 1000:
             file.seek(offset)
-            header = file.read(2 * _BOX_HEADER)
-            length = int.from_bytes(header[:4], "big")
-            kinds.append(header[4:8])
-            if length == 1:  # a 64-bit length follows
-                length = int.from_bytes(header[8:], "big")
-            if length == 0:  # up to the end of the file
-                length = size - offset
+            short, kind, long = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            kinds.append(kind)
+            length = {0: size - offset, 1: long}.get(short, short)  # 0: up to the file's end
             if length < _BOX_HEADER:
                 break
             offset += length
-            if kinds[-1] in _MP4_INDEXES and offset <= size:
+            if kind in _MP4_INDEXES and offset <= size:
                 return False
     return bool(kinds) and kinds[0] in _MP4_STARTS
 
@@ -245,7 +242,7 @@ def colors_to_write(frame: av.VideoFrame, primaries: int, transfer: int) -> Colo
 
 
 class Orientation(NamedTuple):
-    """How to turn stored frames upright.
+    """Turn of stored frames that makes them upright.
 
     Attributes:
         transposed: Whether rows become columns, first.

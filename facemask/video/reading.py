@@ -9,17 +9,9 @@ from typing import Final
 
 from facemask.errors import InputError, Notice
 from facemask.suffixes import is_image, is_unread_image, is_video, some_names
+from facemask.video import sources
 from facemask.video.decoding import VideoFile
 from facemask.video.frames import FrameSource, VideoFrame
-from facemask.video.sources import (
-    FOLDER_FPS,
-    AnimatedPicture,
-    Camera,
-    ImageFolder,
-    is_animated,
-    list_images,
-    natural_key,
-)
 
 __all__ = ["FrameSource", "VideoFrame", "expand_inputs", "open_source"]
 
@@ -62,12 +54,12 @@ def _open(source: str | Path | int, fps: Fraction | int | None) -> FrameSource:
     if isinstance(source, str) and source.isdecimal() and not Path(source).exists():
         source = int(source)
     if isinstance(source, int):
-        return Camera(source)
+        return sources.Camera(source)
     path = Path(source)
-    if path.is_file() and is_animated(path):
-        return AnimatedPicture(path)
+    if path.is_file() and sources.is_animated(path):
+        return sources.AnimatedPicture(path)
     if path.is_dir() or (path.is_file() and is_image(path)):
-        return ImageFolder(path, FOLDER_FPS if fps is None else fps)
+        return sources.ImageFolder(path, sources.FOLDER_FPS if fps is None else fps)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
     return VideoFile(path, fps)
@@ -116,7 +108,7 @@ def _match(pattern: str) -> list[str]:
     matches, pictures = [], []
     for match in glob.glob(pattern, recursive=True):  # noqa: PTH207  # Path's takes no absolute ones
         path = Path(match)
-        if list_images(path) if path.is_dir() else any_file or is_video(path):
+        if sources.list_images(path) if path.is_dir() else any_file or is_video(path):
             matches.append(match)
         elif is_image(path) or is_unread_image(path):
             pictures.append(path)
@@ -130,7 +122,7 @@ def _match(pattern: str) -> list[str]:
         raise InputError(f"{pattern}: no video or folder with images matches this pattern{why}.")
     if names:
         warnings.warn(f"{pattern}: leaves out {left_out}.", Notice, stacklevel=5)
-    return sorted(matches, key=lambda match: natural_key(Path(match)))
+    return sorted(matches, key=lambda match: sources.natural_key(Path(match)))
 
 
 def _read_list(path: Path) -> Iterator[str | int]:

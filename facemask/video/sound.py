@@ -52,7 +52,9 @@ class Sound:
         began = float((self._track.start_time or 0) * self._tick)
         self.delay = max(0.0, start - began)
         self._shift = round((self.delay - start) / self._tick)  # of the source's ticks
-        self._copies = self._is_taken()
+        is_matroska = "matroska" in container.format.name
+        taken = container.supported_codecs if is_matroska else _MP4_CODECS
+        self._copies = self._track.codec_context.name in taken
         self._written = (
             container.add_stream_from_template(self._track) if self._copies else self._add_aac()
         )
@@ -60,12 +62,6 @@ class Sound:
         self._next = next(self._packets, None)
         self._latest = -math.inf  # time of the latest packet written
         self._decoded: Fraction | float = -math.inf  # of the latest frame encoded
-
-    def _is_taken(self) -> bool:
-        name = self._track.codec_context.name
-        if "matroska" in self._output.format.name:
-            return name in self._output.supported_codecs
-        return name in _MP4_CODECS
 
     def _add_aac(self) -> AudioStream:
         rate, layout = self._track.rate, self._track.layout.name

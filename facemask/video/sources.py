@@ -95,7 +95,7 @@ def _files(path: Path) -> list[Path]:
 
 
 class ImageFolder(FrameSource):
-    """The images of a folder, or one image, as frames of one size.
+    """Images of a folder, or one image, as frames of one size.
 
     Args:
         path: The folder or the image.
@@ -169,7 +169,7 @@ def is_animated(path: Path) -> bool:
 
 
 class AnimatedPicture(FrameSource):
-    """An animated picture's frames, each shown as long as the file says, once.
+    """Frames of an animated picture, each shown as long as the file says, once.
 
     Transparent pixels are white, as FFmpeg shows those of GIFs.
 
@@ -233,7 +233,7 @@ class AnimatedPicture(FrameSource):
 
 
 class Camera(FrameSource):
-    """A camera of this machine; its frames end when it stops or the source is closed.
+    """Frames of a camera of this machine, which end when it stops or the source is closed.
 
     A frame's time is when it arrived.
 
