@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from facemask import boxes, resample
 from facemask.boxes import (
     Box,
     Crop,
@@ -84,3 +85,7 @@ def test_overlap() -> None:
 def test_enclosing() -> None:
     assert enclosing([Box(1, 2, 5, 6), Box(0, 3, 4, 9)]) == Box(0, 2, 5, 9)
     assert enclosing([]) is None
+
+
+def test_boxes_by_their_former_names() -> None:
+    assert boxes.FaceBox is resample.PixelBox is resample.RelativeBox is Box

@@ -1,5 +1,6 @@
 """Pixel counts of each frame of a run."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -65,16 +66,12 @@ class FrameCounts:
                 f"FrameCounts.position holds {self.position.min()}: give 0 for the first frame of "
                 "a clip."
             )
-        _, video = np.unique(self.video, return_inverse=True)
-        keys, count = np.unique(
-            np.stack([video, self.frame.astype(np.int64)]), axis=1, return_counts=True
-        )
-        if (count > 1).any():
-            number = keys[1, count > 1][0]
-            name = self.video[(video == keys[0, count > 1][0])][0]
-            raise InputError(
-                f"FrameCounts holds frame {number} of video {name} more than once: give it once."
-            )
+        for (video, frame), count in Counter(_keys(self)).items():
+            if count > 1:
+                raise InputError(
+                    f"FrameCounts holds frame {frame} of video {video} more than once: give it "
+                    "once."
+                )
 
     def _check_counts(self) -> None:
         for name in ("intersection", "union"):
