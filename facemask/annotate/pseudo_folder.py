@@ -1,4 +1,4 @@
-"""A folder of videos in the 300VW layout whose landmarks are a program's: what labels them so.
+"""Folders of videos in the 300VW layout whose landmarks are a program's, and are labelled so.
 
 ```
 PSEUDO_LANDMARKS.md           what this folder is, and its videos
@@ -11,7 +11,7 @@ no_face.txt                   frames without a face, for `facemask prepare --exc
 """
 
 import csv
-import io
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from facemask.errors import InputError, cause_of
-from facemask.files import write_atomic
+from facemask.files import to_csv, write_atomic
 
 MARKER: Final = "pseudo_landmarks.json"
 NOTICE: Final = "PSEUDO_LANDMARKS.md"
@@ -41,14 +41,14 @@ commercial use.
 
 @dataclass(frozen=True)
 class PseudoVideo:
-    """Where the landmarks of one video come from.
+    """Origin of the landmarks of one video.
 
     Attributes:
         source: Name of the file that was annotated.
         sha256: Digest of its content, in hexadecimal.
-        subject: Who it shows, as it was given, or None.
+        subject: Name of the person it shows, as it was given, or None.
         frames: Number of its frames.
-        without_face: Those without landmarks, counted from 1, ascending.
+        without_face: Frames without landmarks, counted from 1, ascending.
         predictor: Name of the predictor's file.
         facemask_version: Version that made them.
     """
@@ -83,7 +83,7 @@ def check_only_pseudo(out: Path) -> None:
 
 
 def read_videos(out: Path) -> dict[str, PseudoVideo]:
-    """The videos of a folder by name, in order.
+    """Return the videos of a folder by name, in order.
 
     Raises:
         InputError: A marker cannot be read.
@@ -113,8 +113,8 @@ def add_video(folder: Path, video: PseudoVideo, out: Path) -> str:
 
     Args:
         folder: A folder below `out` with the video and its annotations.
-        video: What its marker says.
-        out: Where the numbered folders are.
+        video: Content of its marker.
+        out: Folder of the numbered folders.
 
     Returns:
         Its name there, such as 001.
@@ -133,18 +133,16 @@ def add_video(folder: Path, video: PseudoVideo, out: Path) -> str:
 
 
 def ranges(frames: Sequence[int]) -> list[tuple[int, int]]:
-    """First and last of each run of consecutive numbers.
+    """Return first and last of each run of consecutive numbers.
 
     Examples:
         >>> ranges([3, 4, 5, 9])
         [(3, 5), (9, 9)]
     """
-    runs: list[tuple[int, int]] = []
-    for frame in frames:
-        if runs and frame == runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], frame)
-        else:
-            runs.append((frame, frame))
+    runs = []
+    for _, run in itertools.groupby(enumerate(frames), key=lambda pair: pair[1] - pair[0]):
+        numbers = [frame for _, frame in run]
+        runs.append((numbers[0], numbers[-1]))
     return runs
 
 
@@ -155,7 +153,16 @@ def write_lists(out: Path) -> None:
         InputError: A marker or subjects.csv cannot be read, or a file cannot be written.
     """
     videos = read_videos(out)
-    _add_subjects(out, videos)
+    columns, rows = _subjects(out)
+    subject_of = {row["video"]: row["subject"] for row in rows}
+    seen: dict[str, str] = {}  # the same file is the same person, so that no split divides them
+    for name, video in videos.items():
+        if name not in subject_of:
+            subject_of[name] = video.subject or seen.get(video.sha256) or name
+            rows.append({"video": name, "subject": subject_of[name]})
+        seen.setdefault(video.sha256, subject_of[name])
+    table = [[row.get(column) or "" for column in columns] for row in rows]
+    write_atomic(out / SUBJECTS, to_csv([columns, *table]))
     lines = [
         f"{name} {first}-{last}\n"
         for name, video in videos.items()
@@ -163,16 +170,16 @@ def write_lists(out: Path) -> None:
     ]
     text = "# frames without a face: facemask prepare --exclude no_face.txt\n" + "".join(lines)
     write_atomic(out / NO_FACE, text.encode())
-    rows = [
+    entries = [
         f"| {name} | {video.source} | {video.frames} | "
         f"{video.frames - len(video.without_face)} | {video.predictor} |\n"
         for name, video in videos.items()
     ]
-    write_atomic(out / NOTICE, (_NOTICE + "".join(rows)).encode())
+    write_atomic(out / NOTICE, (_NOTICE + "".join(entries)).encode())
 
 
 def _subjects(out: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows of subjects.csv; no rows where it is missing."""
+    """Return columns and rows of subjects.csv; no rows where it is missing."""
     path = out / SUBJECTS
     if not path.is_file():
         return ["video", "subject"], []
@@ -182,20 +189,3 @@ def _subjects(out: Path) -> tuple[list[str], list[dict[str, str]]]:
     if not {"video", "subject"} <= set(columns):
         raise InputError(f"{path}: expected a CSV file with the columns 'video' and 'subject'.")
     return columns, rows
-
-
-def _add_subjects(out: Path, videos: dict[str, PseudoVideo]) -> None:
-    """Append the videos that subjects.csv does not name."""
-    columns, rows = _subjects(out)
-    subject_of = {row["video"]: row["subject"] for row in rows}
-    seen: dict[str, str] = {}  # the same file is the same person, so that no split divides them
-    for name, video in videos.items():
-        if name not in subject_of:
-            subject_of[name] = video.subject or seen.get(video.sha256) or name
-            rows.append({"video": name, "subject": subject_of[name]})
-        seen.setdefault(video.sha256, subject_of[name])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(out / SUBJECTS, text.getvalue().encode())
