@@ -1,37 +1,27 @@
 """`facemask show`: a contact sheet of a data module's clips, to check the data at a glance."""
 
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from facemask.boxes import Box
-from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
+from facemask.classes import IGNORE
 from facemask.configuration import read_configuration
 from facemask.data.augment.transforms import ClipAugmentation
 from facemask.data.clips import ClipDataset, read_frame
 from facemask.data.datamodule import EpochSampler, FaceMaskDataModule
+from facemask.data.sheet import PAPER, Image, draw_head, draw_text, paint, stack, write
 from facemask.data.vw300_mask import SPLIT_NAMES, Frame, Split
 from facemask.errors import InputError
 from facemask.files import make_folder, write_image
-from facemask.regions import REGIONS, Region, to_face_labels, to_region_labels
+from facemask.regions import Region, to_region_labels
 from facemask.resample import resize_image
-from facemask.video.painting import overlay
 
-Image: TypeAlias = npt.NDArray[np.uint8]
-
-OPACITY: Final = 0.45
-"""Of the classes' colours over a picture on a sheet."""
-_PAPER: Final = 30  # grey levels of the sheet and of what lies outside a picture
-_OUTSIDE: Final = 70
-_GAP: Final = 4
-_LINE: Final = 18  # height of a line of text in pixels
-_TEXT: Final = 0.45
-_WHITE: Final = (235, 235, 235)
+_OUTSIDE: Final = 70  # grey level of what lies outside a picture
 _YELLOW: Final = (255, 220, 0)
 
 
@@ -92,49 +82,39 @@ def _check(side: str, numbers: dict[str, tuple[int, int]], out: Path) -> None:
 
 
 def _data_module(source: str, root: str | None, region: Region | None) -> FaceMaskDataModule:
-    """The data module of a folder or of a training YAML; nothing is loaded in other processes."""
+    """Make the data module of a folder or of a training YAML, which loads all in this process."""
     if Path(source).suffix not in (".yaml", ".yml"):
         if root is not None:
             raise InputError(f"--root is {root!r}, but {source} is a folder already: leave it out.")
         return FaceMaskDataModule(
             source, region=region or "face", augmentation=ClipAugmentation(), num_workers=0
         )
-    section = _data_section(Path(source))
-    section["init_args"]["num_workers"] = 0
-    section["init_args"] |= {k: v for k, v in (("root", root), ("region", region)) if v is not None}
+    try:
+        content = read_configuration(Path(source))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
+        raise InputError(f"{source}: cannot read the configuration: {reason}.") from error
+    section = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(section, dict) or "class_path" not in section:
+        raise InputError(
+            f"{source}: has no section `data` with a class_path; give the YAML of a training run."
+        )
+    given = {"num_workers": 0, "root": root, "region": region}
+    options = (section.get("init_args") or {}) | {k: v for k, v in given.items() if v is not None}
+    section = {"class_path": section["class_path"], "init_args": options}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(FaceMaskDataModule, "data", required=True)
     try:
-        options = parser.parse_object({"data": section})
+        config = parser.parse_object({"data": section})
     except ArgumentError as error:
         raise InputError(f"{source}: its data section is wrong: {error}") from error
-    # its name before jsonargparse 4.49
-    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
-    data = instantiate(options).data
+    data = parser.instantiate(config).data
     assert isinstance(data, FaceMaskDataModule)  # the parser takes nothing else
     return data
 
 
-def _data_section(path: Path) -> dict[str, Any]:
-    """The `data` section of a training YAML, with the keys class_path and init_args."""
-    try:
-        content = read_configuration(path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
-        raise InputError(f"{path}: cannot read the configuration: {reason}.") from error
-    section = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(section, dict) or "class_path" not in section:
-        raise InputError(
-            f"{path}: has no section `data` with a class_path; give the YAML of a training run."
-        )
-    return {
-        "class_path": section["class_path"],
-        "init_args": dict(section.get("init_args") or {}),
-    }
-
-
 def _choose(data: FaceMaskDataModule, side: Split, clips: int, epoch: int) -> list[tuple[int, int]]:
-    """(epoch, index) of the clips to show."""
+    """Return (epoch, index) of the clips to show."""
     if side == "train":
         sampler = data.train_dataloader().sampler
         assert isinstance(sampler, EpochSampler)
@@ -145,25 +125,23 @@ def _choose(data: FaceMaskDataModule, side: Split, clips: int, epoch: int) -> li
 
 
 def _draw_clip(dataset: ClipDataset, key: tuple[int, int], region: Region, tile: int) -> Image:
-    """One row of the sheet."""
+    """Draw one row of the sheet."""
     sample, frames = dataset[key], dataset.clips[key[1]]
     size = sample["masks"].shape[-1]
     images = sample["images"].reshape(-1, 3, size, size).permute(0, 2, 3, 1).numpy()
-    masks = to_face_labels(sample["masks"].reshape(-1, size, size).numpy(), region)  # (T, S, S)
+    masks = sample["masks"].reshape(-1, size, size).numpy()  # (T, S, S)
     columns = []
-    for t, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        pictures = [_fit(overlay(image, mask, OPACITY, outline=False), tile), _fit(image, tile)]
-        if t >= len(frames):
-            _write(pictures[0], "padding", 6, tile - 8)
-        if region != "face":
-            box = Box(*sample["boxes"].tolist())
-            pictures.append(
-                _draw_crop(frames[t], box, region, tile)
-                if t < len(frames)
-                else np.full((tile, tile, 3), _PAPER, dtype=np.uint8)
-            )
+    for t, (image, painted) in enumerate(zip(images, paint(images, masks, region), strict=True)):
+        pictures = [_fit(painted, tile), _fit(image, tile)]
+        is_padding = t >= len(frames)
+        if is_padding:
+            write(pictures[0], "padding", 6, tile - 8)
+        if region != "face" and is_padding:
+            pictures.append(np.full((tile, tile, 3), PAPER, dtype=np.uint8))
+        elif region != "face":
+            pictures.append(_draw_crop(frames[t], Box(*sample["boxes"].tolist()), region, tile))
         # a single frame's pictures side by side, the frames of a clip above one another
-        columns.append(stack(pictures) if len(images) > 1 else stack(pictures, axis=1))
+        columns.append(stack(pictures, axis=0 if len(images) > 1 else 1))
     row = stack(columns, axis=1)
     ignored = float((masks[: len(frames)] == IGNORE).mean())
     title = _title(dataset, key[1], sample["original_sizes"], size, ignored)
@@ -185,9 +163,8 @@ def _title(
 
 
 def _draw_crop(frame: Frame, box: Box, region: Region, tile: int) -> Image:
-    """A face crop with the region's mask and the clip's box, which may leave it."""
+    """Draw a face crop with the region's mask and the clip's box, which may leave it."""
     image, mask = read_frame(frame)
-    mask = to_face_labels(to_region_labels(mask, region), region)
     height, width = mask.shape
     edges = box.in_pixels(height, width)
     # a canvas that holds picture and box
@@ -195,9 +172,8 @@ def _draw_crop(frame: Frame, box: Box, region: Region, tile: int) -> Image:
     high = np.ceil(np.maximum((edges.right, edges.bottom), (width, height))).astype(int)
     side = int((high - low).max())
     canvas = np.full((side, side, 3), _OUTSIDE, dtype=np.uint8)
-    canvas[-low[1] : height - low[1], -low[0] : width - low[0]] = overlay(
-        image, mask, OPACITY, outline=False
-    )
+    painted = paint(image[None], to_region_labels(mask, region)[None], region)[0]
+    canvas[-low[1] : height - low[1], -low[0] : width - low[0]] = painted
     picture = _fit(canvas, tile)
     scale = tile / side
     corners = [
@@ -208,57 +184,5 @@ def _draw_crop(frame: Frame, box: Box, region: Region, tile: int) -> Image:
     return picture
 
 
-def draw_head(text: str, region: Region, width: int) -> Image:
-    """What the sheet shows, and the colours of the classes."""
-    legend = np.full((_LINE, width, 3), _PAPER, dtype=np.uint8)
-    left = _GAP
-    for class_id in REGIONS[region].classes[1:]:
-        legend[4:16, left : left + 12] = PALETTE[class_id]
-        left = _write(legend, CLASS_NAMES[class_id].replace("_", " "), left + 16, 14) + 16
-    _write(legend, "hatched: ignored", left, 14)
-    return stack([draw_text(text, width), legend])
-
-
-def draw_text(text: str, width: int) -> Image:
-    """Text in as many lines as the width needs."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".lstrip()
-        if lines[-1] and _text_width(longer) > width - 2 * _GAP:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    picture = np.full((_LINE * len(lines), width, 3), _PAPER, dtype=np.uint8)
-    for number, line in enumerate(lines):
-        _write(picture, line, _GAP, _LINE * number + 14)
-    return picture
-
-
-def _text_width(text: str) -> int:
-    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _TEXT, 1)[0][0])
-
-
-def _write(picture: Image, text: str, left: int, base: int) -> int:
-    """Write on a dark ground; returns where the text ends."""
-    letters = text.encode("ascii", "replace").decode()  # the font has no others
-    right = left + _text_width(letters)
-    picture[base - 14 : base + 4, left - 2 : right + 2] = _PAPER
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(picture, letters, (left, base), font, _TEXT, _WHITE, 1, cv2.LINE_AA)
-    return right
-
-
 def _fit(image: Image, tile: int) -> Image:
     return np.ascontiguousarray(resize_image(np.ascontiguousarray(image), tile, tile))
-
-
-def stack(pictures: list[Image], axis: int = 0) -> Image:
-    """Pictures below (axis 0) or beside (axis 1) one another, with gaps."""
-    across = max(picture.shape[1 - axis] for picture in pictures)
-    parts = []
-    for picture in pictures:
-        padding = [(0, 0), (0, 0), (0, 0)]
-        padding[axis] = (0, _GAP)
-        padding[1 - axis] = (0, across - picture.shape[1 - axis])
-        parts.append(np.pad(picture, padding, constant_values=_PAPER))
-    return np.concatenate(parts, axis=axis)

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facemask.data.show import OPACITY, draw_head, draw_text, stack
-from facemask.regions import Region, to_face_labels
+from facemask.data.sheet import draw_head, draw_text, paint, stack
+from facemask.regions import Region
 from facemask.resample import resize_image
 from facemask.training.loggers.clips import LabelledClip
-from facemask.video.painting import overlay
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 
@@ -38,7 +37,7 @@ def comparison(clip: LabelledClip, region: Region) -> Picture:
     """
     blocks = []
     for title, masks in (("truth", clip.truth), ("prediction", clip.prediction)):
-        row = in_a_row(_painted(clip.images, masks, region))
+        row = in_a_row(paint(clip.images, masks, region))
         blocks.append(stack([draw_text(title, row.shape[1]), row]))
     picture = stack(blocks, axis=0 if len(clip.names) > 1 else 1)
     span = " to ".join(dict.fromkeys((clip.names[0], clip.names[-1])))
@@ -50,7 +49,7 @@ def to_gif(clip: LabelledClip, region: Region) -> bytes:
 
     It repeats for ever, at 10 frames a second.
     """
-    painted = _painted(clip.images, clip.prediction, region)
+    painted = paint(clip.images, clip.prediction, region)
     side = min(_VIDEO_SIDE, clip.images.shape[1])
     palette = _palette(clip.images, painted, clip.prediction)
     frames = [
@@ -80,11 +79,3 @@ def _palette(images: Picture, painted: Picture, masks: Picture) -> Image.Image:
     parts = [images.reshape(-1, 3), *(painted[masks == c] for c in np.unique(masks))]
     taken = [part[np.linspace(0, len(part) - 1, _SAMPLES).astype(int)] for part in parts]
     return Image.fromarray(np.stack(taken)).quantize(256, method=Image.Quantize.MEDIANCUT)
-
-
-def _painted(images: Picture, masks: Picture, region: Region) -> Picture:
-    """Frames (T, S, S, 3) with their masks over them."""
-    colored = to_face_labels(masks, region)
-    return np.stack(
-        [overlay(i, m, OPACITY, outline=False) for i, m in zip(images, colored, strict=True)]
-    )
