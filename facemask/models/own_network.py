@@ -1,5 +1,7 @@
 """Networks that are none of this library's: any module of images to scores."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -59,14 +61,22 @@ def takes_clips(network: nn.Module, clip: Tensor) -> bool:
     """
     if isinstance(network, EncoderNetwork):
         return True
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
     try:
-        with torch.no_grad():
+        with evaluating(network):
             scores = first_output(network(torch.zeros_like(clip[:1])))
         return scores.shape[:2] == clip[:1].shape[:2] and scores.ndim == 5
     except Exception:  # whatever a network of images says of five dimensions
         return False
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Run a network in eval mode without gradients; afterwards each module's mode is as before."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
     finally:
         for module, mode in modes.items():
             module.training = mode

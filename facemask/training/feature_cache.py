@@ -1,11 +1,11 @@
 """Filling the cache of encoder features: what is missing is computed, by all processes together."""
 
-import contextlib
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,22 +16,18 @@ from pytorch_lightning.utilities import rank_zero_info
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from facemask.data import feature_clips as stored
-from facemask.data.augment.still_motion import StillMotion
-from facemask.data.augment.transforms import ClipTransform
-from facemask.data.clips import ClipBatch, ClipDataset
+from facemask.data.clips import ClipDataset
+from facemask.data.datamodule import FaceMaskDataModule
 from facemask.data.feature_clips import FeatureDataset, FeatureParts, cache_key, pack_part
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.models.backbone import Encoder
+from facemask.models.own_network import evaluating
 
 _FORMAT: Final = 1
 """Counts up when features are computed or stored in another way."""
-
-MakeLoader = Callable[[ClipDataset, Sequence[list[tuple[int, int]]]], "DataLoader[Any]"]
-"""Makes a loader of a data set's clips, in the batches of (epoch, index) given."""
 
 
 @dataclass(frozen=True)
@@ -53,53 +49,43 @@ class FeatureCache:
     trainer: Trainer
     variants: int = 1
 
-    def fill(
-        self, sides: Mapping[str, ClipDataset], batch_size: int, make_loader: MakeLoader
-    ) -> dict[str, FeatureDataset]:
-        """Compute what is missing of the data sets.
+    def fill(self, data: FaceMaskDataModule, sides: Sequence[str]) -> None:
+        """Compute what is missing, and let the loaders of these sides read from the cache.
 
         Args:
-            sides: The data sets by name.
-            batch_size: Clips through the encoder at once.
-            make_loader: Makes the loader of clips.
-
-        Returns:
-            The data sets, read from the cache.
+            data: Set up for training; its loaders and batch size are used.
+            sides: Names of its data sets.
 
         Raises:
             InputError: The folder cannot be written to or lacks space, an augmentation cannot be
                 described, or an image cannot be read.
         """
-        strategy = self.trainer.strategy
-        clips = {side: c if self.variants else _still(c) for side, c in sides.items()}
-        parts = {side: self._parts(c) for side, c in clips.items()}
-        missing = strategy.broadcast({side: p.missing() for side, p in parts.items()})
+        trainer, strategy = self.trainer, self.trainer.strategy
+        given = [data.datasets[side] for side in sides]
+        clips = given if self.variants else [_still(dataset) for dataset in given]
+        parts = [self._parts(dataset) for dataset in clips]
+        missing = strategy.broadcast([part.missing() for part in parts])
+        todo = list(zip(sides, clips, parts, missing, strict=True))
         self._check_space(
-            sum(
-                len(parts[side].indices(part)) * parts[side].clip_bytes
-                for side, pairs in missing.items()
-                for _, part in pairs
-            )
+            sum(p.clip_bytes * len(p.indices(n)) for _, _, p, pairs in todo for _, n in pairs)
         )
-        for side, pairs in missing.items():
+        for side, dataset, part, pairs in todo:
             if pairs:
                 rank_zero_info(
-                    f"Computing features of {len(clips[side])} {side} clips, "
-                    f"{parts[side].variants} of each, into {parts[side].folder}."
+                    f"Computing features of {len(dataset)} {side} clips, {part.variants} of each, "
+                    f"into {part.folder}."
                 )
-                share = pairs[self.trainer.global_rank :: self.trainer.world_size]
-                if share:
-                    self._compute(clips[side], parts[side], share, batch_size, make_loader)
+                self._compute(dataset, part, pairs[trainer.global_rank :: trainer.world_size], data)
         strategy.barrier("facemask_features")
-        if any(p.missing() for p in parts.values()):
+        if any(part.missing() for part in parts):
             raise InputError(
                 f"model.feature_cache: {self.folder} does not hold what the other processes "
                 "computed: give a folder that all of them see."
             )
-        return {side: FeatureDataset(c, parts[side]) for side, c in clips.items()}
+        data.feature_sets = {s: FeatureDataset(c, p) for s, c, p, _ in todo}
 
     def _parts(self, clips: ClipDataset) -> FeatureParts:
-        """Where the features of a data set go; the folder is there after this."""
+        """Make the folder of a data set's features, and return what goes into it."""
         about = self._about(clips)
         key = self.trainer.strategy.broadcast(cache_key(about, clips, self.encoder.state_dict()))
         parts = FeatureParts(
@@ -114,7 +100,7 @@ class FeatureCache:
         return parts
 
     def _about(self, clips: ClipDataset) -> dict[str, Any]:
-        """All that decides the features, but for weights and files."""
+        """Return all that decides the features, but for weights and files."""
         about: dict[str, Any] = {
             "format": _FORMAT,
             "part_bytes": stored.PART_BYTES,
@@ -129,14 +115,9 @@ class FeatureCache:
             "region": "face",
         }
         if clips.boxes is not None:
-            about |= {
-                name: getattr(clips.boxes, name) for name in ("region", "margin", "shift", "scale")
-            }
-        if _is_random(clips):
-            about |= {"seed": clips.seed, "augmentation": _describe(clips.augmentation)}
-        if clips.still_motion is not None:
-            about["still_motion"] = _describe_motion(clips.still_motion)
-        return about
+            names = ("region", "margin", "shift", "scale")
+            about |= {name: getattr(clips.boxes, name) for name in names}
+        return about | _draws(clips)
 
     def _clip_bytes(self, clips: ClipDataset) -> int:
         side = -(-clips.size // self.encoder.feature_stride)
@@ -158,59 +139,38 @@ class FeatureCache:
         clips: ClipDataset,
         parts: FeatureParts,
         share: Sequence[tuple[int, int]],
-        batch_size: int,
-        make_loader: MakeLoader,
+        data: FaceMaskDataModule,
     ) -> None:
         """Compute and write the parts of this process's share, each whole or not at all."""
-        plan: list[list[tuple[int, int]]] = []
-        last: dict[int, tuple[int, int]] = {}  # the part that ends with a batch
+        plan = {}  # each part's batches
         for variant, part in share:
             keys = [(variant, index) for index in parts.indices(part)]
-            plan += [keys[i : i + batch_size] for i in range(0, len(keys), batch_size)]
-            last[len(plan) - 1] = (variant, part)
-        quiet = self.trainer.progress_bar_callback is None or not self.trainer.is_global_zero
-        features: list[Tensor] = []
-        batches: list[ClipBatch] = []
-        with self._encoding():
-            for n, batch in enumerate(
-                track(
-                    make_loader(clips, plan),
-                    "Features",
-                    total=len(plan),
-                    console=Console(stderr=True),
-                    disable=quiet,
-                )
-            ):
-                features.append(self._encode(batch["images"]).cpu())
-                batches.append(batch)
-                if n in last:
-                    packed = pack_part(features, batches)
-                    write_atomic(parts.file(*last[n]), safetensors.torch.save(packed))
-                    features.clear()
-                    batches.clear()
+            starts = range(0, len(keys), data.batch_size)
+            plan[variant, part] = [keys[i : i + data.batch_size] for i in starts]
+        batches = list(chain(*plan.values()))
+        loaded = track(
+            data.load(clips, batches),
+            "Features",
+            total=len(batches),
+            console=Console(stderr=True),
+            disable=self.trainer.progress_bar_callback is None or not self.trainer.is_global_zero,
+        )
+        encoded = ((self._encode(batch["images"]).cpu(), batch) for batch in loaded)
+        with evaluating(self.encoder), self.trainer.precision_plugin.forward_context():
+            for pair, keys_of_part in plan.items():
+                packed = pack_part(*zip(*islice(encoded, len(keys_of_part)), strict=True))
+                write_atomic(parts.file(*pair), safetensors.torch.save(packed))
 
     def _encode(self, images: Tensor) -> Tensor:
-        """Features (B, [T,] F, h, w), bfloat16, of uint8 images (B, [T,] 3, S, S)."""
+        """Return features (B, [T,] F, h, w), bfloat16, of uint8 images (B, [T,] 3, S, S)."""
         images = images.to(self.trainer.strategy.root_device)
         pixels = (images.float() / 255 - self.encoder.mean) / self.encoder.std
         features: Tensor = self.encoder(pixels)
         return features.to(torch.bfloat16)
 
-    @contextlib.contextmanager
-    def _encoding(self) -> Iterator[None]:
-        """As in a validation step: no gradients, eval mode, the training's precision."""
-        modes = {module: module.training for module in self.encoder.modules()}
-        self.encoder.eval()
-        try:
-            with torch.no_grad(), self.trainer.precision_plugin.forward_context():
-                yield
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
-
 
 def _still(clips: ClipDataset) -> ClipDataset:
-    """The same clips without augmentation and with unmoved boxes."""
+    """Return the same clips without augmentation and with unmoved boxes."""
     clips = copy.copy(clips)
     clips.augmentation = None
     if clips.still_motion is not None:
@@ -222,46 +182,51 @@ def _still(clips: ClipDataset) -> ClipDataset:
 
 
 def _is_random(clips: ClipDataset) -> bool:
-    """Whether a clip differs from epoch to epoch."""
+    """Return whether a clip differs from epoch to epoch."""
     boxes = clips.boxes
     moved = bool(boxes and (boxes.shift or boxes.scale))
     return clips.augmentation is not None or clips.still_motion is not None or moved
 
 
-def _describe(augmentation: ClipTransform | None) -> object:
-    """Class and arguments of an augmentation in plain values.
+def _draws(clips: ClipDataset) -> dict[str, Any]:
+    """Return what decides the random draws of a data set, in plain values; empty without any."""
+    draws: dict[str, Any] = {}
+    if _is_random(clips):
+        draws = {"seed": clips.seed, "augmentation": None}
+    if (augmentation := clips.augmentation) is not None:
+        draws["augmentation"] = _describe(
+            augmentation,
+            "transforms",
+            lambda: augmentation.describe(),
+            "does not say what its arguments are",
+            "augmentation: use a ClipTransform of transforms that albumentations can serialise",
+        )
+    if (motion := clips.still_motion) is not None:
+        draws["still_motion"] = _describe(
+            motion,
+            "arguments",
+            lambda: dict(vars(motion)),
+            "has attributes that are no plain values",
+            "motion: keep numbers and texts only",
+        )
+    return draws
+
+
+def _describe(
+    part: object, key: str, values: Callable[[], object], wrong: str, advice: str
+) -> dict[str, object]:
+    """Return the class of a part of the data set and its arguments, `key`, in plain values.
 
     Raises:
-        InputError: It does not say what its arguments are.
+        InputError: They are no plain values.
     """
-    if augmentation is None:
-        return None
-    name = f"{type(augmentation).__module__}.{type(augmentation).__qualname__}"
+    name = f"{type(part).__module__}.{type(part).__qualname__}"
     try:
-        transforms = augmentation.describe()
-        json.dumps(transforms)
+        plain = values()
+        json.dumps(plain)
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(
-            f"model.feature_cache: {name} does not say what its arguments are ({error}), so cached "
-            "features could be those of another augmentation: use a ClipTransform of transforms "
-            "that albumentations can serialise, or model.feature_variants 0."
+            f"model.feature_cache: {name} {wrong} ({error}), so cached features could be those of "
+            f"another {advice}, or use model.feature_variants 0."
         ) from error
-    return {"class": name, "transforms": transforms}
-
-
-def _describe_motion(motion: StillMotion) -> object:
-    """Class and arguments of the stills' motion in plain values.
-
-    Raises:
-        InputError: A subclass has attributes that are no plain values.
-    """
-    name = f"{type(motion).__module__}.{type(motion).__qualname__}"
-    try:
-        json.dumps(vars(motion))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"model.feature_cache: {name} has attributes that are no plain values ({error}), so "
-            "cached features could be those of another motion: keep numbers and texts only, or use "
-            "model.feature_variants 0."
-        ) from error
-    return {"class": name, "arguments": dict(vars(motion))}
+    return {"class": name, key: plain}

@@ -195,9 +195,7 @@ class ConvLSTMModule(MaskModule):
             )
         folder = Path(self.feature_cache)
         cache = FeatureCache(folder, self.network.encoder, trainer, self.feature_variants)
-        sides = ["train", "val"] if trainer.limit_val_batches else ["train"]
-        clips = {side: data.datasets[side] for side in sides}
-        data.feature_sets = cache.fill(clips, data.batch_size, data.load)
+        cache.fill(data, ["train", "val"] if trainer.limit_val_batches else ["train"])
 
     def score(self, batch: ClipBatch) -> Tensor:
         """Score a batch of images, or of features if these are cached: (B, [T,] C, S, S)."""

@@ -270,13 +270,14 @@ def test_feature_caches_tell_motions_apart(stills_root: Path) -> None:
     assert unmoved.still_motion is None
     assert unmoved.clips == plain.clips
     assert moved.clips != plain.clips
-    described = feature_cache._describe_motion(StillMotion(shift=0.02))
-    assert described == feature_cache._describe_motion(StillMotion(shift=0.02))
-    assert described != feature_cache._describe_motion(StillMotion())
-    odd = StillMotion()
-    odd.extra = object()  # type: ignore[attr-defined]
+    described = feature_cache._draws(moved)
+    again = make(stills_root, still_motion=StillMotion(shift=0.02)).datasets["train"]
+    assert described == feature_cache._draws(again)
+    other = make(stills_root, still_motion=StillMotion()).datasets["train"]
+    assert described["still_motion"] != feature_cache._draws(other)["still_motion"]
+    other.still_motion.extra = object()  # type: ignore[union-attr]
     with pytest.raises(InputError, match=r"StillMotion has attributes that are no plain values"):
-        feature_cache._describe_motion(odd)
+        feature_cache._draws(other)
 
 
 @pytest.fixture
