@@ -25,7 +25,7 @@ _MOVED: Final = {
     "metrics.means": ["training.means"],
     "models.baseline_modules": ["training.baseline_modules"],
     "models.cascade_file": ["models.cascade.file"],
-    "models.cascade_header": ["models.cascade.header"],
+    "models.cascade_header": ["models.cascade.file"],
     "models.cascade_module": ["training.cascade_module"],
     "models.cascade_settings": ["models.cascade.settings"],
     "models.checkpoints": ["checkpoints"],

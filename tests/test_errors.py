@@ -119,7 +119,7 @@ def test_a_cascade_that_the_system_does_not_hand_out(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("facemask.models.cascade.header.safe_open", refuse)
+    monkeypatch.setattr("facemask.models.cascade.file.safe_open", refuse)
     with pytest.raises(InputError, match=r"saved\.safetensors: cannot read it: Permission denied"):
         Cascade.load(path)
 

@@ -13,7 +13,7 @@ import torch
 from facemask.boxes import Box, face_box_of_mask
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.files import write_atomic
-from facemask.models.cascade.memory import CascadeMemory
+from facemask.models.cascade.clips import CascadeMemory
 
 Memories: TypeAlias = dict[int, CascadeMemory]
 """The networks' memory of each face, by track id."""

@@ -14,7 +14,7 @@ from facemask.classes import BACKGROUND
 from facemask.errors import InputError
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Probabilities
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.cascade.memory import CascadeMemory
+from facemask.models.cascade.clips import CascadeMemory
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.tracker import TrackedFace
 from facemask.video.frames import VideoFrame

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
-from facemask.models.cascade.cascade import Cascade, CascadeOutput
-from facemask.models.cascade.frames import Clip
+from facemask.models.cascade.cascade import Cascade
+from facemask.models.cascade.clips import CascadeOutput, Clip
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import describe
 from facemask.training.means import WeightedMeans

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from facemask.files import sha256_of
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.cascade.header import read_header
+from facemask.models.cascade.file import read_header
 from facemask.weights.catalog import shipped
 
 

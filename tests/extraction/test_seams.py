@@ -13,7 +13,7 @@ from facemask.cli import main
 from facemask.extraction import command, outputs
 from facemask.extraction.journal import Correction, Journal
 from facemask.models import Cascade
-from facemask.models.cascade.memory import CascadeMemory
+from facemask.models.cascade.clips import CascadeMemory
 from facemask.tracking.detection import Detection
 from tests.extraction.faces import Image, paint, paint_labels, random_cascade, reader
 from tests.extraction.test_parts import killed_at

@@ -4,7 +4,7 @@ import pytest
 
 from facemask.errors import InputError
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.cascade.header import read_card
+from facemask.models.cascade.file import read_card
 from facemask.weights import shipped, verify
 from tests.weights.conftest import CARD, LICENCE, flip
 

@@ -93,7 +93,7 @@ def test_extract_without_a_model_takes_them(
 
 
 def test_cards_say_what_they_may_be_used_for() -> None:
-    from facemask.models.cascade.header import read_card
+    from facemask.models.cascade.file import read_card
 
     for name, words in {"default": "non-commercial", "synthetic": "made-up"}.items():
         card = read_card(shipped()[name].path)

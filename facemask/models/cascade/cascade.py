@@ -1,9 +1,7 @@
 """The cascade: a primary network, and two that look closer at eyes and mouth (section 3.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,58 +10,13 @@ from facemask.argmax import first_argmax
 from facemask.boxes import Box
 from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
-from facemask.models.cascade.file import read_cascade, read_network, write_cascade
-from facemask.models.cascade.frames import Clip, check_clip, cut_box, resize_whole, size_of
-from facemask.models.cascade.memory import (
-    CascadeMemory,
-    ClipJob,
-    keep_boxes,
-    score_frames,
-    split_states,
-    stack_states,
-)
+from facemask.models.cascade.clips import CascadeMemory, CascadeOutput, Clip, ClipJob, jobs_of
+from facemask.models.cascade.file import ROLES, read_cascade, read_network, write_cascade
+from facemask.models.cascade.frames import cut_box, resize_whole, score_frames, size_of
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
-from facemask.models.cascade.zoom import ClipBoxes, find_boxes
+from facemask.models.cascade.zoom import find_boxes
 from facemask.regions import REGIONS, Region
-
-_ZOOMS: dict[str, Region] = {
-    "eyes": "eyes",
-    "left_eye": "eyes",
-    "right_eye": "eyes",
-    "mouth": "mouth",
-}
-
-
-@dataclass(frozen=True)
-class CascadeOutput:
-    """What a cascade says about B clips; tensors are on the frames' device.
-
-    Attributes:
-        labels: For each clip, each frame's class ids, uint8 (H, W).
-        boxes: For "eyes" and "mouth", where there is a network for them, the box that was zoomed
-            into, float32 (B, 4): left, top, right, bottom, relative to each frame's width and
-            height; it may leave the image. NaN where nothing was found. With `refine_each_eye`
-            also "left_eye" and "right_eye" (as seen in the image), and "eyes" is not zoomed into.
-        found: For the same names, bool (B,): whether there is a box. Where there is none, the
-            labels are the primary's.
-        probabilities: For each clip, each frame's float32 (5, H, W) of the classes, with sum 1
-            and the labels as arg-max; None unless asked for.
-        memories: For each clip, what its next frames can go on with.
-    """
-
-    labels: list[list[Tensor]]
-    boxes: dict[str, Tensor]
-    found: dict[str, Tensor]
-    probabilities: list[list[Tensor]] | None
-    memories: list[CascadeMemory] = field(default_factory=list)
-
-
-class _ClipResult(NamedTuple):
-    labels: list[Tensor]
-    probabilities: list[Tensor]
-    boxes: ClipBoxes
-    memory: CascadeMemory
 
 
 class Cascade(nn.Module):
@@ -111,21 +64,25 @@ class Cascade(nn.Module):
         """
         super().__init__()
         self.settings = CascadeSettings() if settings is None else settings
-        networks: dict[Region, nn.Module | None] = {"face": primary, "eyes": eyes, "mouth": mouth}
-        for region, network in networks.items():
-            if network is not None:
-                _check_classes(network, region)
         self.primary = primary
         self.eyes = eyes
         self.mouth = mouth
+        for role, network in self.networks().items():
+            names = REGIONS[ROLES[role]].class_names
+            found = getattr(network, "num_classes", None)
+            if found != len(names):
+                raise InputError(
+                    f"The {role} network scores {found} classes, expected {len(names)} "
+                    f"({', '.join(names)}): give a network of the region {ROLES[role]!r}."
+                )
 
     @property
     def num_classes(self) -> int:
-        """The five classes of a face."""
+        """Number of classes of a face, five."""
         return NUM_CLASSES
 
     def networks(self) -> dict[str, nn.Module]:
-        """The networks there are, by name: "primary", "eyes", "mouth"."""
+        """Return the networks there are, by name: "primary", "eyes", "mouth"."""
         named = {"primary": self.primary, "eyes": self.eyes, "mouth": self.mouth}
         return {name: network for name, network in named.items() if network is not None}
 
@@ -161,122 +118,104 @@ class Cascade(nn.Module):
             InputError: A frame has another shape or dtype, a clip has no frames, options do not
                 go together, or a network's scores are not finite.
         """
-        checked = [check_clip(clip, b) for b, clip in enumerate(clips)]
-        jobs = _jobs(checked, window, context, memories)
-        results: dict[int, _ClipResult] = {}
-        for length in sorted({len(frames) for frames in checked}):
-            alike = [b for b, frames in enumerate(checked) if len(frames) == length]
-            step = max(1, self.settings.max_frames // length)
+        jobs = jobs_of(clips, context, memories)
+        if window is not None and memories is not None:
+            raise InputError("window and memories are both given: a window begins without memory.")
+        for length in sorted({len(job.frames) for job in jobs}):
+            alike = [job for job in jobs if len(job.frames) == length]
+            step = self._at_once(alike[0])
             for start in range(0, len(alike), step):
                 chunk = alike[start : start + step]
-                found = self._label([jobs[b] for b in chunk], probabilities, window)
-                results |= zip(chunk, found, strict=True)
-        ordered = [results[b] for b in range(len(checked))]
-        device = checked[0][0].device if checked else torch.device("cpu")
-        boxes = {name: _stack_boxes(ordered, name, device) for name in self._zoom_names()}
+                self._score(chunk, window)
+                for region in self._regions():
+                    self._look_closer(region, chunk, window)
+                for job in chunk:
+                    self._stitch(job, probabilities)
+        device = jobs[0].frames[0].device if jobs else torch.device("cpu")
+        boxes = {
+            name: _stack([job.after.boxes.get(name) for job in jobs], device)
+            for region in self._regions()
+            for name in dict.fromkeys([region, *self._zoomed(region)])
+        }
         return CascadeOutput(
-            labels=[result.labels for result in ordered],
+            labels=[job.labels for job in jobs],
             boxes=boxes,
             found={name: ~box.isnan().any(dim=1) for name, box in boxes.items()},
-            probabilities=[result.probabilities for result in ordered] if probabilities else None,
-            memories=[result.memory for result in ordered],
+            probabilities=[job.probabilities for job in jobs] if probabilities else None,
+            memories=[job.after for job in jobs],
         )
 
-    def _zoom_names(self) -> list[str]:
-        each_eye = self.settings.refine_each_eye
-        return [
-            name
-            for name, region in _ZOOMS.items()
-            if region in self.networks() and (each_eye or name == region)
-        ]
+    def _at_once(self, job: ClipJob) -> int:
+        """Return how many clips of this length go through a network at once."""
+        return max(1, self.settings.max_frames // len(job.frames))
 
-    def _label(
-        self, jobs: list[ClipJob], probabilities: bool, window: int | None
-    ) -> list[_ClipResult]:
-        """Label a few clips of one length."""
+    def _regions(self) -> list[Region]:
+        """Return the regions that have a network of their own."""
+        return [ROLES[role] for role in self.networks() if role != "primary"]
+
+    def _zoomed(self, region: str) -> tuple[str, ...]:
+        """Return the names of the boxes that a region's network looks at."""
+        each_eye = region == "eyes" and self.settings.refine_each_eye
+        return ("left_eye", "right_eye") if each_eye else (region,)
+
+    def _score(self, jobs: list[ClipJob], window: int | None) -> None:
+        """Score clips of one length with the primary, and find the boxes in them."""
         size = self.settings.size
         whole = torch.stack(
-            [torch.stack([resize_whole(f, size) for f in job.frames]) for job in jobs]
+            [torch.stack([resize_whole(frame, size) for frame in job.frames]) for job in jobs]
         )
-        state = stack_states([job.memory.states.get("primary") for job in jobs])
-        scores, state = score_frames(self.primary, "primary", whole, window, state)
+        before = [job.before.states.get("primary") for job in jobs]
+        scores, states = score_frames(self.primary, "primary", whole, window, before)
         labels = first_argmax(scores)[1].squeeze(-3).byte().cpu().numpy()  # (b, T, S, S)
-        regions = self.networks().keys() - {"primary"}
-        results, zooms = [], []
-        for job, of_clip, after in zip(jobs, labels, split_states(state, len(jobs)), strict=True):
-            found = find_boxes(of_clip, [size_of(f) for f in job.frames], regions, self.settings)
-            boxes = keep_boxes(found.boxes, job.memory)
-            memory = CascadeMemory({} if after is None else {"primary": after}, boxes)
-            results.append(_ClipResult([], [], ClipBoxes(found.face, boxes), memory))
-            zooms.append([list[Zoom]() for _ in job.frames])
-        for region in sorted(regions):
-            self._look_closer(region, jobs, results, zooms, window)
-        for job, of_scores, of_zooms, result in zip(jobs, scores, zooms, results, strict=True):
-            self._stitch(job, of_scores, of_zooms, probabilities, result)
-        return results
+        for job, of_clip, of_job, state in zip(jobs, labels, scores, states, strict=True):
+            sizes = [size_of(frame) for frame in job.frames]
+            job.face, boxes = find_boxes(of_clip, sizes, self._regions(), self.settings)
+            job.keep_boxes(boxes)
+            if state is not None:
+                job.after.states["primary"] = state
+            job.scores = of_job
+            job.zooms = [[] for _ in job.frames]
 
-    def _look_closer(
-        self,
-        region: str,
-        jobs: list[ClipJob],
-        results: list[_ClipResult],
-        zooms: list[list[list[Zoom]]],
-        window: int | None,
-    ) -> None:
-        """Run a specialist on its boxes in these clips and add what it found to `zooms`."""
-        names = [name for name in self._zoom_names() if _ZOOMS[name] == region]
-        if len(names) > 1:
-            names.remove(region)  # each eye instead of both
+    def _look_closer(self, region: Region, jobs: list[ClipJob], window: int | None) -> None:
+        """Add what a region's network sees in its boxes in clips of one length to their zooms."""
         todo = [
-            (b, name, result.boxes.boxes[name])
-            for b, result in enumerate(results)
-            for name in names
-            if name in result.boxes.boxes
+            (job, name, job.after.boxes[name])
+            for job in jobs
+            for name in self._zoomed(region)
+            if name in job.after.boxes
         ]
-        step = max(1, self.settings.max_frames // len(jobs[0].frames))  # as many as the primary's
+        size, step = self.settings.size, self._at_once(jobs[0])
         for start in range(0, len(todo), step):
             part = todo[start : start + step]
-            cut = [
-                [cut_box(f, box, self.settings.size) for f in jobs[b].frames] for b, _, box in part
+            images = torch.stack(
+                [torch.stack([cut_box(f, box, size) for f in job.frames]) for job, _, box in part]
+            )
+            before = [  # what it remembers is tied to places in its box
+                job.before.states.get(name) if job.before.boxes.get(name) == box else None
+                for job, name, box in part
             ]
-            before = [
-                memory.states.get(name) if memory.boxes.get(name) == box else None
-                for memory, name, box in ((jobs[b].memory, name, box) for b, name, box in part)
-            ]
-            images = torch.stack([torch.stack(clip) for clip in cut])
-            network = self.networks()[region]
-            scores, state = score_frames(network, region, images, window, stack_states(before))
+            scores, states = score_frames(self.networks()[region], region, images, window, before)
             scores = fill_holes(scores.flatten(0, 1)).view_as(scores)
-            after = split_states(state, len(part))
-            for (b, name, box), of_clip, of_state in zip(part, scores, after, strict=True):
-                if of_state is not None:
-                    results[b].memory.states[name] = of_state
-                for t, (frame, of_frame) in enumerate(zip(jobs[b].frames, of_clip, strict=True)):
-                    in_pixels = box.in_pixels(*size_of(frame))
-                    zooms[b][t].append(Zoom(_ZOOMS[region], in_pixels, of_frame))
+            for (job, name, box), of_clip, state in zip(part, scores, states, strict=True):
+                if state is not None:
+                    job.after.states[name] = state
+                for frame, zooms, of_frame in zip(job.frames, job.zooms, of_clip, strict=True):
+                    zooms.append(Zoom(region, box.in_pixels(*size_of(frame)), of_frame))
 
-    def _stitch(
-        self,
-        job: ClipJob,
-        scores: Tensor,
-        zooms: list[list[Zoom]],
-        with_probabilities: bool,
-        result: _ClipResult,
-    ) -> None:
-        """Add the labels of a clip's frames to its result."""
-        face_box = result.boxes.face
+    def _stitch(self, job: ClipJob, probabilities: bool) -> None:
+        """Put the masks of a clip's frames together."""
+        settings = self.settings
         for t in range(job.context, len(job.frames)):
             size = size_of(job.frames[t])
-            face = None if face_box is None else face_box.in_pixels(*size)
-            labels, probabilities = stitch(
-                Frame(scores[t], size, face, zooms[t]),
-                self.settings.temperature,
-                with_probabilities,
-                self.settings.primary_weight,
+            face = None if job.face is None else job.face.in_pixels(*size)
+            frame = Frame(job.scores[t], size, face, job.zooms[t])
+            labels, of_classes = stitch(
+                frame, settings.temperature, probabilities, settings.primary_weight
             )
-            result.labels.append(labels)
-            if probabilities is not None:
-                result.probabilities.append(probabilities)
+            job.labels.append(labels)
+            if of_classes is not None:
+                job.probabilities.append(of_classes)
+        job.scores, job.zooms = torch.empty(0), []  # memory does not grow with the clips
 
     def save(
         self, path: str | Path, dtype: torch.dtype | None = None, card: str | None = None
@@ -334,53 +273,16 @@ class Cascade(nn.Module):
         Raises:
             InputError: A checkpoint is missing or damaged, or is of another region or class set.
         """
-        return cls(
-            read_network(Path(primary), "face"),
-            None if eyes is None else read_network(Path(eyes), "eyes"),
-            None if mouth is None else read_network(Path(mouth), "mouth"),
-            settings,
-        ).eval()
+        paths = {"primary": primary, "eyes": eyes, "mouth": mouth}
+        networks = {
+            role: read_network(Path(path), ROLES[role])
+            for role, path in paths.items()
+            if path is not None
+        }
+        return cls(**networks, settings=settings).eval()
 
 
-def _jobs(
-    clips: list[list[Tensor]],
-    window: int | None,
-    context: Sequence[int] | None,
-    memories: Sequence[CascadeMemory] | None,
-) -> list[ClipJob]:
-    """Clips with what belongs to each.
-
-    Raises:
-        InputError: There are more or fewer values than clips, or they do not go together.
-    """
-    for name, values in (("context", context), ("memories", memories)):
-        if values is not None and len(values) != len(clips):
-            raise InputError(f"{name} has {len(values)} entries for {len(clips)} clips.")
-    if window is not None and memories is not None:
-        raise InputError("window and memories are both given: a window begins without memory.")
-    before = [0] * len(clips) if context is None else list(context)
-    for b, (frames, count) in enumerate(zip(clips, before, strict=True)):
-        if not 0 <= count < len(frames):
-            raise InputError(
-                f"context is {count} for clip {b} of {len(frames)} frames: give 0 to "
-                f"{len(frames) - 1}."
-            )
-    known = [CascadeMemory()] * len(clips) if memories is None else list(memories)
-    return [ClipJob(*parts) for parts in zip(clips, before, known, strict=True)]
-
-
-def _check_classes(network: nn.Module, region: Region) -> None:
-    names = REGIONS[region].class_names
-    found = getattr(network, "num_classes", None)
-    if found != len(names):
-        role = "primary" if region == "face" else region
-        raise InputError(
-            f"The {role} network scores {found} classes, expected {len(names)} "
-            f"({', '.join(names)}): give a network of the region {region!r}."
-        )
-
-
-def _stack_boxes(results: list[_ClipResult], name: str, device: torch.device) -> Tensor:
+def _stack(boxes: list[Box | None], device: torch.device) -> Tensor:
     missing = Box(*[float("nan")] * 4)
-    rows = [result.boxes.boxes.get(name, missing) for result in results]
+    rows = [missing if box is None else box for box in boxes]
     return torch.tensor(rows, dtype=torch.float32, device=device).reshape(-1, 4)

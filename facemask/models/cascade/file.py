@@ -1,20 +1,21 @@
 """Cascades as files, and networks from training's checkpoints."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from facemask import __version__
-from facemask.checkpoints import load_weights, read_checkpoint, weights_below
+from facemask.checkpoints import load_weights, read_checkpoint, unreadable, weights_below
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
-from facemask.models.cascade.header import CARD_KEY, KEY, open_cascade, read_content
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import (
     BUILDABLE,
@@ -26,8 +27,28 @@ from facemask.models.description import (
 from facemask.regions import REGIONS, Region
 
 FORMAT_VERSION: Final = 1
-_REGIONS: Final[dict[str, Region]] = {"primary": "face", "eyes": "eyes", "mouth": "mouth"}
+KEY: Final = "facemask_cascade"
+"""Key of the JSON in the file's metadata."""
+CARD_KEY: Final = "facemask_card"
+"""Key of the model card, in Markdown."""
+ROLES: Final[dict[str, Region]] = {"primary": "face", "eyes": "eyes", "mouth": "mouth"}
+"""Region of each of a cascade's networks."""
 _DTYPES: Final = (None, torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class CascadeHeader:
+    """Facts that a cascade's file says before its tensors.
+
+    Attributes:
+        content: The JSON that `write_cascade` describes.
+        card: The model card in Markdown, if there is one.
+        dtypes: Those of its floating-point tensors, in safetensors' words: "F32", "F16", "BF16".
+    """
+
+    content: dict[str, Any]
+    card: str | None
+    dtypes: list[str]
 
 
 def write_cascade(
@@ -48,11 +69,18 @@ def write_cascade(
         raise InputError(
             f"A cascade cannot be saved as {dtype}: give torch.float16 or leave it out."
         )
+    described = {name: describe(network) for name, network in networks.items()}
+    for name, network in networks.items():
+        if "class" in described[name]:
+            raise InputError(
+                f"A cascade with a {type(network).__name__} cannot be saved: only {BUILDABLE} can "
+                "be built from a file."
+            )
     content = {
         "format_version": FORMAT_VERSION,
         "facemask_version": __version__,
-        "networks": {name: _describe_buildable(network) for name, network in networks.items()},
-        "class_names": {name: REGIONS[_REGIONS[name]].class_names for name in networks},
+        "networks": described,
+        "class_names": {name: REGIONS[ROLES[name]].class_names for name in networks},
         "settings": asdict(settings),
     }
     tensors = {
@@ -64,9 +92,31 @@ def write_cascade(
     write_atomic(path, safetensors.torch.save(tensors, metadata))
 
 
+def read_header(path: Path) -> CascadeHeader:
+    """Read what a cascade's file says before its tensors, without building networks.
+
+    Raises:
+        InputError: The file is missing, damaged or no cascade.
+    """
+    with _opened(path) as (file, header):
+        dtypes = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118  # no dict
+    return replace(header, dtypes=sorted(dtype for dtype in dtypes if "F" in dtype))
+
+
+def read_card(path: Path) -> str | None:
+    """Read the model card in a cascade's file, Markdown; None if it has none.
+
+    Raises:
+        InputError: The file is missing, damaged or no cascade.
+    """
+    return read_header(path).card
+
+
 def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
     """Read what `write_cascade` wrote; see `Cascade.load`."""
-    tensors, content = _read(path)
+    with _opened(path) as (file, header):
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
+    content = header.content
     if content.get("format_version") != FORMAT_VERSION:
         raise InputError(
             f"{path}: is a cascade of format version {content.get('format_version')!r}, and this "
@@ -77,7 +127,7 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
         settings = CascadeSettings(**content["settings"])
         described: dict[str, Any] = content["networks"]
         for name in described:
-            found, expected = content["class_names"][name], REGIONS[_REGIONS[name]].class_names
+            found, expected = content["class_names"][name], REGIONS[ROLES[name]].class_names
             if tuple(found) != expected:
                 raise InputError(
                     f"{path}: its {name} network has the classes {', '.join(map(str, found))}, "
@@ -98,12 +148,31 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
     return networks, settings
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and description in a cascade's file."""
-    with open_cascade(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
-        metadata = file.metadata() or {}
-    return tensors, read_content(metadata, path)
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, CascadeHeader]]:
+    """Open a saved cascade: safetensors' open file, and the header without its dtypes.
+
+    Raises:
+        InputError: The file is missing or damaged, cannot be read, or is no cascade.
+    """
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; give one that Cascade.save wrote.")
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            try:
+                content = json.loads(metadata.get(KEY, "null"))
+            except json.JSONDecodeError:
+                content = None
+            if not isinstance(content, dict):
+                raise InputError(
+                    f"{path}: holds tensors, but not those of a cascade; give a file that "
+                    "Cascade.save wrote, or checkpoints to Cascade.from_checkpoints."
+                )
+            yield file, CascadeHeader(content, metadata.get(CARD_KEY), [])
+    except (SafetensorError, OSError, MemoryError) as error:
+        damaged = "is no safetensors file, or a damaged or truncated one"
+        raise unreadable(path, error, damaged, "give one that Cascade.save wrote") from error
 
 
 def _stored(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
@@ -117,16 +186,6 @@ def _stored(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
             "cascade as torch.bfloat16, or leave dtype out."
         )
     return stored
-
-
-def _describe_buildable(network: nn.Module) -> dict[str, Any]:
-    description = describe(network)
-    if "class" in description:
-        raise InputError(
-            f"A cascade with a {type(network).__name__} cannot be saved: only {BUILDABLE} can be "
-            "built from a file."
-        )
-    return description
 
 
 def read_network(path: Path, region: Region) -> nn.Module:
