@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from facemask.errors import InputError
 from facemask.models import FCN, Cascade, CascadeOutput, CascadeSettings, ConvLSTMFCN
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule
-from tests.models.test_cascade import Oracle, make_clip
+from tests.models.oracles import Oracle, make_clip
 
 BACKBONE = "mobilenetv3_small_050"
 OPTIONS = CascadeSettings(size=64, mouth_margin=1.7, refine_each_eye=True, temperature=0.5)

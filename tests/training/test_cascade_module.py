@@ -19,7 +19,7 @@ from facemask.models import FCN, Cascade, CascadeSettings
 from facemask.training.cascade_module import CascadeModule
 from facemask.training.modules import FCNModule
 from facemask.training.scored_module import ScoredModule
-from tests.models.test_cascade import all_background, make_clip, oracles, without
+from tests.models.oracles import all_background, make_clip, oracles, without
 from tests.models.test_cascade_file import BACKBONE, checkpoint
 from tests.training.runs import quiet_trainer as trainer
 

@@ -1,4 +1,4 @@
-"""What a cascade does beside its networks' weights."""
+"""Settings of a cascade."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from facemask.regions import REGIONS
 
 @dataclass(frozen=True)
 class CascadeSettings:
-    """Settings of a `Cascade`; they are saved with it.
+    """Settings of a `Cascade`, saved with it.
 
     Args:
         size: Side of the square input of all networks in pixels, as in training or a little more;

@@ -1,4 +1,4 @@
-"""How the cascade puts the masks of its networks together, at a frame's original size.
+"""The masks of a cascade's networks put together, at a frame's original size.
 
 The rules are those of `docs/cascade.md`.
 """
@@ -21,7 +21,7 @@ LEAST = 1e-4
 
 
 class Zoom(NamedTuple):
-    """What a specialist found in one box of one frame.
+    """Scores of a specialist in one box of one frame.
 
     Attributes:
         region: "eyes" or "mouth".
@@ -35,7 +35,7 @@ class Zoom(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What is known of one frame.
+    """Scores of one frame, to be put together.
 
     Attributes:
         scores: The primary's, (5, S, S), floating point.
@@ -50,37 +50,30 @@ class Frame(NamedTuple):
     zooms: Sequence[Zoom]
 
 
-class _Primary(NamedTuple):
-    """What the primary says about a frame.
+class _Known(NamedTuple):
+    """What is known of a frame before its specialists are heard.
 
     Attributes:
-        labels: Class ids, uint8 (H, W).
-        probabilities: Of the five classes, (5, H, W); None where they have no weight.
-        weight: Theirs against those of a region's own network.
+        primary: The primary's class ids, uint8 (H, W).
+        probabilities: Its probabilities of the five classes, (5, H, W); None where they have no
+            weight.
+        weight: Their weight against those of a region's own network.
+        in_face: Whether a pixel lies in the face's box, bool (H, W).
+        temperature: What scores are divided by before the softmax.
     """
 
-    labels: Tensor
+    primary: Tensor
     probabilities: Tensor | None
     weight: float
-
-    def mixed(self, own: Tensor, region: Region, rows: slice, columns: slice) -> Tensor:
-        """Probabilities (C, rows, columns) of a region's own network and the primary together.
-
-        Their weighted geometric mean: what one of the two calls impossible is improbable then,
-        and where one is unsure the other decides.
-        """
-        if self.probabilities is None or not self.weight:
-            return own
-        here = self.probabilities[list(REGIONS[region].classes[1:]), rows, columns]
-        here = torch.cat([1 - here.sum(dim=0, keepdim=True), here])
-        logs = torch.lerp((own + LEAST).log(), (here + LEAST).log(), self.weight)
-        return logs.softmax(dim=0)
+    in_face: Tensor
+    temperature: float
 
 
 class _Claim(NamedTuple):
     """Pixels that a region's own network calls the region's.
 
     Attributes:
+        classes: The face's class ids of the region's classes, background first.
         primary: Where the primary says so, bool (H, W).
         claimed: Where the network that decides says so, bool (H, W).
         labels: The face's class id there, uint8 (H, W).
@@ -88,6 +81,7 @@ class _Claim(NamedTuple):
             None where the primary decides.
     """
 
+    classes: tuple[int, ...]
     primary: Tensor
     claimed: Tensor
     labels: Tensor
@@ -137,78 +131,82 @@ def stitch(
         Class ids uint8 (H, W); probabilities float32 (5, H, W) whose arg-max they are, or None.
     """
     scores = scores_at_size(frame.scores.float(), *frame.size)  # (5, H, W)
-    primary = first_argmax(scores)[1][0].byte()  # (H, W)
-    labels = primary
-    claims: dict[Region, _Claim] = {}
-    in_face = torch.zeros_like(primary, dtype=torch.bool)
+    labels = primary = first_argmax(scores)[1][0].byte()  # (H, W)
     zoomed = frame.face is not None and len(frame.zooms) > 0
     probabilities = None
     if with_probabilities or (zoomed and primary_weight):
         probabilities = (scores / temperature).softmax(dim=0)
+    claims: list[_Claim] = []
     if frame.face is not None and zoomed:
-        in_face = _inside(frame.face, in_face)
-        of_primary = _Primary(primary, probabilities, primary_weight)
-        eyes = claims["eyes"] = _claim("eyes", of_primary, frame.zooms, in_face, temperature)
-        mouth = claims["mouth"] = _claim("mouth", of_primary, frame.zooms, in_face, temperature)
-        labels = _resolve(primary, _without_parts(scores, in_face), eyes, mouth)
+        in_face = _inside(frame.face, primary)
+        known = _Known(primary, probabilities, primary_weight, in_face, temperature)
+        claims = [_claim(region, frame.zooms, known) for region in ("eyes", "mouth")]
+        # what a pixel is that is neither eye nor mouth: skin in the face's box, else skin or not
+        plain = ((scores[SKIN] > scores[BACKGROUND]) | in_face).to(torch.uint8) * SKIN
+        labels = _resolve(primary, plain, *claims)
+        if with_probabilities and probabilities is not None:
+            for claim in claims:
+                _combine(probabilities, claim, in_face)
     if not with_probabilities or probabilities is None:
         return labels, None
-    for region, claim in claims.items():
-        _combine(probabilities, region, claim, in_face)
     return labels, _agree(probabilities, labels)
 
 
 def _inside(box: Box, like: Tensor) -> Tensor:
-    """Pixels (H, W) whose centres lie in a box."""
+    """Return the pixels (H, W) whose centres lie in a box."""
     y = torch.arange(like.shape[0], device=like.device) + 0.5
     x = torch.arange(like.shape[1], device=like.device) + 0.5
     return ((y >= box.top) & (y < box.bottom))[:, None] & ((x >= box.left) & (x < box.right))
 
 
-def _without_parts(scores: Tensor, in_face: Tensor) -> Tensor:
-    """What a pixel is that is neither eye nor mouth: skin in the face's box, else skin or not."""
-    return ((scores[SKIN] > scores[BACKGROUND]) | in_face).to(torch.uint8) * SKIN
-
-
-def _claim(
-    region: Region,
-    of_primary: _Primary,
-    zooms: Sequence[Zoom],
-    in_face: Tensor,
-    temperature: float,
-) -> _Claim:
-    """What a region's specialist says about a frame, or the primary where it was not asked."""
-    primary = of_primary.labels
-    classes = REGIONS[region].classes
+def _claim(region: Region, zooms: Sequence[Zoom], known: _Known) -> _Claim:
+    """Return what a region's specialist claims, or the primary where it was not asked."""
+    primary, classes = known.primary, REGIONS[region].classes
     own = primary == classes[1]
     for class_id in classes[2:]:
         own |= primary == class_id
     zooms = [zoom for zoom in zooms if zoom.region == region]
     if not zooms:
-        return _Claim(own, own, primary, None)
+        return _Claim(classes, own, own, primary, None)
     ids = torch.zeros_like(primary)
     probabilities = torch.zeros(len(classes), *primary.shape, device=primary.device)
     probabilities[0] = 1
     for zoom in zooms:
-        pasted, (rows, columns) = paste_back(
-            zoom.scores, zoom.box, (primary.shape[0], primary.shape[1])
-        )
-        new = (pasted / temperature).softmax(dim=0)
-        new = of_primary.mixed(new, region, rows, columns)
+        size = (primary.shape[0], primary.shape[1])
+        decided, (rows, columns) = paste_back(zoom.scores, zoom.box, size)
+        new = (decided / known.temperature).softmax(dim=0)
+        if known.weight and known.probabilities is not None:
+            of_primary = known.probabilities[list(classes[1:]), rows, columns]
+            decided = new = _mixed(new, of_primary, known.weight)
         # where two boxes overlap, the one that is surer to see the region
-        surer = in_face[rows, columns] & (new[0] < probabilities[0, rows, columns])
-        decided = new if of_primary.weight else pasted  # the softmax may round ties together
+        surer = known.in_face[rows, columns] & (new[0] < probabilities[0, rows, columns])
+        # of the scores, where they decide: the softmax may round ties together
         new_ids = first_argmax(decided)[1][0].to(ids.dtype)
         ids[rows, columns] = torch.where(surer, new_ids, ids[rows, columns])
         probabilities[:, rows, columns] = torch.where(surer, new, probabilities[:, rows, columns])
     labels = torch.zeros_like(ids)
     for i, class_id in enumerate(classes[1:], start=1):
         labels += (ids == i) * ids.new_tensor(class_id)  # faster than a look-up
-    return _Claim(own, ids > 0, labels, probabilities)
+    return _Claim(classes, own, ids > 0, labels, probabilities)
+
+
+def _mixed(own: Tensor, of_primary: Tensor, weight: float) -> Tensor:
+    """Return the weighted geometric mean of a specialist's and the primary's probabilities.
+
+    What one of the two calls impossible is improbable then, and where one is unsure the other
+    decides.
+
+    Args:
+        own: The specialist's, (C, h, w), background first.
+        of_primary: The primary's of the same classes, without background, (C - 1, h, w).
+        weight: The primary's.
+    """
+    of_primary = torch.cat([1 - of_primary.sum(dim=0, keepdim=True), of_primary])
+    return torch.lerp((own + LEAST).log(), (of_primary + LEAST).log(), weight).softmax(dim=0)
 
 
 def _resolve(primary: Tensor, plain: Tensor, eyes: _Claim, mouth: _Claim) -> Tensor:
-    """The final labels; where both regions claim a pixel, the primary's class decides."""
+    """Return the final labels; where both regions claim a pixel, the primary's class decides."""
     mouth_wins = mouth.primary
     if eyes.probabilities is not None and mouth.probabilities is not None:
         surer = mouth.probabilities[1:].amax(dim=0) > eyes.probabilities[1]
@@ -218,7 +216,7 @@ def _resolve(primary: Tensor, plain: Tensor, eyes: _Claim, mouth: _Claim) -> Ten
     return torch.where(mouth.claimed & (mouth_wins | ~eyes.claimed), mouth.labels, labels)
 
 
-def _combine(probabilities: Tensor, region: Region, claim: _Claim, in_face: Tensor) -> None:
+def _combine(probabilities: Tensor, claim: _Claim, in_face: Tensor) -> None:
     """Take the probabilities of a region's classes from its specialist, in place.
 
     What the specialist leaves to its background goes to the other classes, in the proportions that
@@ -227,7 +225,7 @@ def _combine(probabilities: Tensor, region: Region, claim: _Claim, in_face: Tens
     """
     if claim.probabilities is None:
         return
-    own = REGIONS[region].classes[1:]
+    own = claim.classes[1:]
     becomes_skin = claim.primary & in_face
     lost = torch.zeros_like(probabilities[0])
     for class_id in own:

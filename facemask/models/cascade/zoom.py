@@ -1,6 +1,7 @@
-"""Where the cascade zooms: one box a clip and region, from the primary's label maps."""
+"""Boxes that a cascade zooms into: one a clip and region, from the primary's label maps."""
 
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
 import cv2
@@ -38,7 +39,7 @@ _NARROWEST: Final = {"eyes": 0.4, "mouth": 0.25}  # width of both eyes, and of a
 
 
 class ClipBoxes(NamedTuple):
-    """What was found in a clip.
+    """Boxes that were found in a clip.
 
     Attributes:
         face: The face's box with some room, over all frames; None without a face.
@@ -74,17 +75,16 @@ def find_boxes(
     Returns:
         The boxes in relative coordinates, which may leave the image.
     """
-    mask = _face_extent(labels)
+    pieces = [_parts(frame != BACKGROUND, 0, most=1)[:1] for frame in labels]
+    mask = enclosing([part.extent for parts in pieces for part in parts])
     boxes: dict[str, Box] = {}
     if mask is None:
         return ClipBoxes(None, boxes)
-    face = _with_room(mask)
+    face = _grown(mask, _FACE_ROOM * mask.width, _FACE_ROOM * mask.height)
     extents: dict[str, list[Box | None]] = {}
     if "eyes" in regions:
-        eyes = _steady(
-            [_eyes(frame == EYES, face, size) for frame, size in zip(labels, sizes, strict=True)],
-            face,
-        )
+        found = [_eyes(f == EYES, face, size) for f, size in zip(labels, sizes, strict=True)]
+        eyes = _steady(found, face)
         extents["eyes"] = [enclosing(parts) for parts in eyes]
         if settings.refine_each_eye:
             extents |= _each_eye(eyes, face)
@@ -102,7 +102,7 @@ def find_boxes(
 
 
 def enclosed_background(labels: Labels) -> Mask:
-    """Background that does not reach the border: holes in what a specialist found.
+    """Return background that does not reach the border: holes in what a specialist found.
 
     Args:
         labels: Class ids, uint8 (h, w); 0 is background.
@@ -124,21 +124,15 @@ def enclosed_background(labels: Labels) -> Mask:
     return holes[1:-1, 1:-1]
 
 
-def _face_extent(labels: Labels) -> Box | None:
-    """Box around the largest piece of foreground, over all frames."""
-    extents = [_parts(frame != BACKGROUND, 0, most=1)[:1] for frame in labels]
-    return enclosing([part.extent for parts in extents for part in parts])
-
-
-def _with_room(face: Box) -> Box:
-    across, down = _FACE_ROOM * face.width, _FACE_ROOM * face.height
-    return Box(face.left - across, face.top - down, face.right + across, face.bottom + down)
+def _grown(box: Box, across: float, down: float) -> Box:
+    return Box(box.left - across, box.top - down, box.right + across, box.bottom + down)
 
 
 def _completed(name: str, extents: list[Box | None], face: Box) -> list[Box | None]:
-    """Where a region must be, if all that was found of it is nothing, or one eye, or half a mouth.
+    """Return where a region must be if all that was found of it is nothing, or a part.
 
-    A specialist has only seen whole regions: one eye that fills its input is nothing to it.
+    A part is one eye, or half a mouth. A specialist has only seen whole regions: one eye that fills
+    its input is nothing to it.
     """
     width, height = face.width, face.height
     found = [extent for extent in extents if extent is not None]
@@ -161,7 +155,10 @@ def _completed(name: str, extents: list[Box | None], face: Box) -> list[Box | No
 
 
 def _parts(mask: Mask, reach: int, most: int = _MOST_PARTS) -> list[_Part]:
-    """The largest connected parts, largest first; what is 2 × reach pixels apart is connected."""
+    """Return the largest connected parts, largest first.
+
+    Parts that are at most 2 × reach pixels apart count as connected.
+    """
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
     joined = cv2.dilate(mask.astype(np.uint8), kernel)
     count, ids = cv2.connectedComponents(joined, connectivity=8)
@@ -178,7 +175,7 @@ def _parts(mask: Mask, reach: int, most: int = _MOST_PARTS) -> list[_Part]:
 
 
 def _parts_in_face(mask: Mask, face: Box, region: str) -> list[_Part]:
-    """The parts of a region inside the face's box, none unless the largest is plausible."""
+    """Return the parts of a region inside the face's box, none unless the largest is plausible."""
     height, width = mask.shape
     box = face.in_pixels(height, width)
     inside = np.zeros_like(mask)
@@ -196,7 +193,7 @@ def _parts_in_face(mask: Mask, face: Box, region: str) -> list[_Part]:
 
 
 def _eyes(mask: Mask, face: Box, size: Size) -> list[Box]:
-    """One or two eyes of a frame, from left to right in the image."""
+    """Return one or two eyes of a frame, from left to right in the image."""
     parts = _parts_in_face(mask, face, "eyes")
     if not parts:
         return []
@@ -212,51 +209,35 @@ def _eyes(mask: Mask, face: Box, size: Size) -> list[Box]:
 
 
 def _mouth(mask: Mask, face: Box) -> list[Box]:
-    """The largest part of a frame's mouth with those beside it: one box or none."""
+    """Return the largest part of a frame's mouth with those beside it: one box or none."""
     parts = _parts_in_face(mask, face, "mouth")
     if not parts:
         return []
-    first = parts[0]
-    gap = _MOUTH_GAP * face.width
-    joined = enclosing(
-        [
-            part.extent
-            for part in parts
-            if part.area >= _MOUTH_PART * first.area and _gap(part.extent, first.extent) <= gap
-        ]
-    )
-    return [] if joined is None else [joined]
+    first, gap = parts[0], _MOUTH_GAP * face.width
+    beside = [
+        part.extent
+        for part in parts
+        if part.area >= _MOUTH_PART * first.area and _gap(part.extent, first.extent) <= gap
+    ]
+    return [enclosing(beside) or first.extent]
 
 
 def _steady(frames: list[list[Box]], face: Box) -> list[list[Box]]:
-    """Without the boxes that no other frame has about there, where three frames or more say so."""
+    """Leave out boxes that no other frame has about there, where three frames or more say so."""
     if sum(1 for boxes in frames if boxes) < 3:
         return frames
     room = _MOTION * face.width
     steady = []
     for t, boxes in enumerate(frames):
-        others = [other for u, of_frame in enumerate(frames) if u != t for other in of_frame]
-        steady.append([box for box in boxes if any(_near(box, other, room) for other in others)])
+        others = [_grown(box, room, room) for box in chain(*frames[:t], *frames[t + 1 :])]
+        steady.append([box for box in boxes if any(enclosing([box, o]) == o for o in others)])
     return steady if any(steady) else frames  # all of them moved fast
 
 
-def _near(box: Box, other: Box, room: float) -> bool:
-    """Whether a box sticks out of another by no more than `room`."""
-    return (
-        box.left >= other.left - room
-        and box.right <= other.right + room
-        and box.top >= other.top - room
-        and box.bottom <= other.bottom + room
-    )
-
-
 def _each_eye(frames: list[list[Box]], face: Box) -> dict[str, list[Box | None]]:
-    """Which eye of each frame is the left one in the image and which the right one."""
-    pairs = [eyes for eyes in frames if len(eyes) == 2]
-    if pairs:
-        middle = float(np.mean([eye.center[0] for eyes in pairs for eye in eyes]))
-    else:
-        middle = face.center[0]
+    """Return the eye on the left in the image of each frame, and that on the right."""
+    centres = [eye.center[0] for eyes in frames if len(eyes) == 2 for eye in eyes]
+    middle = float(np.mean(centres)) if centres else face.center[0]
     sides: dict[str, list[Box | None]] = {"left_eye": [], "right_eye": []}
     for eyes in frames:
         alone = len(eyes) == 1 and eyes[0].center[0] < middle
@@ -266,7 +247,7 @@ def _each_eye(frames: list[list[Box]], face: Box) -> dict[str, list[Box | None]]
 
 
 def _gap(one: Box, other: Box) -> float:
-    """Distance between two boxes along the axis where it is larger; below 0 where they overlap."""
+    """Return the gap of two boxes along the axis of the larger one; below 0 if they overlap."""
     across = max(one.left, other.left) - min(one.right, other.right)
     down = max(one.top, other.top) - min(one.bottom, other.bottom)
     return max(across, down)
