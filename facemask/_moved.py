@@ -54,6 +54,7 @@ _MOVED: Final = {
     "tracking.mediapipe_detector": ["tracking.detectors"],
     "tracking.yunet_detector": ["tracking.detectors"],
     "video.squares": ["video.frames"],
+    "weights.find": ["weights.catalog"],
 }
 """Former path of a module, and the modules that have its public names now."""
 

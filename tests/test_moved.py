@@ -60,6 +60,7 @@ FORMER = [
     ("tracking.mediapipe_detector", "MediapipeDetector"),
     ("tracking.yunet_detector", "YunetDetector"),
     ("video.squares", "SquarePixels"),
+    ("weights.find", "find_weights"),
 ]
 
 

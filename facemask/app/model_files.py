@@ -6,8 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from facemask.errors import InputError
-from facemask.weights.catalog import shipped
-from facemask.weights.find import find_weights
+from facemask.weights.catalog import find_weights, shipped
 
 
 def find_models(given: Sequence[str]) -> dict[str, Path]:

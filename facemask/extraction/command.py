@@ -25,7 +25,7 @@ from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
 from facemask.tracking.detectors import SMALLEST, BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.reading import expand_inputs, open_source
-from facemask.weights.find import find_weights
+from facemask.weights.catalog import find_weights
 
 
 def extract(

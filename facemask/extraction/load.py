@@ -19,7 +19,7 @@ from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.description import use_of
 from facemask.models.folding import fold_batchnorm, fold_padding
 from facemask.models.own_network import FrameNetwork, takes_clips
-from facemask.weights.find import find_weights
+from facemask.weights.catalog import find_weights
 
 
 def load_model(

@@ -1,17 +1,27 @@
-"""The weights that come with the package: what `weights.json` lists."""
+"""The weights that come with the package, and a model's file from what a user gives."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from facemask._distribution import pip_install
-from facemask.errors import InputError
+from facemask.errors import InputError, Notice
 from facemask.files import sha256_of
+from facemask.weights.hub import download, parse_id
 
 FOLDER = Path(__file__).parent
 """Where `weights.json` and the files that it lists are."""
 _REINSTALL: Final = f"reinstall it ({pip_install(options='--force-reinstall --no-deps')})"
+
+
+class LicenceNotice(Notice):
+    """Says what licence the loaded weights have; the command line shows it as a plain line."""
+
+
+_TOLD: Final[set[str]] = set()
+"""Names whose licence was said in this process."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +44,12 @@ class ShippedWeights:
 
 
 def shipped() -> dict[str, ShippedWeights]:
-    """The weights that come with the package, by name."""
+    """Return the weights that come with the package, by name."""
     entries: dict[str, dict[str, str]] = json.loads(
         (FOLDER / "weights.json").read_text(encoding="utf-8")
     )
     return {
-        name: ShippedWeights(
-            name, FOLDER / entry["file"], entry["sha256"], entry["licence"], entry["description"]
-        )
+        name: ShippedWeights(name, FOLDER / entry.pop("file"), **entry)
         for name, entry in entries.items()
     }
 
@@ -66,3 +74,42 @@ def verify(weights: ShippedWeights) -> None:
             f"{weights.path}: is not the file that facemask ships as {weights.name!r} (SHA-256 "
             f"{found}, expected {weights.sha256}): {_REINSTALL}."
         )
+
+
+def find_weights(model: str | Path) -> Path:
+    """Return the file of a model.
+
+    A shipped name wins over a file of that name here: give "./default" for the file.
+
+    Args:
+        model: A shipped name ("default", "synthetic"), a file, or a Hugging Face repository id
+            ("owner/name", "owner/name@revision", "owner/name/file.safetensors@revision"), from
+            which a file is downloaded unless it is cached. A `Path` is always a file.
+
+    Returns:
+        The file. A shipped one has its SHA-256 checked, others are as they are; a `Path` is
+        returned even if nothing is there.
+
+    Raises:
+        InputError: There is no such thing, a shipped file is damaged, or a repository's file can
+            not be had.
+    """
+    if isinstance(model, Path):
+        return model
+    names = shipped()
+    if model in names:
+        verify(names[model])
+        if model not in _TOLD:
+            _TOLD.add(model)
+            warnings.warn(f"weights {model!r}: {names[model].licence}", LicenceNotice, stacklevel=2)
+        return names[model].path
+    path = Path(model)
+    if path.is_file():
+        return path
+    choice = f"give {''.join(f'{name!r}, ' for name in names)}a file, or a Hugging Face repository"
+    if path.is_dir():
+        raise InputError(f"{model}: is a folder; {choice} id 'owner/name'.")
+    wanted = parse_id(model)
+    if wanted is None:
+        raise InputError(f"{model}: no such file; {choice} id 'owner/name'.")
+    return download(wanted)

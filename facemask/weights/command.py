@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
 from rich.table import Table
 
 from facemask.errors import InputError
-from facemask.weights.catalog import shipped, verify
-from facemask.weights.find import find_weights
+from facemask.files import sha256_of
+from facemask.weights.catalog import find_weights, shipped, verify
 
 
 def weights(action: Literal["list", "info", "verify"], names: Sequence[str] = ()) -> None:
@@ -30,10 +32,8 @@ def weights(action: Literal["list", "info", "verify"], names: Sequence[str] = ()
             raise InputError(f"list takes no name, but {names[0]!r} was given: use info for that.")
         _list(console)
     elif action == "info":
-        from facemask.weights.info import print_info  # networks take seconds to import
-
         for name in names or ("default",):
-            print_info(name, find_weights(name), console)
+            _info(name, console)
     else:
         _verify(names, console)
 
@@ -44,6 +44,39 @@ def _list(console: Console) -> None:
         size = f"{entry.path.stat().st_size / 1e6:.1f}" if entry.path.is_file() else "missing"
         table.add_row(entry.name, size, entry.licence, entry.description)
     console.print(table)
+
+
+def _info(name: str, console: Console) -> None:
+    """Print networks, settings and model card of a file, loaded whole so that it can be used."""
+    from facemask.models.cascade.cascade import Cascade  # torch takes seconds to import
+    from facemask.models.cascade.file import read_header
+
+    path = find_weights(name)
+    cascade = Cascade.load(path)
+    header = read_header(path)
+    facts: dict[str, object] = {
+        "file": path,
+        "MB": f"{path.stat().st_size / 1e6:.1f}",
+        "SHA-256": sha256_of(path),
+    }
+    if name in shipped():
+        facts["licence"] = shipped()[name].licence
+    facts["written by"] = f"facemask {header.content.get('facemask_version')}"
+    facts["stored as"] = ", ".join(header.dtypes)
+    settings = header.content["settings"].items()
+    facts["settings"] = ", ".join(f"{key} {value}" for key, value in settings)
+    console.print(f"[bold]{escape(name)}")
+    for key, fact in facts.items():  # no table: a cell would cut what may be copied
+        console.print(f"  {key}: {fact}", highlight=False, markup=False, soft_wrap=True)
+    networks = Table("network", "kind", "backbone", "parameters", "built with")
+    for role, network in cascade.networks().items():
+        built = dict(header.content["networks"][role])
+        kind, backbone = built.pop("network"), built.pop("backbone")
+        millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+        options = ", ".join(f"{key} {value}" for key, value in built.items())
+        networks.add_row(role, kind, backbone, f"{millions:.2f} million", options)
+    console.print(networks)
+    console.print(Markdown(header.card) if header.card else "It has no model card.")
 
 
 def _verify(names: Sequence[str], console: Console) -> None:

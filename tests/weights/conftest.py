@@ -9,7 +9,7 @@ import torch
 
 from facemask.files import sha256_of
 from facemask.models import FCN, Cascade, CascadeSettings
-from facemask.weights import catalog, find
+from facemask.weights import catalog
 from tests.models.test_cascade_file import BACKBONE, trained
 
 CARD = "# Tiny weights\n\nTrained on **nothing**."
@@ -42,9 +42,9 @@ def shelf(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         }
     (folder / "weights.json").write_text(json.dumps(entries))
     monkeypatch.setattr(catalog, "FOLDER", folder)
-    find._TOLD.clear()
+    catalog._TOLD.clear()
     yield folder
-    find._TOLD.clear()
+    catalog._TOLD.clear()
 
 
 def flip(path: Path) -> None:

@@ -75,7 +75,7 @@ def test_bfloat16_keeps_the_labels() -> None:
 def test_extract_without_a_model_takes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facemask.weights.find._TOLD", set())
+    monkeypatch.setattr("facemask.weights.catalog._TOLD", set())
     main(["extract", str(carphone()), "--out", str(tmp_path), "--every", "10"])
     said = capsys.readouterr().err
     assert said.count("research and evaluation") == 1
