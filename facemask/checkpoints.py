@@ -44,13 +44,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def unreadable(path: Path, error: Exception, damaged: str, expected: str) -> InputError:
-    """What to say of a file that could not be read.
+    """Return an error that says why a file could not be read.
 
     Args:
         path: The file.
-        error: What reading it raised.
-        damaged: What to say of it where the system handed its content out.
-        expected: What to give instead.
+        error: Error that reading it raised.
+        damaged: What is wrong with it if the system could read its content.
+        expected: What to do instead.
     """
     reason = system_cause(error)
     if reason is None:
@@ -97,7 +97,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, by the rest of their names.
+    """Return the tensors whose names begin with a prefix, by the rest of their names.
 
     Examples:
         >>> weights_below({"network.bias": torch.zeros(1), "loss.bias": torch.ones(1)}, "network.")
@@ -110,7 +110,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
     """Load every tensor of a module, in place.
 
     Args:
-        module: What to load into.
+        module: Module to load into.
         weights: Tensors by their names in the module's state_dict; others are ignored. Batch
             counters (`num_batches_tracked`) may be missing.
         path: The file they come from, for the error message.

@@ -1,4 +1,4 @@
-"""The encoder: a timm classification network without its head, at a smaller stride.
+"""Encoder: a timm classification network without its head, at a smaller stride.
 
 Layers and their places are here, all that is asked of timm is in `facemask.models.timm_body`.
 """

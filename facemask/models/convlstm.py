@@ -167,7 +167,7 @@ class ConvLSTM(nn.Module):
         return y, (h, c)
 
     def last_of_windows(self, x: Tensor, length: int) -> Tensor:
-        """The output for each frame as the last one of a window, which starts from a zero state.
+        """Compute each frame's output as the last of a window, which starts from a zero state.
 
         The same as `forward` on each window by itself, but the input is convolved once for all.
 
@@ -194,7 +194,7 @@ class ConvLSTM(nn.Module):
         return h
 
     def _convolve_input(self, x: Tensor) -> Tensor:
-        """What the gates get from the input, (B, T, 4·out, H, W)."""
+        """Compute what the gates get from the input, (B, T, 4·out, H, W)."""
         gates = conv2d_same(x.flatten(0, 1), self.weight_input, self.bias)
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
@@ -229,7 +229,7 @@ class ConvLSTM(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        """The arguments, for `print(layer)`."""
+        """Return the arguments, for `print(layer)`."""
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"peephole={self.weight_ci is not None}, peephole_size={self.peephole_size}"
@@ -237,7 +237,7 @@ class ConvLSTM(nn.Module):
 
 
 def conv2d_same(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`F.conv2d` with stride 1 and "same" zero padding, by the way that is fastest here.
+    """Convolve with stride 1 and "same" zero padding, by the way that is fastest here.
 
     The convolution from wide features to few gates is slow in the CPU library on channels-last
     data (`benchmarks/convlstm.py`), so it is computed as a matrix product: for kernel 1 that is

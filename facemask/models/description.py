@@ -1,4 +1,4 @@
-"""What a checkpoint says of its network, and networks built from that."""
+"""Descriptions of networks in files, and networks built from them."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -96,7 +96,7 @@ def check_description(found: object, expected: dict[str, Any], source: str) -> N
 
 
 def describe_use(network: nn.Module, seen: Mapping[str, Any], data: object) -> dict[str, Any]:
-    """What it takes to use a network beside its weights and its description.
+    """Describe what it takes to use a network beside its weights and its architecture.
 
     Args:
         network: Images to scores.
@@ -119,7 +119,7 @@ def describe_use(network: nn.Module, seen: Mapping[str, Any], data: object) -> d
 
 
 def use_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says that it takes to use it; empty if it says nothing.
+    """Return what a checkpoint says that it takes to use it; empty if it says nothing.
 
     The first checkpoints had the size in the data module's state, under its class's name.
     """
@@ -132,7 +132,7 @@ def use_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def take_normalisation(network: nn.Module, description: Mapping[str, Any]) -> None:
-    """Give a network, in place, the mean and std that its weights were trained with, if they say.
+    """Give a network, in place, the mean and std that it was trained with, if its file has them.
 
     They come with the encoder, and another version of timm may have others.
     """

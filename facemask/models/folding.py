@@ -13,7 +13,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def fold_batchnorm(network: Network, image: Tensor) -> Network:
-    """A copy of a network in which convolutions do the work of the BatchNorms behind them.
+    """Copy a network and let its convolutions do the work of the BatchNorms behind them.
 
     Which BatchNorm follows which convolution is seen while an image passes through. timm's layers
     that norm and activate go on to activate.
@@ -52,7 +52,7 @@ def fold_batchnorm(network: Network, image: Tensor) -> Network:
 
 
 class EvenConv2d(nn.Module):
-    """A stride-2 convolution with TensorFlow's padding, which is one larger on the far side.
+    """Stride-2 convolution with TensorFlow's padding, which is one larger on the far side.
 
     PyTorch pads both sides alike, so timm pads a copy of the image first, which takes longer than
     the convolution. Where height and width are even, a kernel with a row and a column of zeros on
@@ -106,7 +106,7 @@ def fold_padding(network: Network) -> Network:
 
 
 def _pairs(network: nn.Module, image: Tensor) -> dict[nn.Conv2d, nn.BatchNorm2d]:
-    """Each convolution whose output goes straight into a BatchNorm, with that."""
+    """Pair each convolution whose output goes straight into a BatchNorm with that."""
     made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # by identity; the tensor is kept alive for it
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
@@ -142,6 +142,6 @@ def _pairs(network: nn.Module, image: Tensor) -> dict[nn.Conv2d, nn.BatchNorm2d]
 
 
 def _without_norm(norm: nn.BatchNorm2d) -> nn.Module:
-    """What else a layer does: nothing, or, as timm's `BatchNormAct2d`, drop and act."""
+    """Return what else a layer does: nothing, or, as timm's `BatchNormAct2d`, drop and act."""
     parts = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     return nn.Sequential(*parts) if parts else nn.Identity()

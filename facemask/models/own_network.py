@@ -1,4 +1,4 @@
-"""Networks that are none of this library's: any module of images to scores."""
+"""Networks of a user's own: any module of images to scores."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,12 +30,12 @@ def check_network(network: nn.Module) -> None:
 
 
 def normalisation(network: nn.Module, key: str, like: Tensor | None = None) -> Tensor:
-    """A network's `mean` or `std`, for images in [0, 1], as (3, 1, 1).
+    """Return a network's `mean` or `std`, for images in [0, 1], as (3, 1, 1).
 
     Args:
         network: Has it as a tensor or a sequence of three numbers.
         key: "mean" or "std".
-        like: Whose device it goes to; None leaves it.
+        like: A tensor on the device where it is wanted; None leaves it.
 
     Raises:
         InputError: It is not three numbers.
@@ -53,11 +53,11 @@ def normalisation(network: nn.Module, key: str, like: Tensor | None = None) -> T
 
 
 def takes_clips(network: nn.Module, clip: Tensor) -> bool:
-    """Whether a network takes clips (B, T, 3, H, W) as well as images; one of ours does.
+    """Find out whether a network takes clips (B, T, 3, H, W) as well as images; one of ours does.
 
     Args:
-        network: Any other is asked to score a clip of zeros; its state stays as it is.
-        clip: Of the shape to come, on the network's device.
+        network: A network; any but ours is tried on a clip of zeros and stays as it is.
+        clip: A clip of the shape to come, on the network's device.
     """
     if isinstance(network, EncoderNetwork):
         return True
@@ -83,13 +83,13 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def first_output(output: Any) -> Tensor:  # noqa: ANN401  # whatever networks return
-    """The scores in what a network returns, which may be a tuple that begins with them."""
+    """Return the scores in a network's output, which may be a tuple that begins with them."""
     scores: Tensor = output[0] if isinstance(output, tuple) else output
     return scores
 
 
 class FrameNetwork(nn.Module):
-    """A network of images that takes clips too, frame by frame.
+    """Wrapper of a network of images that makes it take clips too, frame by frame.
 
     Args:
         network: Images (N, 3, H, W) to scores (N, C, H, W), or a tuple that begins with them; has

@@ -43,7 +43,13 @@ def create(
         for _ in range(2 if all_levels else 0):
             body = timm.create_model(name, **options)
         if pretrained is True:
-            body = _create_pretrained(name, options)
+            try:
+                body = timm.create_model(name, pretrained=True, **options)
+            except Exception as error:  # it builds, so this is the network, the hub or its cache
+                raise InputError(
+                    f"timm's weights of {name!r} could not be downloaded ({cause_of(error)}): "
+                    "see to that, or give a local checkpoint, pretrained=PATH"
+                ) from error
         elif pretrained is not False:
             load_checkpoint(body, pretrained)
         strides = plain_strides(name)
@@ -80,17 +86,6 @@ def _create(name: str, options: Mapping[str, Any]) -> nn.Module:
             f"timm builds {name!r} at stride {stride} only, not at output stride {output_stride}: "
             "give that stride, or choose another model such as resnet50"
         )
-    return body
-
-
-def _create_pretrained(name: str, options: Mapping[str, Any]) -> nn.Module:
-    try:
-        body: nn.Module = timm.create_model(name, pretrained=True, **options)
-    except Exception as error:  # the model builds, so this is the network, the hub or its cache
-        raise InputError(
-            f"timm's weights of {name!r} could not be downloaded ({cause_of(error)}): "
-            "see to that, or give a local checkpoint, pretrained=PATH"
-        ) from error
     return body
 
 

@@ -1,4 +1,4 @@
-"""The weights that come with the package, and a model's file from what a user gives."""
+"""Weights that come with the package, and a model's file from what a user gives."""
 
 import json
 import warnings
@@ -12,28 +12,28 @@ from facemask.files import sha256_of
 from facemask.weights.hub import download, parse_id
 
 FOLDER = Path(__file__).parent
-"""Where `weights.json` and the files that it lists are."""
+"""Folder of `weights.json` and of the files that it lists."""
 _REINSTALL: Final = f"reinstall it ({pip_install(options='--force-reinstall --no-deps')})"
 
 
 class LicenceNotice(Notice):
-    """Says what licence the loaded weights have; the command line shows it as a plain line."""
+    """Notice of the loaded weights' licence; the command line shows it as a plain line."""
 
 
 _TOLD: Final[set[str]] = set()
-"""Names whose licence was said in this process."""
+"""Names of weights whose licence was said in this process."""
 
 
 @dataclass(frozen=True)
 class ShippedWeights:
-    """One entry of `weights.json`.
+    """Entry of `weights.json`.
 
     Attributes:
-        name: What to give instead of a file.
+        name: Name that a user gives instead of a file.
         path: The file, a saved cascade.
-        sha256: Of the file, in hexadecimal.
+        sha256: SHA-256 of the file, in hexadecimal.
         licence: One sentence on who may use it for what.
-        description: One line.
+        description: One line for people.
     """
 
     name: str

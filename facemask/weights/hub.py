@@ -20,7 +20,7 @@ _MODEL_SUFFIXES: Final = (".safetensors", ".ckpt", ".pt", ".pth")
 
 @dataclass(frozen=True)
 class RepositoryFile:
-    """A file in a Hugging Face repository.
+    """File in a Hugging Face repository.
 
     Attributes:
         given: What it was read from, for error messages.
@@ -57,7 +57,7 @@ file='cascade.safetensors', revision='v1')
 
 
 def download(wanted: RepositoryFile) -> Path:
-    """A repository's file on this machine; without network where it is cached.
+    """Return a repository's file on this machine, without network where it is cached.
 
     Args:
         wanted: The file.
@@ -69,16 +69,14 @@ def download(wanted: RepositoryFile) -> Path:
         InputError: It is not cached, and there is no connection, no such repository, revision or
             file, or no access to it.
     """
-    from huggingface_hub import hf_hub_download  # takes a while, and few ask for it
+    from huggingface_hub import errors, hf_hub_download  # takes a while, and few ask for it
 
     # a line for each of its attempts to connect would bury the sentence that tells what to do
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     place = (wanted.repository, wanted.file)
     path = None
     try:
-        with contextlib.suppress(LocalEntryNotFoundError):
+        with contextlib.suppress(errors.LocalEntryNotFoundError):
             path = hf_hub_download(*place, revision=wanted.revision, local_files_only=True)
         if path is None:
             path = hf_hub_download(*place, revision=wanted.revision)
@@ -88,36 +86,27 @@ def download(wanted: RepositoryFile) -> Path:
 
 
 def _say(error: Exception, wanted: RepositoryFile) -> str:
-    """What is wrong and what to do, the end of a sentence."""
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    """Say what is wrong and what to do: the end of a sentence."""
+    from huggingface_hub import errors
 
     repository = f"the Hugging Face repository {wanted.repository}"
     unset = "without HF_HUB_OFFLINE " if "HF_HUB_OFFLINE" in os.environ else ""
     # the first that fits: a gated repository's error is one of a missing repository too
     said: dict[type[Exception], str] = {
-        LocalEntryNotFoundError: f"{repository} cannot be reached, nor is its {wanted.file} in the "
-        f"cache: connect {unset}and run this once, or give a file.",
-        GatedRepoError: f"{repository} is gated: accept its terms on its page and log in with "
-        "`hf auth login`.",
-        RepositoryNotFoundError: f"{repository} does not exist or is private: check its name, or "
-        "log in with `hf auth login`.",
-        RevisionNotFoundError: f"{repository} has no revision {wanted.revision!r}: check what "
-        "follows the @.",
-        EntryNotFoundError: f"{repository} has no file {wanted.file!r}: give another as "
+        errors.LocalEntryNotFoundError: f"{repository} cannot be reached, nor is its "
+        f"{wanted.file} in the cache: connect {unset}and run this once, or give a file.",
+        errors.GatedRepoError: f"{repository} is gated: accept its terms on its page and log in "
+        "with `hf auth login`.",
+        errors.RepositoryNotFoundError: f"{repository} does not exist or is private: check its "
+        "name, or log in with `hf auth login`.",
+        errors.RevisionNotFoundError: f"{repository} has no revision {wanted.revision!r}: check "
+        "what follows the @.",
+        errors.EntryNotFoundError: f"{repository} has no file {wanted.file!r}: give another as "
         "owner/name/file.safetensors.",
-        HFValidationError: f"{wanted.repository!r} cannot name a Hugging Face repository: give a "
-        "file, or an id 'owner/name'.",
+        errors.HFValidationError: f"{wanted.repository!r} cannot name a Hugging Face repository: "
+        "give a file, or an id 'owner/name'.",
     }
-    for kind, sentence in said.items():
-        if isinstance(error, kind):
-            return sentence
-    return (
+    otherwise = (
         f"{repository} could not be downloaded from ({cause_of(error)}): try again, or give a file."
     )
+    return next((said[kind] for kind in said if isinstance(error, kind)), otherwise)

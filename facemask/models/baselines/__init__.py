@@ -1,4 +1,4 @@
-"""The networks that the paper compares with (Table 2)."""
+"""Baselines: networks that the paper compares with (Table 2)."""
 
 from facemask.models.baselines.deeplab import DeepLab
 from facemask.models.baselines.dense_crf import DenseCRF

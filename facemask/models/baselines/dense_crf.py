@@ -122,7 +122,7 @@ class DenseCRF(nn.Module):
         return q.T.reshape(scores.shape)
 
     def _bilateral_kernel(self, image: Tensor, nodes: Tensor) -> Tensor:
-        """Weight of each grid pixel for each pixel, normalised symmetrically, (H W, M)."""
+        """Return each grid pixel's weight for each pixel, normalised symmetrically, (H W, M)."""
         height, width = image.shape[1:]
         rows = torch.arange(height, device=image.device).repeat_interleave(width)
         columns = torch.arange(width, device=image.device).repeat(height)
@@ -137,14 +137,14 @@ class DenseCRF(nn.Module):
 
 
 def _grid(size: torch.Size, nodes: int) -> Tensor:
-    """Row-major indices of the grid's pixels, at most `nodes` along each side."""
+    """Return row-major indices of the grid's pixels, at most `nodes` along each side."""
     height, width = size
     rows, columns = (torch.arange((step := -(-n // nodes)) // 2, n, step) for n in (height, width))
     return (rows[:, None] * width + columns).flatten()
 
 
 def _smoothing_kernel(length: int, sigma: float, like: Tensor) -> Tensor:
-    """One axis of the second term, (length, length); it is separable, and so is its norm."""
+    """Return one axis of the second term, (length, length): it and its norm are separable."""
     place = torch.arange(length, device=like.device)
     kernel = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
     norm = kernel.sum(dim=1).rsqrt()

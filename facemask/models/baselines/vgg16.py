@@ -195,7 +195,7 @@ def start_weights(module: nn.Module) -> None:
 
 
 def _blocks(base_channels: int, dilated: bool) -> list[nn.Module]:
-    """The layers in the order, and so with the names, of timm and torchvision."""
+    """Return the layers in the order, and so with the names, of timm and torchvision."""
     layers: list[nn.Module] = []
     inputs = 3
     for block, (count, multiple) in enumerate(zip(_CONVOLUTIONS, _MULTIPLES, strict=True), start=1):
@@ -213,7 +213,7 @@ def _blocks(base_channels: int, dilated: bool) -> list[nn.Module]:
 
 
 def _as_convolutions(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of timm's or torchvision's `vgg16` by the names and in the shapes of `VGG16`."""
+    """Return weights of timm's or torchvision's `vgg16` with the names and shapes of `VGG16`."""
     found = dict(weights)
     for name, (here, size) in _FULLY_CONNECTED.items():
         for part in ("weight", "bias"):

@@ -1,4 +1,4 @@
-"""The cascade: a primary network, and two that look closer at eyes and mouth (section 3.3)."""
+"""Cascade of a primary network, and two that look closer at eyes and mouth (section 3.3)."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -21,7 +21,7 @@ remembers is tied to places in its box."""
 
 @dataclass(frozen=True)
 class CascadeMemory:
-    """What a cascade remembers of one face when its next frames come.
+    """Memory of one face that a cascade goes on with when its next frames come.
 
     Attributes:
         states: The ConvLSTMs' states (h, c), each (1, C, h, w), by "primary" and the names of
@@ -59,7 +59,7 @@ class CascadeOutput:
 
 @dataclass
 class ClipJob:
-    """One clip on its way through the networks.
+    """Clip on its way through the networks.
 
     Attributes:
         frames: uint8 (3, H, W) each.

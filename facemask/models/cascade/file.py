@@ -205,7 +205,7 @@ def read_network(path: Path, region: Region) -> nn.Module:
 def network_of(
     checkpoint: Mapping[str, Any], path: Path, region: Region, own: nn.Module | None = None
 ) -> nn.Module:
-    """The network of a checkpoint that has been read; see `read_network`.
+    """Return the network of a checkpoint that has been read; see `read_network`.
 
     Args:
         checkpoint: What `read_checkpoint` returned.

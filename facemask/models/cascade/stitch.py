@@ -51,7 +51,7 @@ class Frame(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is known of a frame before its specialists are heard.
+    """Facts known of a frame before its specialists are heard.
 
     Attributes:
         primary: The primary's class ids, uint8 (H, W).
