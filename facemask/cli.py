@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from facemask import __version__
 from facemask._distribution import check_package, warn_of_malicious_release
 from facemask.errors import INTERRUPTED, InputError, Notice, input_error, sentence_of
+from facemask.training import TRAINER_VERBS
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -58,12 +59,6 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 """Verbs beside Lightning's own: the function, imported when it is called, and its first line."""
-_TRAINER_VERBS: Final = {
-    "fit": "Train a model.",
-    "validate": "Score a model on the validation side of the data.",
-    "test": "Score a model on the test side, and record every frame.",
-    "predict": "Write a model's masks of a data set.",
-}
 _KEPT: Final = {
     "experiment": "what is trained is kept, and the same command goes on",
     "landmarks": "the videos told above are done; give the others again",
@@ -90,16 +85,16 @@ def main(args: Sequence[str] | None = None) -> None:
         warn_of_malicious_release()
         if arguments and arguments[0] in VERBS:
             _run_verb(arguments[0], arguments[1:])
-        elif arguments and (arguments[0].startswith("-") or arguments[0] in _TRAINER_VERBS):
-            if arguments[0] in ("-h", "--help", "--version"):
-                _overview().parse_args(arguments[:1])
+        elif arguments and arguments[0] in ("-h", "--help", "--version"):
+            _overview().parse_args(arguments[:1])
+        elif arguments and arguments[0] in TRAINER_VERBS:
             with _garbage_left_alone():
-                from facemask.training.cli import TrainerCLI  # Lightning takes seconds to import
+                from facemask.training.cli import run_trainer  # Lightning takes seconds to import
 
-            TrainerCLI(None if args is None else arguments)
+            run_trainer(arguments)
         else:
             given = f"{arguments[0]!r} is not a verb" if arguments else "no verb was given"
-            verbs = ", ".join((*_TRAINER_VERBS, *VERBS))
+            verbs = ", ".join((*TRAINER_VERBS, *VERBS))
             raise InputError(f"{given}: give one of {verbs}; facemask --help says what each does.")
     except KeyboardInterrupt as interrupt:
         kept = str(interrupt) or _KEPT.get(arguments[0], "nothing more is written")
@@ -117,12 +112,11 @@ def _overview() -> argparse.ArgumentParser:
     """Return a parser that knows the verbs and no more, so that nothing has to be imported."""
     parser = argparse.ArgumentParser(prog="facemask", description="Dense face masks from video.")
     parser.add_argument("--version", action="version", version=f"facemask {__version__}")
-    parser.add_argument("-c", "--config", help="YAML file of fit, validate, test and predict.")
     verbs = parser.add_subparsers(
         title="verbs", dest="verb", required=True, metavar="VERB",
         description="`facemask VERB --help` lists the options of a verb.",
     )  # fmt: skip
-    for verb, text in (_TRAINER_VERBS | {verb: text for verb, (_, text) in VERBS.items()}).items():
+    for verb, text in (TRAINER_VERBS | {verb: text for verb, (_, text) in VERBS.items()}).items():
         verbs.add_parser(verb, help=text)
     return parser
 

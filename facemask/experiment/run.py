@@ -169,10 +169,12 @@ def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | No
     start, reason = time.monotonic(), None
     try:
         _run(commands, folder, log)
-    except (Exception, SystemExit) as error:  # the other steps go on
-        if not isinstance(error, SystemExit):  # which has been explained
-            traceback.print_exc()
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # the other steps go on
         reason = reason_of(error)
+        if input_error(error) is not None:
+            print(f"facemask: error: {reason}.", file=sys.stderr, flush=True)
+        elif not isinstance(error, SystemExit):
+            traceback.print_exc()
     return reason, time.monotonic() - start
 
 
@@ -182,7 +184,7 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
     Raises:
         SystemExit: A command ended with another status than 0.
     """
-    from facemask.cli import main
+    from facemask.training.cli import run_trainer
 
     with log.open("a", encoding="utf-8") as file:
         # the descriptors, because loggers and loader processes keep the streams they began with
@@ -192,7 +194,7 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
     for command in commands:
         print("facemask", *command, flush=True)
         try:
-            main(command)
+            run_trainer(command)
         except SystemExit as stop:
             if stop.code:  # 0: `--resume auto` found the training finished
                 raise
@@ -207,8 +209,9 @@ def reason_of(error: BaseException) -> str:
     wrong_input = input_error(error)
     if wrong_input is not None:
         return sentence_of(wrong_input).rstrip(".")
+    interrupted = isinstance(error, SystemExit) and error.code == INTERRUPTED
+    if interrupted or isinstance(error, KeyboardInterrupt):
+        return "it was interrupted"
     if not isinstance(error, SystemExit):
         return cause_of(error)
-    if error.code == INTERRUPTED:
-        return "it was interrupted"
     return error.code if isinstance(error.code, str) else f"it ended with status {error.code}"

@@ -1,1 +1,11 @@
 """Training, scoring and predicting with Lightning: modules, callbacks and the trainer's CLI."""
+
+from typing import Final
+
+TRAINER_VERBS: Final = {
+    "fit": "Train a model.",
+    "validate": "Score a model on the validation side of the data.",
+    "test": "Score a model on the test side, and record every frame.",
+    "predict": "Write a model's masks of a data set.",
+}
+"""Verbs of Lightning's Trainer on the command line, and one line on each."""

@@ -3,7 +3,6 @@
 # ruff: noqa: ARG002  # Lightning decides what its hooks are given
 
 import io
-import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,15 @@ from facemask.training.metrics_file import (
     restore_rows,
     save_rows,
 )
+from facemask.training.private_api import (
+    between_epochs,
+    end_with_a_batch,
+    epoch_counted_back,
+    last_logged_step,
+    use_csv_writer,
+)
 from facemask.training.random_state import random_state, set_random_state
+from facemask.training.resume import last_checkpoint, model_checkpoints
 
 _STATE: Final = "facemask_run"
 
@@ -123,7 +130,7 @@ class ResumableRun(Callback):
         if stage != "fit" or not trainer.is_global_zero:
             return
         for logger in csv_loggers(trainer):
-            logger._experiment = MetricsFile(logger.log_dir)
+            use_csv_writer(logger, MetricsFile(logger.log_dir))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the writing of `last.ckpt` over from Lightning."""
@@ -183,14 +190,8 @@ class ResumableRun(Callback):
             trainer: Its epoch has ended.
             begun: 1 if the next one has begun, else 0.
         """
-        progress = trainer.fit_loop.epoch_progress
-        for part in (progress.total, progress.current):
-            part.ready -= begun
-            part.completed -= 1
-        self.save(trainer)
-        for part in (progress.total, progress.current):
-            part.ready += begun
-            part.completed += 1
+        with epoch_counted_back(trainer, begun):
+            self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
         """Write `last.ckpt` now, beside the checkpoints of any `ModelCheckpoint`."""
@@ -223,37 +224,9 @@ class ResumableRun(Callback):
         states = checkpoint.get(_STATE, [])
         if len(states) == trainer.world_size:  # else nothing can be the same to the last bit
             self._state = states[trainer.global_rank]
-        loops = checkpoint["loops"]["fit_loop"]
-        steps, between = loops["epoch_loop.state_dict"], not _in_epoch(loops)
-        self._last_row = steps["_batches_that_stepped"] - int(between)
-        if between and trainer.max_steps != -1:
-            _end_with_a_batch(loops)
-
-
-def model_checkpoints(trainer: Trainer) -> list[ModelCheckpoint]:
-    """The trainer's `ModelCheckpoint` callbacks."""
-    return [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
-
-
-def last_checkpoint(callback: ModelCheckpoint) -> Path | None:
-    """Where a callback's `last.ckpt` is, or None while its folder is unknown."""
-    if callback.dirpath is None:
-        return None
-    return Path(callback.dirpath, f"{callback.CHECKPOINT_NAME_LAST}{callback.FILE_EXTENSION}")
-
-
-def last_checkpoints(folders: list[Path]) -> list[Path]:
-    """What is named `last.ckpt`, or `last-v1.ckpt` and so on, in these folders, newest first."""
-    found = [path for folder in folders for path in folder.glob("last*.ckpt")]
-    named = [path for path in found if re.fullmatch(r"last(-v\d+)?", path.stem) and path.is_file()]
-    return sorted(named, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a run that was killed while writing left under temporary names."""
-    for pattern in (".*.ckpt.*.tmp", ".metrics.csv.*.tmp"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+        self._last_row = last_logged_step(checkpoint)
+        if between_epochs(checkpoint) and trainer.max_steps != -1:
+            end_with_a_batch(checkpoint)
 
 
 def _metrics(module: LightningModule) -> dict[str, dict[str, Tensor | list[Tensor]]]:
@@ -278,24 +251,3 @@ def _set_metrics(
                     setattr(metric, key, value.to(metric.device))
                 else:
                     setattr(metric, key, [part.to(metric.device) for part in value])
-
-
-def _in_epoch(loops: dict[str, Any]) -> bool:
-    """Whether a checkpoint's fit loop was in an epoch, or at its last batch."""
-    current = loops["epoch_progress"]["current"]
-    return bool(current["started"] > current["processed"])
-
-
-def _end_with_a_batch(loops: dict[str, Any]) -> None:
-    """Let a checkpoint from between two epochs look like one after the epoch's last batch.
-
-    With `max_steps` Lightning 2.6 takes the former for one in the middle of an epoch: it would
-    end that epoch a second time, or skip the next one.
-    """
-    epochs, batches = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
-    for part in ("total", "current"):
-        epochs[part]["ready"] = epochs[part]["started"]
-        epochs[part]["processed"] = epochs[part]["completed"] = epochs[part]["started"] - 1
-        batches[part]["completed"] = batches[part]["processed"] - 1
-    batches["is_last_batch"] = True
-    loops["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1

@@ -22,6 +22,7 @@ from facemask.regions import Region
 from facemask.training.callbacks import SyncBatchNorm
 from facemask.training.means import WeightedMeans
 from facemask.training.network_module import NetworkModule
+from facemask.training.private_api import layer_sync, use_layer_sync
 from facemask.training.scored_module import Stage
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
@@ -109,13 +110,13 @@ class MaskModule(NetworkModule):
                 `lightning.pytorch`'s.
         """
         super().setup(stage)
-        if getattr(self.trainer.strategy, "_layer_sync", None) is not None:
+        if layer_sync(self.trainer) is not None:
             if self.trainer.strategy.root_device.type == "cpu":
                 raise InputError(
                     "trainer.sync_batchnorm is true, but torch counts BatchNorm over processes on "
                     "GPUs only: leave it out."
                 )
-            self.trainer.strategy._layer_sync = SyncBatchNorm()  # type: ignore[attr-defined]
+            use_layer_sync(self.trainer, SyncBatchNorm())
         if self.smoothing is not None and getattr(self._data, "clip_length", 0) is None:
             raise InputError(
                 "model.smoothing averages neighbouring frames, but data.clip_length is null: give "

@@ -22,9 +22,9 @@ from facemask.extraction.load import for_inference
 from facemask.files import write_image
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.own_network import FrameNetwork, takes_clips
-from facemask.training.cli import _is_finished
 from facemask.training.mask_module import MaskModule
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule
+from facemask.training.resume import is_finished
 from tests.test_cli import error_of
 from tests.training.own_networks import ClipNetwork, OwnData, OwnFCN, PlainData, Unet, UnetModule
 from tests.training.runs import quiet_trainer
@@ -275,6 +275,6 @@ def test_a_subclass_that_stopped_a_run_early_is_known(tmp_path: Path) -> None:
     states = {callback.state_key: {"stopped_epoch": 3}}
     progress = {"epoch_progress": {"current": {"processed": 4}}}
     checkpoint = {"callbacks": states, "loops": {"fit_loop": progress}, "global_step": 12}
-    assert _is_finished(checkpoint, trainer)
+    assert is_finished(checkpoint, trainer)
     states[callback.state_key]["stopped_epoch"] = 0
-    assert not _is_finished(checkpoint, trainer)
+    assert not is_finished(checkpoint, trainer)

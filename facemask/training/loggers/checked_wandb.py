@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,22 +46,14 @@ class CheckedWandbLogger(WandbLogger):
         save_dir: str = "runs",
         log_model: Literal["all"] | bool = False,
     ) -> None:
-        super().__init__(
-            project=project,
-            entity=entity,
-            name=name,
-            id=id,
-            group=group,
-            tags=tags,
-            notes=notes,
-            mode=mode,
-            save_dir=save_dir,
-            log_model=log_model,
-        )
-        self._mode = mode
-        # W&B's own process, which writes the files, may have begun in another folder
-        self._wandb_init["dir"] = str(Path(save_dir).absolute())
-        self._wandb_init.pop("anonymous", None)  # wandb warns of it, even of None
+        # absolute: W&B's own process, which writes the files, may have begun in another folder
+        folder = str(Path(save_dir).absolute())
+        super().__init__(name=name, save_dir=folder, id=id, project=project, log_model=log_model)
+        self._run: dict[str, Any] = {
+            "project": project, "entity": entity, "name": name, "id": id, "group": group,
+            "tags": tags, "notes": notes, "mode": mode, "dir": folder, "resume": "allow",
+        }  # fmt: skip
+        self._is_begun = False
 
     @property
     def experiment(self) -> Any:  # noqa: ANN401  # wandb's Run, or Lightning's dummy
@@ -70,22 +63,29 @@ class CheckedWandbLogger(WandbLogger):
             InputError: `save_dir` cannot be written to, there is no login for an online run, or
                 the server cannot be reached.
         """
-        if self._experiment is not None or getattr(rank_zero_only, "rank", 0) != 0:
+        if self._is_begun or getattr(rank_zero_only, "rank", 0) != 0:
             return super().experiment
         import wandb
 
-        if wandb.run is None:
-            check_login(self._mode)
-            if self._mode != "disabled":  # wandb would take a temporary folder
-                make_folder(Path(self._wandb_init["dir"]))
-        try:
+        if wandb.run is not None:  # begun by the user
+            self._is_begun = True
             return super().experiment
+        mode = self._run["mode"]
+        check_login(mode)
+        if mode != "disabled":  # wandb would take a temporary folder
+            make_folder(Path(self._run["dir"]))
+        try:
+            wandb.init(**self._run)
         except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"W&B cannot begin the run: {reason.rstrip('.')}; check network and login, or "
                 "train with WANDB_MODE=offline and run `wandb sync` later."
             ) from error
+        self._is_begun = True
+        with warnings.catch_warnings():  # Lightning takes the run that is there, and says so
+            warnings.filterwarnings("ignore", "There is a wandb run already in progress")
+            return super().experiment
 
 
 def check_login(mode: str | None = None) -> None:

@@ -42,7 +42,7 @@ class Panels:
 
 def logging_step(trainer: Trainer) -> int:
     """The step under which Lightning logs what the module logs now."""
-    return trainer.fit_loop.epoch_loop._batches_that_stepped  # as LearningRateMonitor does
+    return trainer.global_step
 
 
 def shows_pictures(logger: Logger) -> bool:
