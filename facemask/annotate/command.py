@@ -92,7 +92,9 @@ def landmarks(
             except InputError as error:
                 errors.append(error)
                 continue
-            console.print(f"{file} is {out / name}: {_summary(video)}.")
+            lacking = len(video.without_face)
+            faces = f"{lacking} of them without a face" if lacking else "each with a face"
+            console.print(f"{file} is {out / name}: {video.frames} frames, {faces}.")
     if errors and len(files) == 1:
         raise errors[0]
     if errors:
@@ -106,7 +108,7 @@ def landmarks(
 
 
 def check_video(file: Path) -> Path:
-    """The file, if it can be a video of a data set.
+    """Return a file that can be a video of a data set.
 
     Raises:
         InputError: It is missing, a folder, or has a suffix that `facemask prepare` does not read.
@@ -134,7 +136,7 @@ def annotate(
     """Make one video's folder, whole or not at all.
 
     Returns:
-        Its name, and what it holds.
+        Name of the folder, and origin of its landmarks.
 
     Raises:
         InputError: The file cannot be read or shows no face, or the folder cannot be written.
@@ -197,7 +199,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _frames(file: Path, progress: Progress) -> Iterator[tuple[int, Image, SquarePixels]]:
-    """Number, from 1, and picture of every frame as `facemask prepare` decodes it."""
+    """Yield number, from 1, and picture of every frame as `facemask prepare` decodes it."""
     with VideoFile(file) as video:
         squares = SquarePixels.of(video.height, video.width, video.pixel_aspect)
         task = progress.add_task(file.name, total=video.frame_count)
@@ -222,10 +224,3 @@ def _transfer(file: Path, target: Path, how: Transfer) -> None:
     except OSError as error:
         hint = "" if how == "copy" else "; give --transfer copy"
         raise InputError(f"{file}: cannot {how} it: {error.strerror or error}{hint}.") from error
-
-
-def _summary(video: PseudoVideo) -> str:
-    without = len(video.without_face)
-    if not without:
-        return f"{video.frames} frames, each with a face"
-    return f"{video.frames} frames, {without} of them without a face"

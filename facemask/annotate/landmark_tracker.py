@@ -44,7 +44,7 @@ _LOWEST: Final = -1.5
 
 @dataclass(frozen=True)
 class LandmarkTrackerSettings:
-    """When a face is found and lost.
+    """Thresholds at which a face is found and lost.
 
     Scores are those of dlib's detector: 0 is its own threshold, a clear face has 1 to 3.
 
@@ -55,8 +55,8 @@ class LandmarkTrackerSettings:
             background, half a face beside it, at half or double size) 3 pass.
         smallest_face: Smallest face to be found, as a share of the frame's longer side. The frame
             is resized so that such a face has the 80 pixels that the detector needs.
-        margin: How far a whole frame goes on beyond its border, in units of its longer side, for
-            the search: frames that end at the face hide its surroundings from the detector.
+        margin: Border to repeat around a whole frame for the search, in units of its longer side:
+            frames that end at the face hide its surroundings from the detector.
 
     Raises:
         InputError: A number is out of range.
@@ -91,11 +91,11 @@ class FaceFinder:
         self._detector: Any = import_dlib("landmarks need dlib").get_frontal_face_detector()
 
     def find(self, image: Image, settings: LandmarkTrackerSettings) -> list[tuple[Square, float]]:
-        """The faces of a whole frame with their scores.
+        """Return the faces of a whole frame with their scores.
 
         Args:
             image: RGB uint8 (H, W, 3).
-            settings: Which faces.
+            settings: Thresholds.
         """
         longer = max(image.shape[:2])
         border = round(settings.margin * longer)
@@ -117,11 +117,11 @@ class FaceFinder:
         ]
 
     def near(self, image: Image, where: Square) -> tuple[Square, float] | None:
-        """The face in or close to a square, with its score; None where the detector sees none.
+        """Return the face in or close to a square and its score, or None where there is none.
 
         Args:
             image: RGB uint8 (H, W, 3).
-            where: The detector's rectangle as it is expected, its centre in the image.
+            where: The expected rectangle of the detector, its centre in the image.
         """
         patch = cut_patch(image, where, margin=_NEAR, side=_EXPECTED)
         found = self._run(patch.image, _LOWEST)
@@ -145,9 +145,9 @@ class LandmarkTracker:
     may differ in size, as face crops do.
 
     Args:
-        predictor: Which landmarks; None is dlib's predictor of the package
+        predictor: Predictor of landmarks; None is dlib's, of the package
             face-recognition-models. Trackers may share one.
-        settings: When a face is found and lost; None is the defaults.
+        settings: Thresholds at which a face is found and lost; None for the defaults.
 
     Raises:
         InputError: dlib or the package is missing.
@@ -168,7 +168,7 @@ class LandmarkTracker:
         self._last = None
 
     def step(self, image: Image) -> Points | None:
-        """The landmarks of the next frame.
+        """Return the landmarks of the next frame.
 
         Where several faces are found, the one over the face that was just lost is taken, else
         the largest that the detector is sure of.
@@ -193,7 +193,7 @@ class LandmarkTracker:
         return points
 
     def _follow(self, image: Image, before: Points | None) -> Points | None:
-        """Landmarks from those of the frame before; None if they are on no face any more."""
+        """Return landmarks from those before, or None if they are on no face any more."""
         if before is None:
             return None
         points = self.predictor.predict(image, rectangle_of_points(before))
@@ -208,14 +208,14 @@ class LandmarkTracker:
         return self._start(image, seen[0]) if seen[1] >= self.settings.find_above else None
 
     def _start(self, image: Image, face: Square) -> Points:
-        """Landmarks of a face that the detector found."""
+        """Return landmarks of a face that the detector found."""
         points = self.predictor.predict(image, face)
         # once more from there: on 290 stills (Helen) mIoU rises from 80.1 to 81.0, a third time
         # adds nothing
         return self.predictor.predict(image, rectangle_of_points(points))
 
     def _search(self, image: Image, lost: Points | None) -> Points | None:
-        """Landmarks of a face found in the whole frame."""
+        """Return landmarks of a face found in the whole frame."""
         found = self.finder.find(image, self.settings)
         if not found:
             return None
@@ -229,7 +229,7 @@ class LandmarkTracker:
 
 
 def _is_plausible(where: Square, image: Image) -> bool:
-    """Whether there may be a face there at all: in the image, neither a speck nor all of it."""
+    """Tell if there may be a face at all: in the image, neither a speck nor all of it."""
     height, width = image.shape[:2]
     if not (0 <= where.x < width and 0 <= where.y < height):
         return False
@@ -237,6 +237,6 @@ def _is_plausible(where: Square, image: Image) -> bool:
 
 
 def _agree(tracked: Square, seen: Square) -> bool:
-    """Whether the landmarks lie where the detector sees the face."""
+    """Tell if the landmarks lie where the detector sees the face."""
     distance = max(abs(tracked.x - seen.x), abs(tracked.y - seen.y)) / tracked.side
     return distance < _TOLERANCE and 1 / _RATIO < seen.side / tracked.side < _RATIO

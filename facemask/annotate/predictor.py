@@ -1,4 +1,4 @@
-"""The 68 landmarks of a face by dlib's predictor (Kazemi and Sullivan 2014), and where it looks.
+"""The 68 landmarks of a face by dlib's predictor (Kazemi and Sullivan 2014), and its rectangle.
 
 The predictor starts from a rectangle as dlib's face detector draws it. While a face is tracked,
 the rectangle follows from the landmarks of the frame before, so that no detector need run
@@ -43,8 +43,8 @@ class Square:
     """A square in a frame, such as dlib's face detector draws around a face.
 
     Attributes:
-        x: Its centre in pixels; 0 is the centre of the leftmost ones.
-        y: The same from the top.
+        x: Its centre from the left in pixels; 0 is the centre of the leftmost ones.
+        y: Its centre from the top.
         side: Its side in pixels.
     """
 
@@ -68,9 +68,9 @@ class Patch:
 
     Attributes:
         image: RGB uint8 (S, S, 3).
-        left: The image's pixel edge where it begins.
-        top: The same from the top.
-        scale: Its pixels to a pixel of the image.
+        left: Pixel edge of the image at the left of the patch.
+        top: The same at its top.
+        scale: Pixels of the patch to a pixel of the image.
     """
 
     image: Image
@@ -79,19 +79,19 @@ class Patch:
     scale: float
 
     def inside(self, square: Square) -> Square:
-        """The same square in the patch's own pixels."""
+        """Return a square of the image in the patch's own pixels."""
         # a pixel's centre lies half a pixel behind the edge that scales
         x = (square.x + 0.5 - self.left) * self.scale - 0.5
         y = (square.y + 0.5 - self.top) * self.scale - 0.5
         return Square(x, y, square.side * self.scale)
 
     def outside(self, square: Square) -> Square:
-        """A square of the patch in the image's pixels."""
+        """Return a square of the patch in the image's pixels."""
         x, y = self.points_outside(np.array([square.x, square.y])).tolist()
         return Square(x, y, square.side / self.scale)
 
     def points_outside(self, points: Points) -> Points:
-        """Points (…, 2) of the patch in the image's pixels."""
+        """Return points (…, 2) of the patch in the image's pixels."""
         moved: Points = (points + 0.5) / self.scale - 0.5 + (self.left, self.top)
         return moved
 
@@ -101,8 +101,8 @@ def cut_patch(image: Image, square: Square, margin: float, side: float) -> Patch
 
     Args:
         image: RGB uint8 (H, W, 3).
-        square: Its centre must lie in the image.
-        margin: What to add on each side, in units of the square's side.
+        square: Square to cut out, its centre in the image.
+        margin: Surroundings to add on each side, in units of the square's side.
         side: Side of the square in the patch, about, in pixels.
     """
     height, width = image.shape[:2]
@@ -117,7 +117,7 @@ def cut_patch(image: Image, square: Square, margin: float, side: float) -> Patch
 
 
 def rectangle_of_points(points: Points) -> Square:
-    """The rectangle that dlib's detector would draw around a face with these landmarks.
+    """Return the rectangle that dlib's detector would draw around a face with these landmarks.
 
     Args:
         points: (68, 2) x, y in pixels from 0.
@@ -128,7 +128,7 @@ def rectangle_of_points(points: Points) -> Square:
 
 
 def packaged_predictor() -> Path:
-    """The predictor's file in the package face-recognition-models.
+    """Return the predictor's file in the package face-recognition-models.
 
     Raises:
         InputError: The package is not installed.
@@ -151,7 +151,7 @@ class LandmarkPredictor:
             face-recognition-models (trained on 300-W, not for commercial products).
 
     Attributes:
-        file: Where the model was read from.
+        file: File that the model was read from.
 
     Raises:
         InputError: dlib or the file is missing, or the file holds something else.
@@ -175,7 +175,7 @@ class LandmarkPredictor:
             raise InputError(f"{self.file}: predicts {count} points, expected {NUM_LANDMARKS}.")
 
     def predict(self, image: Image, where: Square) -> Points:
-        """The landmarks of a face; those of something else look like a face, too.
+        """Return the landmarks of a face; those of something else look like a face, too.
 
         Args:
             image: RGB uint8 (H, W, 3). Its border goes on as it ends, for faces that it cuts.

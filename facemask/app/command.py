@@ -16,8 +16,7 @@ from types import FrameType
 from rich.console import Console
 
 from facemask._distribution import pip_install
-from facemask.app.extraction import Extractions
-from facemask.app.model_files import find_models
+from facemask.app.extraction import Extractions, find_models
 from facemask.errors import InputError
 from facemask.plotting import check_matplotlib
 

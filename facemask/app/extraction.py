@@ -1,12 +1,14 @@
-"""What happens when someone presses Extract, without the page around it."""
+"""Models that the page offers, and extraction with one of them, without the page around it."""
 
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from safetensors import SafetensorError, safe_open
 
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor
@@ -17,23 +19,24 @@ from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade.cascade import Cascade
 from facemask.tracking.detectors import open_detector
 from facemask.video.reading import open_source
+from facemask.weights.catalog import find_weights, shipped
 
 KINDS: Final = ("overlay", "csv", "labels", "npz", PLOT)
 _OPACITY: Final = 0.5
 
 OnFrame = Callable[[int, int | None], None]
-"""Told after each frame how many are done, and of about how many, where that is known."""
+"""Called after each frame with their number, and about that of all, where it is known."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the page asks for.
+    """Choices of a visitor of the page.
 
     Attributes:
-        model: A name in the list of models.
-        temporal: One of the names in `Temporal`.
+        model: Name in the list of models.
+        temporal: Name of a way to use time, of `Temporal`.
         detector: "auto", "dlib" or "mediapipe".
-        cropped: Every frame is a face crop already; the detector is not asked.
+        cropped: Whether every frame is a face crop already, so that no detector is asked.
         rotate: Degrees by which to turn each frame clockwise.
     """
 
@@ -88,8 +91,9 @@ class Extractions:
 
         Args:
             video: A video file.
-            choices: How.
-            on_frame: An exception that it raises ends the extraction and leaves no file.
+            choices: Model and options.
+            on_frame: Called after each frame; an exception that it raises ends the extraction and
+                leaves no file.
 
         Raises:
             InputError: The video or the model cannot be read, or a choice cannot be had here.
@@ -128,3 +132,64 @@ class Extractions:
             self._loaded = None  # before the next one is read: memory holds one
             self._loaded = (name, load_model(self.models[name]))
         return self._loaded[1]
+
+
+def find_models(given: Sequence[str]) -> dict[str, Path]:
+    """Return model files by the names that a list shows.
+
+    Args:
+        given: Names of shipped weights and Hugging Face repository ids; files, and folders that
+            are searched with all below: for saved cascades (.safetensors; others, such as cached
+            features, are left out) and checkpoints (.ckpt).
+
+    Returns:
+        The models given by name or id, then every file once, in the order given, sorted within a
+        folder. A file's name is the shortest end of its path that no other file shares.
+
+    Raises:
+        InputError: One does not exist, or a folder holds no model.
+    """
+    names = [word for word in given if word in shipped() or not Path(word).exists()]
+    paths = [Path(word) for word in given if word not in names]
+    files = list(dict.fromkeys(file.resolve() for path in paths for file in _files_of(path)))
+    # not resolved: what is cached of a repository has its suffix in the name of a link alone
+    found = {name: find_weights(name) for name in names}
+    return found | {_short_name(file, files): file for file in files}
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = sorted(_models_below(path))
+    if not found:
+        raise InputError(
+            f"{path}: holds no model, which is a saved cascade (.safetensors) or a checkpoint "
+            "(.ckpt): give a folder with one, or a file."
+        )
+    return found
+
+
+def _models_below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden and (path.suffix == ".ckpt" or _is_cascade(path)):
+            yield path
+
+
+def _is_cascade(path: Path) -> bool:
+    """Tell by a file's header if `Cascade.save` wrote it."""
+    if path.suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "facemask_cascade" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def _short_name(file: Path, files: Sequence[Path]) -> str:
+    for length in range(1, len(file.parts)):
+        end = file.parts[-length:]
+        if sum(other.parts[-length:] == end for other in files) == 1:
+            return "/".join(end)
+    return str(file)

@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors
 
-from facemask.app.model_files import find_models
+from facemask.app.extraction import find_models
 from facemask.errors import InputError
 from facemask.extraction import FaceMaskExtractor, load_model
 from facemask.weights import LicenceNotice, find_weights

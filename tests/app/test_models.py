@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from facemask.app.model_files import find_models
+from facemask.app.extraction import find_models
 from facemask.errors import InputError
 
 
