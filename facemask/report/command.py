@@ -55,11 +55,8 @@ def report(
         InputError: A record is missing or damaged, the runs are about different data, an option
             is out of range, matplotlib is not installed, or the folder cannot be written to.
     """
-    for option, value, least in (
-        ("groups", groups, 2),
-        ("examples", examples, 1),
-        ("seed", seed, 0),
-    ):
+    least_of = (("groups", groups, 2), ("examples", examples, 1), ("seed", seed, 0))
+    for option, value, least in least_of:
         if value < least:
             raise InputError(f"{option} is {value}, expected at least {least}.")
     folder = Path(out)

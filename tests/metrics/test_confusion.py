@@ -81,7 +81,7 @@ def test_a_prediction_may_be_anything_where_the_target_is_ignored(dtype: torch.d
 
 def test_uint8_does_not_wrap() -> None:
     # 156 as uint8 equals -100, and 255 equals -1, when compared in uint8
-    for ignore, value in ((-100, 156), (-1, 255), (256, 0), (511, 255)):
+    for ignore, value in ((-100, 156), (-1, 255), (256, 0), (511, 255), (254, 255), (1, 255)):
         target = torch.tensor([value], dtype=torch.uint8)
         if value == 0:
             assert confusion_matrix(target, target, 2, ignore).tolist() == [[1, 0], [0, 0]]
