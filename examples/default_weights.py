@@ -23,7 +23,7 @@ import torch
 from facemask.boxes import face_crop_box
 from facemask.cli import main as facemask
 from facemask.data.landmarks import read_pts, write_pts
-from facemask.data.vw300_mask import parse_name, sequence_id
+from facemask.data.vw300_mask import parse_stem, sequence_id
 from facemask.files import read_image, sha256_of, write_atomic, write_image
 from facemask.models import Cascade, CascadeSettings
 from facemask.weights.catalog import FOLDER
@@ -108,7 +108,7 @@ def videos(source: Path) -> None:
     facemask(["prepare", str(source), str(root), "--fraction", "1"])
     last: dict[str, int] = {}
     for image in (root / "images_orig").glob("*.jpg"):
-        video, number = parse_name(image)
+        video, number = parse_stem(image.stem)
         last[video] = max(last.get(video, 0), number or 0)
 
     def side(video: str, number: int) -> str:
@@ -141,7 +141,7 @@ def write_split(root: Path, side: Callable[[str, int], str]) -> None:
     """
     lines: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for image in sorted((root / "images_orig").glob("*.jpg")):
-        video, number = parse_name(image)
+        video, number = parse_stem(image.stem)
         line = f"/images_orig/{image.name} /labels_orig/{image.stem}.png\n"
         lines.setdefault(side(video, number or 1), []).append(line)
     folder = root / "data_splits" / "default"

@@ -1,10 +1,10 @@
-"""One progress bar over many jobs, in processes or not."""
+"""Run many jobs, in processes of their own or not, and show one progress bar."""
 
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def available_cpus() -> int:
-    """Number of CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -50,7 +50,6 @@ def run_jobs(
         raise InputError(f"--workers is {workers}, expected 0 or more.")
     if not items:
         return []
-    results: dict[int, Result | InputError] = {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -58,24 +57,23 @@ def run_jobs(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        for index, result in progress.track(
-            _completed(function, items, available_cpus() if workers is None else workers),
-            total=len(items),
-            description=description,
-        ):
-            results[index] = result
+        completed = _completed(function, items, available_cpus() if workers is None else workers)
+        results = dict(progress.track(completed, total=len(items), description=description))
     return [results[index] for index in range(len(items))]
+
+
+def _attempt(function: Callable[[Item], Result], item: Item) -> Result | InputError:
+    try:
+        return function(item)
+    except InputError as error:
+        return error
 
 
 def _completed(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[tuple[int, Result | InputError]]:
     if workers <= 1 or len(items) <= 1:
-        for index, item in enumerate(items):
-            try:
-                yield index, function(item)
-            except InputError as error:
-                yield index, error
+        yield from ((index, _attempt(function, item)) for index, item in enumerate(items))
         return
     # spawn: a forked child inherits the locks of OpenCV's and torch's threads and may hang
     context = multiprocessing.get_context("spawn")
@@ -83,17 +81,10 @@ def _completed(
         min(workers, len(items)), context, initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
         with _deaf_to_ctrl_c():
-            pending: dict[Future[Result], int] = {
-                pool.submit(function, i): n for n, i in enumerate(items)
-            }
+            index_of = {pool.submit(_attempt, function, i): n for n, i in enumerate(items)}
         try:
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    index = pending.pop(future)
-                    try:
-                        yield index, future.result()
-                    except InputError as error:
-                        yield index, error
+            for future in as_completed(index_of):
+                yield index_of[future], future.result()
         except KeyboardInterrupt:
             for process in multiprocessing.active_children():
                 process.terminate()
@@ -104,9 +95,9 @@ def _completed(
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes begun in this block never see Ctrl-C, which goes to all: the first one ends them.
+    """Hide Ctrl-C, which goes to all processes, from those begun in this block for good.
 
-    Here it comes at the end of the block.
+    This process, which ends them, gets it at the end of the block.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

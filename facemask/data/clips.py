@@ -19,7 +19,7 @@ from facemask.data.region_boxes import (
     cut_image,
     cut_labels,
 )
-from facemask.data.vw300_mask import Frame, check_same_size, cut_clips, read_label
+from facemask.data.vw300_mask import Frame, cut_clips, read_label
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.resample import resize_image, resize_mask
@@ -207,7 +207,11 @@ def read_frame(frame: Frame) -> tuple[Pixels, Pixels]:
     if frame.label is None:
         return image, np.full(image.shape[:2], IGNORE, dtype=np.uint8)
     mask = read_label(frame.label)
-    check_same_size(frame, image.shape, mask.shape)
+    (height, width), (rows, columns) = image.shape[:2], mask.shape
+    if (height, width) != (rows, columns):
+        raise InputError(
+            f"{frame.label}: {columns}×{rows} pixels, but its image has {width}×{height}."
+        )
     return image, mask
 
 

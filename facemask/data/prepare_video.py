@@ -16,7 +16,7 @@ from facemask.data import hidden
 from facemask.data.landmarks import HiddenLandmarksError, read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.vw300 import AnnotatedVideo, FrameCount, read_frames, scan_frames
-from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_name, sequence_id
+from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_stem, sequence_id
 from facemask.errors import InputError
 from facemask.files import sha256_of, write_atomic, write_image
 from facemask.suffixes import is_hidden
@@ -112,7 +112,7 @@ def list_written(out: Path) -> dict[str, set[int]]:
     written: dict[str, set[int]] = {}
     for folder in (IMAGES, LABELS):
         for file in (out / folder).iterdir():
-            video, frame = parse_name(file)
+            video, frame = parse_stem(file.stem)
             if frame is not None and not is_hidden(file):
                 written.setdefault(video, set()).add(frame)
     return written

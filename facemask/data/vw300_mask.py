@@ -10,7 +10,8 @@ data_splits/split_1/{train,val,test}_per10.txt
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
@@ -50,12 +51,12 @@ class Frame:
 
 
 def sequence_id(frame: int) -> int:
-    """Number of the second that a frame (counted from 1) belongs to."""
+    """Return the number of the second that a frame (counted from 1) belongs to."""
     return (frame - 1) // SEQUENCE_LENGTH
 
 
-def split_file(root: Path, split: str, side: str) -> Path:
-    """Path of one side's file of a split.
+def split_file(root: Path, split: str, side: Split) -> Path:
+    """Return the path of one side's file of a split.
 
     Args:
         root: The data set's folder.
@@ -86,11 +87,10 @@ def split_file(root: Path, split: str, side: str) -> Path:
             f"the split is {split!r}, expected three lists after the colon, to train, validate "
             "and test on, such as split_2:A,B,C."
         )
-    names = dict(zip(map(str, SPLIT_NAMES), words, strict=True))
-    return folder / f"{names[side]}.txt"
+    return folder / f"{words[SPLIT_NAMES.index(side)]}.txt"
 
 
-def read_split(root: Path, split: str, side: str) -> list[Frame]:
+def read_split(root: Path, split: str, side: Split) -> list[Frame]:
     """Read one side of a split.
 
     Returns:
@@ -115,7 +115,7 @@ def read_split(root: Path, split: str, side: str) -> list[Frame]:
             continue
         where = f"{path}, line {number}"
         image, label = (_resolve(root, word, where, existing) for word in split_line(line, where))
-        video, frame_number = parse_name(image)
+        video, frame_number = parse_stem(image.stem)
         if image.stem != label.stem or frame_number is None:
             raise InputError(f"{where}: {line!r} does not pair two files named VIDEO_FRAME.")
         if (video, frame_number) in frames:
@@ -127,7 +127,7 @@ def read_split(root: Path, split: str, side: str) -> list[Frame]:
 
 
 def split_line(line: str, where: str) -> tuple[str, str]:
-    """The image and the label of a line of a split file, as paths below the data set's folder.
+    """Return the image and the label of a split file's line, as paths below the data set's folder.
 
     Blanks part the two, and may be in their names too: where a blank and a slash come more than
     once, the place counts that gives two files of one name.
@@ -150,7 +150,7 @@ def split_line(line: str, where: str) -> tuple[str, str]:
 
 
 def _resolve(root: Path, word: str, where: str, existing: dict[Path, set[str]]) -> Path:
-    """Path of a file that a split line names; `existing` caches the folders' listings."""
+    """Return the path of a file that a split line names; `existing` caches folders' listings."""
     relative = posixpath.normpath(word.lstrip("/"))
     if relative.split("/", 1)[0] == "..":
         raise InputError(f"{where}: {word!r} leaves the data root; expected a path below {root}.")
@@ -163,24 +163,14 @@ def _resolve(root: Path, word: str, where: str, existing: dict[Path, set[str]]) 
     return path
 
 
-def parse_name(path: Path) -> tuple[str, int | None]:
-    """Split `001_000007.jpg` into its video and frame number (None if it has none).
-
-    Examples:
-        >>> parse_name(Path("images_orig/my_clip_000007.jpg"))
-        ('my_clip', 7)
-        >>> parse_name(Path("face.png"))
-        ('face', None)
-    """
-    return parse_stem(path.stem)
-
-
 def parse_stem(stem: str) -> tuple[str, int | None]:
-    """The same for a name without a suffix, which may hold a dot itself.
+    """Split a file's name without its suffix into video and frame number (None if it has none).
 
     Examples:
-        >>> parse_stem("no.1_000007")
-        ('no.1', 7)
+        >>> parse_stem("my_clip_000007")
+        ('my_clip', 7)
+        >>> parse_stem("face")
+        ('face', None)
     """
     video, _, digits = stem.rpartition("_")
     return (video, int(digits)) if video and digits.isdecimal() else (stem, None)
@@ -199,14 +189,13 @@ def list_crops(folder: Path) -> list[Frame]:
     frames = []
     for path in folder.iterdir():
         if is_image(path) and not is_hidden(path):
-            video, number = parse_name(path)
+            video, number = parse_stem(path.stem)
             frames.append(Frame(video, 1 if number is None else number, path, None))
     if not frames:
         raise InputError(f"{folder}: holds no image; expected face crops (.jpg, .png).")
-    stems = [frame.image.stem for frame in frames]
-    if len(set(stems)) < len(stems):
-        twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise InputError(f"{folder}: two images are named {twice!r}; their labels would collide.")
+    ((stem, count),) = Counter(frame.image.stem for frame in frames).most_common(1)
+    if count > 1:
+        raise InputError(f"{folder}: two images are named {stem!r}; their labels would collide.")
     return sorted(frames, key=lambda frame: (frame.video, frame.number))
 
 
@@ -226,18 +215,14 @@ def cut_clips(frames: Iterable[Frame], clip_length: int) -> list[tuple[Frame, ..
         [[1, 2], [3], [5, 6]]
     """
     clips: list[list[Frame]] = []
-    previous: Frame | None = None
+    due = None  # place of the frame that goes on where the last clip ends
     for frame in frames:
-        continues = (
-            previous is not None
-            and (frame.video, frame.number) == (previous.video, previous.number + 1)
-            and sequence_id(frame.number) == sequence_id(previous.number)
-        )
-        if continues and len(clips[-1]) < clip_length:
-            clips[-1].append(frame)
-        else:
-            clips.append([frame])
-        previous = frame
+        if (frame.video, frame.number, sequence_id(frame.number)) != due or (
+            len(clips[-1]) == clip_length
+        ):
+            clips.append([])
+        clips[-1].append(frame)
+        due = frame.video, frame.number + 1, sequence_id(frame.number)
     return [tuple(clip) for clip in clips]
 
 
@@ -264,15 +249,3 @@ def read_label(path: Path) -> npt.NDArray[np.uint8]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return mask
-
-
-def check_same_size(frame: Frame, image: Sequence[int], label: Sequence[int]) -> None:
-    """Check that an image and its label have one size.
-
-    Raises:
-        InputError: They differ.
-    """
-    if tuple(image[:2]) != tuple(label[:2]):
-        raise InputError(
-            f"{frame.label}: {label[1]}×{label[0]} pixels, but its image has {image[1]}×{image[0]}."
-        )

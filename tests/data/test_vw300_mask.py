@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from facemask.data.masks import mask_to_color
-from facemask.data.vw300_mask import Frame, cut_clips, list_crops, read_label, read_split
+from facemask.data.vw300_mask import (
+    SPLIT_NAMES,
+    Frame,
+    cut_clips,
+    list_crops,
+    read_label,
+    read_split,
+)
 from facemask.errors import InputError
 
 
@@ -94,7 +101,7 @@ def test_the_second_protocol_is_named_by_its_lists(mask_root: Path, tmp_path: Pa
     lists.mkdir()
     for name, side in (("A", "val"), ("B", "train"), ("C", "test")):
         shutil.copy(root / "data_splits" / "split_1" / f"{side}_per10.txt", lists / f"{name}.txt")
-    for side in ("train", "val", "test"):
+    for side in SPLIT_NAMES:
         assert read_split(root, "split_2:B,A,C", side) == read_split(root, "split_1", side)
     assert read_split(root, "split_2:C,A,B", "test") == read_split(root, "split_1", "train")
     with pytest.raises(InputError, match=r"lists A, B, C, .* split split_2:A,B,C"):
