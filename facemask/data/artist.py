@@ -17,7 +17,7 @@ Points = npt.NDArray[np.float64]
 Color = npt.NDArray[np.float64]
 """RGB (3,), 0 to 255."""
 Image = npt.NDArray[np.uint8]
-Picture = TypeVar("Picture", npt.NDArray[np.uint8], npt.NDArray[np.float32])
+Pixels = TypeVar("Pixels", npt.NDArray[np.uint8], npt.NDArray[np.float32])
 Projection = Callable[[Points], Points]
 """Function from points (N, 2) of a thing to x, y in pixels."""
 
@@ -69,12 +69,12 @@ class Thing(NamedTuple):
 
 
 def cover(
-    picture: Picture,
+    picture: Pixels,
     thing: Thing,
     project: Projection,
     unit: float,
     light: Sequence[float] | Color = (1.0, 1.0, 1.0),
-) -> Picture:
+) -> Pixels:
     """Return a picture with a thing drawn over it, with soft shading and a shadow.
 
     Args:
@@ -109,7 +109,7 @@ def cover(
         shadow = cv2.blur(cv2.blur(alpha, (side, side)), (side, side))
         under *= 1 - np.float32(thing.shadow) * shadow
     depth = cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_32F
-    out: Picture = picture.copy()
+    out: Pixels = picture.copy()
     out[window] = cv2.add(
         cv2.multiply(picture[window], cv2.merge([under] * 3), dtype=depth),
         cv2.multiply(color, cv2.merge([alpha * np.float32(f) for f in light]), dtype=depth),
@@ -140,13 +140,11 @@ def _draw(thing: Thing, layer: Image, project: Projection, unit: float) -> None:
         layer[..., :3] = laid
 
 
-def rounded(
-    half: tuple[float, float], power: float = 1.0, count: int = 40, center: object = 0.0
-) -> Points:
+def rounded(half: tuple[float, float], power: float = 1.0, count: int = 40) -> Points:
     """Return the outline of an ellipse (power 1) or of a rounder or squarer box (less)."""
     theta = np.linspace(0, 2 * np.pi, count, endpoint=False)
     wave = np.stack([np.cos(theta), np.sin(theta)], axis=1)
-    return np.asarray(np.sign(wave) * np.abs(wave) ** power * half + center, np.float64)
+    return np.asarray(np.sign(wave) * np.abs(wave) ** power * half, np.float64)
 
 
 @lru_cache(maxsize=16)
@@ -279,7 +277,7 @@ def microphone(rng: np.random.Generator) -> Thing:
     marks = [Mark(stick, handle * b, 1.2 * r * w, rough=w < 1) for w, b in LEVELS]
     for width, bright in LEVELS:
         center = np.array([-0.16, -0.2]) * r * (1 - width)
-        head = rounded((r * width, 1.1 * r * width), center=center)
+        head = rounded((r * width, 1.1 * r * width)) + center
         marks.append(Mark(head, color * (bright * 1.25)))
     if not foam:
         for k in np.linspace(-0.75, 0.75, 7):  # wire mesh
