@@ -86,7 +86,7 @@ class Body:
         if self._identity.hair_style == "buzz":
             self._paint_hair(scene, outline, opacity=0.5)
             return
-        scene.shade(outline + 0.04 * down, (0.72, 0.66, 0.64), softness=0.03 * unit)
+        scene.shade(outline + 0.04 * down, (0.72, 0.66, 0.64), soft=0.03 * unit)
         self._paint_hair(scene, outline, 0.95)
 
     def _paint_hair(
@@ -95,7 +95,7 @@ class Body:
         color = self._identity.hair * scene.light.on(np.array([0, -0.5, 0.86]))
         if self._identity.hair_style == "buzz":  # the scalp shows through
             color = 0.6 * color + 0.4 * self._identity.skin * scene.light.front
-        alpha = scene.cover(outline, softness=max(0.5, 0.014 * scene.camera.unit))
+        alpha = scene.cover(outline, soft=max(0.5, 0.014 * scene.camera.unit))
         if alpha is not None:
             tone = color * brightness
             strands = self._strands(alpha, scene, tone)
@@ -156,7 +156,7 @@ class Body:
         tone = np.stack([scene.light.on(n) for n in normals]) * self._identity.skin * 0.88
         scene.blend(neck, tone[None].astype(np.float32))
         shadow = jaw + np.array([-0.10 * scene.light.direction[0], 0.22]) * unit
-        chin = scene.cover(curve(shadow), softness=0.07 * unit)
+        chin = scene.cover(curve(shadow), soft=0.07 * unit)
         if chin is not None:
             scene.darken(_limited(neck, chin, scene.canvas.shape), (0.55, 0.47, 0.45))
 
@@ -164,7 +164,7 @@ class Body:
         camera, unit = scene.camera, scene.camera.unit
         cloth = self._identity.clothes * scene.light.front
         right, left = camera.pixels(_SHOULDER), camera.pixels(_SHOULDER * (-1, 1, 1))
-        body = scene.cover(np.concatenate([right, left[::-1]]), softness=0.01 * unit)
+        body = scene.cover(np.concatenate([right, left[::-1]]), soft=0.01 * unit)
         if body is None:
             return
         rows = (np.arange(body.coverage.shape[0]) + body.rows.start - camera.y)[:, None] / unit
@@ -177,7 +177,7 @@ class Body:
         scene.blend(body, ((facing + folds)[..., None] * cloth).astype(np.float32))
         if self._collar:
             for edge in (right[:3], left[:3]):
-                scene.paint(edge, cloth * 1.25, thickness=0.12 * unit, softness=0.4)
+                scene.paint(edge, cloth * 1.25, width=0.12 * unit, soft=0.4)
 
     def _paint_side(self, scene: Scene, side: int) -> None:
         """Paint the cheek between jaw line and ear, and the ear, if this side is seen."""
@@ -189,7 +189,7 @@ class Body:
             u = side * w * np.array([1.00, 1.12, 1.09, 0.97, 0.70, 0.90])
             low, deep = [-0.42, -0.05, 0.45, 0.88, 1.36, 0.80], [0.50, 0.14, 0.12, 0.20, 0.50, 0.62]
             flank = curve(camera.head(np.stack([u, low, deep], axis=1)))
-            scene.paint(flank, tone * 0.80, seen, softness=0.03 * unit)
+            scene.paint(flank, tone * 0.80, seen, soft=0.03 * unit)
         if self._identity.hair_style == "long" or normal[2] < -0.1:
             return
         theta = np.linspace(0, 2 * np.pi, 28, endpoint=False)
@@ -197,10 +197,10 @@ class Body:
         v = 0.20 + 0.33 * np.sin(theta) - 0.03 * np.cos(theta)
         ear = np.stack([side * (1.11 * w + 0.085 * lobe), v, 0.22 - 0.16 * lobe], axis=1)
         outline = camera.head(ear)
-        scene.paint(outline, tone * 1.04, softness=0.4)
+        scene.paint(outline, tone * 1.04, soft=0.4)
         middle = outline.mean(axis=0)
         hollow = middle + 0.6 * (outline - middle)
-        scene.shade(hollow, (0.68, 0.58, 0.56), softness=0.03 * unit)
+        scene.shade(hollow, (0.68, 0.58, 0.56), soft=0.03 * unit)
 
 
 def _wobble(rng: np.random.Generator, count: int, waves: tuple[int, ...], amount: float) -> Points:

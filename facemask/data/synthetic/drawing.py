@@ -18,7 +18,9 @@ from scipy.interpolate import CubicSpline
 Points = npt.NDArray[np.float64]
 Canvas = npt.NDArray[np.float32]
 """Picture in the making: float32 (H, W, 3) RGB, 0 to 255; or one channel of it."""
-Color = Sequence[float] | npt.NDArray[np.float64] | npt.NDArray[np.float32]
+Field = Canvas | npt.NDArray[np.uint8]
+Color = float | Sequence[float] | npt.NDArray[np.float64] | Canvas
+"""RGB 0 to 255, or a factor for all or each of the channels."""
 
 SUPERSAMPLING: Final = 4
 NECK: Final = np.array([0.0, 0.95, -0.45])
@@ -58,65 +60,25 @@ def curve(points: Points, samples: int = 8) -> Points:
     return np.asarray(sampled, np.float64)
 
 
-def fixed(points: Points) -> npt.NDArray[np.int32]:
-    """Return points in OpenCV's fixed-point coordinates, for a shift of 4."""
+def _fixed(points: Points) -> npt.NDArray[np.int32]:
     return np.asarray(np.rint(points * (1 << _SHIFT)), np.int32)
 
 
-def polyline(
-    field: Canvas | npt.NDArray[np.uint8],
-    points: Points,
-    value: float,
-    width: int,
-    kind: int = cv2.LINE_8,
-) -> None:
+def trace(field: Field, points: Points, value: float, width: int, kind: int = cv2.LINE_8) -> None:
     """Draw a line along points (N, 2) into one channel, in place; width in whole pixels."""
-    cv2.polylines(field, [fixed(points)], False, [value], width, kind, _SHIFT)
+    cv2.polylines(field, [_fixed(points)], False, [value], width, kind, _SHIFT)
 
 
-def blur(picture: Canvas | npt.NDArray[np.uint8], sigma: float, stretch: float = 1.0) -> Canvas:
+def blur(picture: Field, sigma: float, stretch: float = 1.0) -> Canvas:
     """Return a picture blurred by a Gaussian of `sigma` pixels, `stretch` times as far down."""
     blurred = cv2.GaussianBlur(picture, (0, 0), sigma, sigmaY=sigma * stretch)
     return np.asarray(blurred, np.float32)
 
 
-def coverage(
-    points: Points, shape: tuple[int, ...], thickness: float | None = None, softness: float = 0.0
-) -> Alpha | None:
-    """Return the coverage of the inside of an outline or, with a thickness, of a line.
-
-    Args:
-        points: (N, 2) x, y in pixels.
-        shape: (H, W, …) of the picture.
-        thickness: Of the line, in pixels; None fills the closed outline.
-        softness: Standard deviation in pixels of a blur of the edge.
-
-    Returns:
-        The coverage, or None where it lies outside the picture.
-    """
-    margin = 1 + (thickness or 0) + 3 * softness
-    low = np.floor(points.min(axis=0) - margin).astype(int)
-    high = np.ceil(points.max(axis=0) + margin).astype(int) + 1
-    left, top = max(int(low[0]), 0), max(int(low[1]), 0)
-    right, bottom = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
-    if right <= left or bottom <= top:
-        return None
-    fine = np.zeros(((bottom - top) * SUPERSAMPLING, (right - left) * SUPERSAMPLING), np.uint8)
-    scaled = (points - (left, top) + 0.5) * SUPERSAMPLING - 0.5
-    if thickness is None:
-        cv2.fillPoly(fine, [fixed(scaled)], [255], cv2.LINE_8, _SHIFT)
-    else:
-        polyline(fine, scaled, 255, max(1, round(thickness * SUPERSAMPLING)))
-    mask = cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-    covered = np.asarray(mask / np.float32(255), np.float32)
-    if softness > 0:
-        border = cv2.BORDER_REPLICATE
-        covered = np.asarray(cv2.GaussianBlur(covered, (0, 0), softness, borderType=border))
-    return Alpha(covered, slice(top, bottom), slice(left, right))
-
-
-def ellipse(center: Points, radii: Color, angle: float = 0.0, count: int = 40) -> Points:
-    """Outline (count, 2) of an ellipse; angle in radians, clockwise as the picture is seen."""
+def ellipse(
+    center: Points, radii: Sequence[float] | Points, angle: float = 0.0, count: int = 40
+) -> Points:
+    """Return the outline (count, 2) of an ellipse turned clockwise by an angle in radians."""
     theta = np.linspace(0, 2 * np.pi, count, endpoint=False)
     x, y = radii[0] * np.cos(theta), radii[1] * np.sin(theta)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -231,49 +193,63 @@ class Picture:
     canvas: Canvas
     offset: Points | float = field(default=0.0, kw_only=True)
 
-    def cover(
-        self, points: Points, *, thickness: float | None = None, softness: float = 0.0
-    ) -> Alpha | None:
-        """Return the coverage of an outline or a line, (N, 2) in pixels of the frame."""
-        return coverage(points - self.offset, self.canvas.shape, thickness, softness)
+    def cover(self, points: Points, *, width: float = 0, soft: float = 0) -> Alpha | None:
+        """Return the coverage of the inside of an outline or, with a width, of a line.
 
-    def blend(self, alpha: Alpha | None, color: Color | Canvas, opacity: float = 1.0) -> None:
+        Args:
+            points: (N, 2) x, y in pixels of the frame.
+            width: Thickness of the line in pixels; 0 fills the closed outline.
+            soft: Standard deviation in pixels of a blur of the edge.
+
+        Returns:
+            The coverage, or None where it lies outside the picture.
+        """
+        points = points - self.offset
+        margin = 1 + width + 3 * soft
+        low = np.floor(points.min(axis=0) - margin).astype(int).clip(0)
+        shape = self.canvas.shape[1::-1]
+        high = np.minimum(np.ceil(points.max(axis=0) + margin).astype(int) + 1, shape)
+        size = high - low
+        if (size <= 0).any():
+            return None
+        fine = np.zeros(size[::-1] * SUPERSAMPLING, np.uint8)
+        scaled = (points - low + 0.5) * SUPERSAMPLING - 0.5
+        if width:
+            trace(fine, scaled, 255, max(1, round(width * SUPERSAMPLING)))
+        else:
+            cv2.fillPoly(fine, [_fixed(scaled)], [255], cv2.LINE_8, _SHIFT)
+        mask = cv2.resize(fine, size.tolist(), interpolation=cv2.INTER_AREA)
+        covered = np.asarray(mask / np.float32(255), np.float32)
+        if soft > 0:
+            border = cv2.BORDER_REPLICATE
+            covered = np.asarray(cv2.GaussianBlur(covered, (0, 0), soft, borderType=border))
+        (left, top), (right, bottom) = low.tolist(), high.tolist()
+        return Alpha(covered, slice(top, bottom), slice(left, right))
+
+    def blend(self, alpha: Alpha | None, color: Color, opacity: float = 1) -> None:
         """Paint a colour (3,), or a patch of the size of `alpha`, over the canvas."""
         if alpha is not None and opacity > 0:
             target = self.canvas[alpha.rows, alpha.columns]
             weight = alpha.coverage[..., None] * np.float32(opacity)
             target += weight * (np.asarray(color, np.float32) - target)
 
-    def darken(self, alpha: Alpha | None, factor: Color | float, opacity: float = 1.0) -> None:
+    def darken(self, alpha: Alpha | None, by: Color, opacity: float = 1) -> None:
         """Multiply the canvas under `alpha` by a factor, a number or one per channel."""
         if alpha is not None and opacity > 0:
             weight = alpha.coverage[..., None] * np.float32(opacity)
-            factors = 1 + weight * (np.asarray(factor, np.float32) - 1)
-            self.canvas[alpha.rows, alpha.columns] *= factors
+            self.canvas[alpha.rows, alpha.columns] *= 1 + weight * (np.asarray(by, np.float32) - 1)
 
     def paint(
-        self,
-        points: Points,
-        color: Color,
-        opacity: float = 1.0,
-        *,
-        thickness: float | None = None,
-        softness: float = 0.0,
+        self, points: Points, color: Color, opacity: float = 1, *, width: float = 0, soft: float = 0
     ) -> None:
-        """Paint an outline or a line in a colour; arguments as in `coverage` and `blend`."""
-        self.blend(self.cover(points, thickness=thickness, softness=softness), color, opacity)
+        """Paint an outline or a line in a colour; arguments as in `cover` and `blend`."""
+        self.blend(self.cover(points, width=width, soft=soft), color, opacity)
 
     def shade(
-        self,
-        points: Points,
-        factor: Color | float,
-        opacity: float = 1.0,
-        *,
-        thickness: float | None = None,
-        softness: float = 0.0,
+        self, points: Points, by: Color, opacity: float = 1, *, width: float = 0, soft: float = 0
     ) -> None:
-        """Darken what lies under an outline or a line; arguments as in `coverage` and `darken`."""
-        self.darken(self.cover(points, thickness=thickness, softness=softness), factor, opacity)
+        """Darken what lies under an outline or a line; arguments as in `cover` and `darken`."""
+        self.darken(self.cover(points, width=width, soft=soft), by, opacity)
 
     def patch(self, alpha: Alpha, color: Points) -> "Picture":
         """Return a new picture in one colour, of the place and size of `alpha`."""

@@ -42,10 +42,10 @@ def paint_eyes(scene: Scene, points: Points, identity: Identity, expression: Exp
             scene.blend(alpha, _eye(scene, alpha, side, identity, expression))
         # Two passes: a soft shadow of the lid's edge and the thin dark line of the lashes.
         lid = curve(upper) - (0, 0.007 * unit)
-        scene.shade(lid, 0.72, thickness=0.045 * unit, softness=0.02 * unit)
-        scene.paint(lid, dark, 0.85, thickness=0.022 * unit, softness=0.3)
+        scene.shade(lid, 0.72, width=0.045 * unit, soft=0.02 * unit)
+        scene.paint(lid, dark, 0.85, width=0.022 * unit, soft=0.3)
         lower = outline[len(outline) // 2 :]
-        scene.paint(lower, dark, 0.35, thickness=0.010 * unit, softness=0.4)
+        scene.paint(lower, dark, 0.35, width=0.010 * unit, soft=0.4)
 
 
 def _eye(
@@ -69,11 +69,11 @@ def _eye(
     # The pink corner beside the nose.
     inner = head(np.array([middle[0] - side * 0.19 * identity.eye_size, 0.01, center[2] + 0.16]))
     pink = np.array([196.0, 120, 112]) * light
-    patch.paint(ellipse(inner, (0.05 * unit,) * 2), pink, 0.7, softness=1.0)
+    patch.paint(ellipse(inner, (0.05 * unit,) * 2), pink, 0.7, soft=1.0)
     iris = identity.iris * light
     patch.paint(disc(_IRIS), iris * 0.42)
-    patch.paint(disc(_IRIS * 0.84), iris, softness=0.4)
-    patch.paint(disc(_IRIS * 0.62), iris * 1.25, 0.7, softness=0.5)
+    patch.paint(disc(_IRIS * 0.84), iris, soft=0.4)
+    patch.paint(disc(_IRIS * 0.62), iris * 1.25, 0.7, soft=0.5)
     patch.paint(disc(_IRIS * 0.42), (10, 8, 8))
     patch.canvas[:] *= _rim_shadow(alpha, 0.035 * unit, 0.45)
     spot = disc(_IRIS).mean(axis=0) + np.array([0.3, -0.36]) * _IRIS * unit
@@ -89,7 +89,7 @@ def paint_mouth(scene: Scene, points: Points, shape: FaceShape, expression: Expr
     skull and the jaw and not with the lips.
     """
     outlines, unit = region_outlines(points), scene.camera.unit
-    lips = scene.cover(outlines[3], softness=0.35)
+    lips = scene.cover(outlines[3], soft=0.35)
     if lips is not None:
         scene.blend(lips, _lips(scene, lips, points, shape.identity))
     inner = scene.cover(outlines[4])
@@ -102,8 +102,8 @@ def paint_mouth(scene: Scene, points: Points, shape: FaceShape, expression: Expr
     shut = float(np.clip(1 - gap / 0.08, 0, 1))
     if shut > 0:
         dark = (0.40, 0.32, 0.32)
-        scene.shade(part, dark, 0.35 + 0.6 * shut, thickness=0.022 * unit, softness=0.4)
-    scene.shade(upper, 0.6, 1 - shut, thickness=0.02 * unit, softness=0.5)
+        scene.shade(part, dark, 0.35 + 0.6 * shut, width=0.022 * unit, soft=0.4)
+    scene.shade(upper, 0.6, 1 - shut, width=0.02 * unit, soft=0.5)
 
 
 def _lips(frame: Scene, alpha: Alpha, points: Points, identity: Identity) -> Canvas:
@@ -123,7 +123,7 @@ def _lips(frame: Scene, alpha: Alpha, points: Points, identity: Identity) -> Can
     patch.canvas[:] = blur(patch.canvas, max(0.4, 0.018 * unit))
     wet = (points[57] + points[66]) / 2 - (0, 0.01 * unit)
     gloss = ellipse(wet, (0.13 * unit, 0.018 * unit), frame.camera.roll)
-    patch.paint(gloss, (255, 235, 230), 0.30, softness=0.03 * unit)
+    patch.paint(gloss, (255, 235, 230), 0.30, soft=0.03 * unit)
     return patch.canvas
 
 
@@ -142,16 +142,16 @@ def _cavity(frame: Scene, alpha: Alpha, shape: FaceShape, expression: Expression
     tongue = head(np.array([0, lip + 0.05 + 0.85 * drop, depth - 0.1]))
     fat = (0.24 * unit, (0.06 + 0.22 * drop) * unit)
     pink = np.array([172.0, 84, 86]) * light
-    patch.paint(ellipse(tongue, fat, frame.camera.roll), pink, softness=0.02 * unit)
+    patch.paint(ellipse(tongue, fat, frame.camera.roll), pink, soft=0.02 * unit)
     enamel = np.array([244.0, 234, 214]) * light
     lower = [arc(lip + drop * 0.93 + 0.005, 0.02), arc(lip + drop + 0.25, 0.02)[::-1]]
-    patch.paint(np.concatenate(lower), enamel * 0.80, softness=0.3)
+    patch.paint(np.concatenate(lower), enamel * 0.80, soft=0.3)
     edge = arc(lip + 0.072, -0.035)
     upper = np.concatenate([arc(lip - 0.3, -0.035), edge[::-1]])
-    patch.paint(upper, enamel, softness=0.3)
+    patch.paint(upper, enamel, soft=0.3)
     top = arc(lip - 0.12, -0.035)
     for k in (4, 7, 9, 12, 15, 17, 20):  # gaps between the upper teeth
-        patch.shade(np.stack([top[k], edge[k]]), 0.72, thickness=0.012 * unit, softness=0.3)
+        patch.shade(np.stack([top[k], edge[k]]), 0.72, width=0.012 * unit, soft=0.3)
     # The cheeks' shadow darkens the mouth towards its corners.
     center = head(np.array([0, lip, depth])) - patch.offset
     columns = np.arange(patch.canvas.shape[1], dtype=np.float32) - np.float32(center[0])

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.data.synthetic.drawing import Canvas, Points, Scene, blur, curve, noise, polyline
+from facemask.data.synthetic.drawing import Canvas, Points, Scene, blur, curve, noise, trace
 from facemask.data.synthetic.person import Expression, Identity
 from facemask.data.synthetic.shape import FaceShape, Geometry, surface
 
@@ -53,7 +53,7 @@ class Skin:
         drawn = np.zeros(self._uv.shape[:2], np.float32)
         for mirror in (1.0, -1.0):
             texels = (points * (mirror, 1) - self._origin) * _RESOLUTION
-            polyline(drawn, texels, 1.0, max(1, round(thickness * _RESOLUTION)))
+            trace(drawn, texels, 1.0, max(1, round(thickness * _RESOLUTION)))
         return blur(drawn, softness * _RESOLUTION)
 
     def _paint_shadows(self, identity: Identity, points: Points) -> None:
@@ -147,7 +147,7 @@ class Skin:
                 end = root + np.array([lean, -0.055 * (1 - 0.75 * t[k]) * rng.uniform(0.4, 1)])
                 end[1] = max(end[1], edge[min(k + 4, len(edge) - 1)][1] - 0.004)
                 hair = (np.stack([root, end]) - self._origin) * _RESOLUTION
-                polyline(drawn, hair, 255, 1, cv2.LINE_AA)
+                trace(drawn, hair, 255, 1, cv2.LINE_AA)
         return np.asarray(np.clip(blur(drawn, 0.7) / 255 * 1.25, 0, 0.93), np.float32)
 
     def paint(

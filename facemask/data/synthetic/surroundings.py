@@ -15,7 +15,7 @@ from facemask.data.synthetic.drawing import (
     blur,
     ellipse,
     noise,
-    polyline,
+    trace,
 )
 from facemask.data.synthetic.person import Wave
 
@@ -51,7 +51,7 @@ def make_background(rng: np.random.Generator, height: int, width: int) -> Canvas
         else:  # foliage, crowd
             radii = (size, size * rng.uniform(0.4, 1.6))
             blob = ellipse(np.array([x, y]), radii, rng.uniform(0, 3))
-            picture.paint(blob, color, 0.7, softness=2.0)
+            picture.paint(blob, color, 0.7, soft=2.0)
     blurred = blur(picture.canvas, float(rng.uniform(0.004, 0.03)) * rows)
     blurred += noise(rng, rows, columns, 3.0)[..., None] * np.float32(rng.uniform(0, 2.5))
     return np.clip(blurred, 0, 255)
@@ -183,6 +183,6 @@ def _smear_kernel(length: float, angle: float) -> npt.NDArray[np.float32]:
     kernel = np.zeros((size * 4, size * 4), np.uint8)
     middle = (size * 4 - 1) / 2
     half = np.array([np.cos(angle), np.sin(angle)]) * length * 2
-    polyline(kernel, np.stack([middle - half, middle + half]), 255, 4)
+    trace(kernel, np.stack([middle - half, middle + half]), 255, 4)
     small = cv2.resize(kernel.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(small / small.sum(), np.float32)
