@@ -44,7 +44,7 @@ _ABANDONED: Final = 7 * 24 * 3600  # seconds without a write, after which no wri
 
 
 def temporary_name(path: Path) -> Path:
-    """A hidden name beside `path` that no other writer has, on whatever machine it runs.
+    """Return a hidden name beside `path` that no other writer has, on whatever machine it runs.
 
     It ends in `.tmp`; `remove_left_over` finds it should this process be killed.
     """
@@ -81,7 +81,7 @@ def _start(path: Path) -> str:
 
 @functools.cache
 def _place() -> str:
-    """Where a process has its number: this machine since it started, or this container on it."""
+    """Return a digest of what numbers processes: this machine since its start, or a container."""
     known = [socket.gethostname()]
     with suppress(OSError):  # Linux has both
         known.append(Path("/proc/sys/kernel/random/boot_id").read_text())
@@ -126,7 +126,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def to_csv(rows: Iterable[Iterable[object]]) -> bytes:
-    r"""Return the content of a CSV file, UTF-8, with the lines that Unix ends them.
+    r"""Return the content of a CSV file, UTF-8, with line feeds at the ends of its lines.
 
     Examples:
         >>> to_csv([["video", "frame"], ["a, b", 1]])
@@ -214,7 +214,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def is_whole_jpeg(data: bytes) -> bool:
-    """Whether a JPEG goes on to its end-of-image marker; decoders paint what is missing grey.
+    """Return whether a JPEG goes on to its end-of-image marker; what is missing is painted grey.
 
     Segments are stepped over by their lengths, so that the end of a thumbnail in one of them does
     not count; what comes after the end does not matter.

@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""Lock files, which let one process at a time do a thing."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Hold a lock file, which a process lets go of however it ends; False if another one has it.
+    """Hold a lock file, which a process lets go of however it ends; yield False if another has it.
 
     Where there are no locks (Windows, some network file systems), nobody is kept out.
 

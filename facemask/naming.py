@@ -1,4 +1,4 @@
-"""Names for several things at once, of which no two are the same."""
+"""Names for several things at once, no two of them the same."""
 
 import hashlib
 import unicodedata
@@ -47,7 +47,7 @@ def distinct_names(candidates: Sequence[Sequence[str]]) -> list[str]:
 
 
 def with_digests(name: str, whole: str) -> list[str]:
-    """Last resorts: the name with more and more of the digest of what it stands for.
+    """Return names to fall back on: the name with more and more of the digest of `whole`.
 
     Args:
         name: Shortened where it is too long.

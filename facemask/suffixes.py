@@ -1,4 +1,4 @@
-"""Which files are pictures, videos and landmarks: by their suffix, in whatever case.
+"""Kinds of files, pictures, videos and landmarks, by their suffix in whatever case.
 
 One list of each for the whole package, so that no command passes over what another one takes.
 """
@@ -27,7 +27,7 @@ LANDMARK_SUFFIX: Final = ".pts"
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is a picture that is read here.
+    """Return whether a file is a picture that is read here.
 
     Examples:
         >>> is_image(Path("a/IMG_1.JPG")), is_image(Path("a.heic"))
@@ -37,27 +37,27 @@ def is_image(path: Path) -> bool:
 
 
 def is_unread_image(path: Path) -> bool:
-    """Whether a file is a picture of a format that is not read here."""
+    """Return whether a file is a picture of a format that is not read here."""
     return path.suffix.lower() in UNREAD_IMAGE_SUFFIXES
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video."""
+    """Return whether a file is a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def is_landmarks(path: Path) -> bool:
-    """Whether a file holds landmarks."""
+    """Return whether a file holds landmarks."""
     return path.suffix.lower() == LANDMARK_SUFFIX
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a file is one of the system's or a program's own, such as macOS's `._a.jpg`."""
+    """Return whether a file is the system's or a program's own, such as macOS's `._a.jpg`."""
     return path.name.startswith(".")
 
 
 def some_names(names: Sequence[str], most: int = 3) -> str:
-    """How many names there are, and the first of them.
+    """Say how many names there are, and the first of them.
 
     Examples:
         >>> some_names(["a.jpg", "b.jpg", "c.jpg", "d.jpg"])

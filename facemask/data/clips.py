@@ -115,7 +115,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         self.still_motion = still_motion if (clip_length or 1) > 1 else None
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.clips)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:

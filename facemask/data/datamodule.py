@@ -47,7 +47,7 @@ class FaceMaskDataModule(LightningDataModule):
 
     Args:
         root: The data set's folder.
-        split: Which split: a folder below data_splits such as split_1, or a folder and its
+        split: The split: a folder below data_splits such as split_1, or a folder and its
             lists to train, validate and test on, such as split_2:A,B,C.
         clip_length: Frames a clip, T (5 in the paper); None gives single frames (FCN).
         size: Side of the square network input in pixels.
@@ -190,7 +190,7 @@ class FaceMaskDataModule(LightningDataModule):
         return read_split(Path(self.root), self.split, side)
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Shuffled, augmented training clips, this process's share."""
+        """Return a loader of this process's share of the training clips, shuffled and augmented."""
         replicas, rank = processes()
         count = len(self.datasets["train"] if self._shares is None else self._shares)
         if count < replicas:
@@ -205,7 +205,7 @@ class FaceMaskDataModule(LightningDataModule):
         return DataLoader(clips, self.batch_size, sampler=sampler, **self._options(clips))
 
     def state_dict(self) -> dict[str, Any]:
-        """Where a run resumed from now goes on, kept in the checkpoint."""
+        """Return the place at which a run resumed from now goes on, for the checkpoint."""
         if self.trainer is None or "train" not in self.datasets:
             return {}
         epoch, batches = place_in_training(self.trainer)
@@ -213,7 +213,7 @@ class FaceMaskDataModule(LightningDataModule):
         return {"epoch": epoch, "batches": batches, **common}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take where to go on from a checkpoint.
+        """Take the place to go on at from a checkpoint.
 
         Raises:
             InputError: That is in the middle of an epoch, and the batches are others now.
@@ -239,7 +239,7 @@ class FaceMaskDataModule(LightningDataModule):
         weights_only: Literal[True] | None = True,  # noqa: ARG003
         **kwargs: Any,  # noqa: ANN401  # the class's own
     ) -> Data:
-        """A data module that goes on where a checkpoint was written; no code is run from it.
+        """Build a data module that goes on where a checkpoint was written; no code is run from it.
 
         Args:
             checkpoint_path: The checkpoint.
@@ -257,15 +257,15 @@ class FaceMaskDataModule(LightningDataModule):
         return data
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Validation clips, in order."""
+        """Return a loader of the validation clips, in order."""
         return self._whole("val")
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Test clips, in order."""
+        """Return a loader of the test clips, in order."""
         return self._whole("test")
 
     def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Clips to predict, in order."""
+        """Return a loader of the clips to predict, in order."""
         return self._whole("predict")
 
     def _whole(self, side: str) -> DataLoader[dict[str, Any]]:

@@ -67,19 +67,19 @@ class FeatureParts:
 
     @property
     def length(self) -> int:
-        """Clips a part."""
+        """Number of clips in a part."""
         return max(1, PART_BYTES // self.clip_bytes)
 
     def file(self, variant: int, part: int) -> Path:
-        """Path of a part."""
+        """Return the path of a part."""
         return self.folder / f"{variant:03d}-{part:05d}.safetensors"
 
     def indices(self, part: int) -> range:
-        """Clips in a part."""
+        """Return the indices of the clips in a part."""
         return range(part * self.length, min((part + 1) * self.length, self.clips))
 
     def missing(self) -> list[tuple[int, int]]:
-        """(variant, part) of all parts that are not there, or not whole."""
+        """Return (variant, part) of all parts that are not there, or not whole."""
         count = -(-self.clips // self.length)
         pairs = [(variant, part) for variant in range(self.variants) for part in range(count)]
         return [pair for pair in pairs if not _is_whole(self.file(*pair))]
@@ -93,7 +93,7 @@ class FeatureParts:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a part is there; its header knows how long the file has to be."""
+    """Return whether a part is there and as long as its header says."""
     try:
         with safe_open(path, framework="pt"):
             return True
@@ -114,7 +114,7 @@ class FeatureDataset(Dataset[dict[str, Any]]):
         self.parts = parts
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.names)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class FeatureDataset(Dataset[dict[str, Any]]):
 
 
 def pack_part(features: Sequence[Tensor], batches: Iterable[ClipBatch]) -> dict[str, Tensor]:
-    """The content of a part.
+    """Return the content of a part.
 
     Args:
         features: Each batch's features (B, [T,] F, h, w).
@@ -202,7 +202,7 @@ def pack_part(features: Sequence[Tensor], batches: Iterable[ClipBatch]) -> dict[
 
 
 def cache_key(about: dict[str, Any], clips: ClipDataset, weights: dict[str, Tensor]) -> str:
-    """SHA-256, in hexadecimal, over all that decides the features of a data set.
+    """Return the SHA-256, in hexadecimal, over all that decides the features of a data set.
 
     Args:
         about: Plain values: what the encoder, the data and the augmentation are.

@@ -58,7 +58,7 @@ Points = npt.NDArray[np.float64]
 
 
 def hidden_points(points: Points) -> list[int]:
-    """Numbers, from 1, of the landmarks that are at no place where this face can have them.
+    """Return the numbers, from 1, of the landmarks at places where this face cannot have them.
 
     Args:
         points: Finite (68, 2); x, y in pixels from 0.
@@ -88,7 +88,7 @@ def hidden_points(points: Points) -> list[int]:
 
 
 def say_points(numbers: list[int]) -> str:
-    """Landmarks by number, runs together.
+    """Name landmarks by their numbers, with runs shortened to their ends.
 
     Examples:
         >>> say_points([4, 37, 38, 39, 41]), say_points([5])
@@ -105,20 +105,20 @@ def say_points(numbers: list[int]) -> str:
 
 
 def _on_one_spot(points: Points) -> npt.NDArray[np.int64]:
-    """How many points have exactly the coordinates of each, (68,); 1 is itself alone."""
+    """Count the points with exactly the coordinates of each, itself included, (68,)."""
     _, index, counts = np.unique(points, axis=0, return_inverse=True, return_counts=True)
     return np.asarray(counts[index.reshape(-1)], np.int64)
 
 
 def _off(points: Points, places: Points) -> Points:
-    """Distance of each point from its place, in radii of the face, (68,)."""
+    """Return the distance of each point from its place, in radii of the face, (68,)."""
     radius = np.sqrt(((places - places.mean(axis=0)) ** 2).sum(axis=1).mean())
     distance = np.linalg.norm(points - places, axis=1)
     return np.asarray(distance / radius if radius > 0 else np.full(68, np.inf), np.float64)
 
 
 def _fit(points: Points, trusted: npt.NDArray[np.int64]) -> Points:
-    """Where each point should be, (68, 2), from the majority of the trusted ones."""
+    """Return the place where each point should be, (68, 2), by the majority of the trusted ones."""
     member = np.isin(_SUBSETS, trusted)
     first = np.argsort(~member, axis=1, kind="stable")[:, :4]  # four trusted ones of each order
     chosen = np.take_along_axis(_SUBSETS, first, axis=1)  # (N, 4)

@@ -31,7 +31,7 @@ _COUNT = re.compile(r"n_points\s*:\s*(\S+)", re.IGNORECASE)
 
 
 class HiddenLandmarksError(InputError):
-    """A landmark file is whole, but marks points as hidden.
+    """Error for a landmark file that is whole, but marks points as hidden.
 
     Attributes:
         points: Numbers of these points, from 1, ascending.
@@ -42,7 +42,7 @@ class HiddenLandmarksError(InputError):
         self.points = points
 
     def __str__(self) -> str:
-        """The sentence."""
+        """Return the sentence."""
         return str(self.args[0])
 
 

@@ -1,4 +1,4 @@
-"""Lists that go with a data set: frames to leave out, and who a video shows."""
+"""Lists that go with a data set: frames to leave out, and the person that a video shows."""
 
 import csv
 import re
@@ -50,7 +50,7 @@ def read_exclusions(path: Path, videos: Collection[str] = ()) -> dict[str, set[i
 
 
 def _entry(line: str, videos: Collection[str], where: str) -> tuple[str | None, str | None]:
-    """Return the video and the frames that a line names, None for a line without an entry."""
+    """Return the video and the frames that a line names, each None where it names none."""
     if not line or line.startswith("#"):
         return None, None
     if quoted := _QUOTED.fullmatch(line):
@@ -76,7 +76,7 @@ def _entry(line: str, videos: Collection[str], where: str) -> tuple[str | None, 
 
 
 def read_subjects(path: Path, videos: Sequence[str]) -> dict[str, str]:
-    """Read which subject each video shows from a CSV file with the columns video, subject.
+    """Read the subject of each video from a CSV file with the columns video, subject.
 
     Raises:
         InputError: The file or a column is missing, it does not name every video, or gives one two

@@ -47,7 +47,7 @@ class Shares:
         self.seed = seed
 
     def __len__(self) -> int:
-        """Clips an epoch, those that come twice counted twice."""
+        """Return the number of clips in an epoch, those that come twice counted twice."""
         return sum(self.entries)
 
     def epoch(self, epoch: int) -> list[tuple[int, int]]:
@@ -71,7 +71,11 @@ class Shares:
 
 
 def check_shares(folders: Mapping[str, float]) -> None:
-    """Raise an `InputError` unless every share is a number above 0."""
+    """Check that every share is a number above 0.
+
+    Raises:
+        InputError: One is not.
+    """
     for folder, share in folders.items():
         if not 0 < share < math.inf:
             raise InputError(
@@ -208,7 +212,7 @@ class WholeBatches(BatchSampler):
             yield list(range(start, min(start + self.batch_size, self.length)))
 
     def __len__(self) -> int:
-        """Number of batches, the same in all processes."""
+        """Return the number of batches, the same in all processes."""
         return -(-self.length // (self.batch_size * self.replicas))
 
 

@@ -32,7 +32,7 @@ _SAMPLES_PER_SEGMENT: Final = 24
 
 @functools.cache
 def _sampling_matrix() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Matrix (S, 68) that samples every region's outline, and where each region starts (6,)."""
+    """Return a matrix (S, 68) that samples all outlines, and the first row of each region (6,)."""
     rows: list[npt.NDArray[np.float64]] = []
     starts = [0]
     identity = np.eye(NUM_LANDMARKS)

@@ -1,4 +1,4 @@
-"""One video or still of `facemask prepare`: what decides its files, and writing them."""
+"""Prepare one video or still: draw its sequences, and write their crops and masks."""
 
 import dataclasses
 import hashlib
@@ -177,7 +177,7 @@ def prepare_video(job: VideoJob) -> PreparedVideo:
 def _read_points(
     job: VideoJob,
 ) -> tuple[dict[int, npt.NDArray[np.float64]], dict[int, list[int]]]:
-    """Landmarks of the annotated frames, and the hidden points of those that have some."""
+    """Read the landmarks of the annotated frames, and the hidden points of those that have some."""
     points: dict[int, npt.NDArray[np.float64]] = {}
     hidden_in: dict[int, list[int]] = {}
     for frame, file in job.video.annotations.items():
@@ -192,7 +192,7 @@ def _read_points(
 def _usable_frames(
     job: VideoJob, scan: FrameCount, visible: Collection[int], hidden_in: Collection[int]
 ) -> tuple[list[int], list[str]]:
-    """Frames that are decoded, annotated in full and not excluded; and what is worth a remark."""
+    """Return the frames that are decoded, annotated in full and not excluded; and remarks."""
     annotated = set(job.video.annotations)
     count, last = scan.frames, max(annotated)
     notes = [] if scan.problem is None else [scan.problem]

@@ -25,7 +25,7 @@ NOISE: Final = 0.1
 
 
 class LabelExtent(NamedTuple):
-    """Where a region is in one label image.
+    """Place of a region in one label image.
 
     Attributes:
         extent: Its bounding box, or None where the label image lacks the region.
@@ -96,11 +96,11 @@ class RegionBoxes:
     scale: float = 0.0
 
     def shows(self, clip: Sequence[Frame]) -> bool:
-        """Whether any frame of a clip shows the region."""
+        """Return whether any frame of a clip shows the region."""
         return any(found.extent is not None for found in self._extents(clip))
 
     def box(self, clip: Sequence[Frame], seed: Sequence[int]) -> Box:
-        """One square box for all frames of a clip that shows the region.
+        """Return one square box for all frames of a clip that shows the region.
 
         Args:
             clip: Frames whose labels are in `extents`.
@@ -149,7 +149,7 @@ def check_box(region: Region, **options: float | None) -> None:
 
 
 def box_size(box: Box) -> tuple[int, int]:
-    """Height and width of a box in whole pixels, at least 1.
+    """Return the height and the width of a box in whole pixels, at least 1.
 
     Examples:
         >>> box_size(Box(left=-3.5, top=2.0, right=10.2, bottom=15.4))
