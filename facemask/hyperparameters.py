@@ -10,9 +10,9 @@ from facemask.checkpoints import read_checkpoint
 from facemask.errors import InputError
 
 MODULE_KEY: Final = "hyper_parameters"
-"""Where Lightning keeps a LightningModule's."""
+"""Key of a LightningModule's hyperparameters in Lightning's checkpoints."""
 DATA_KEY: Final = "datamodule_hyper_parameters"
-"""Where it keeps a data module's."""
+"""Key of a data module's."""
 _EARLIER_KEYS: Final = ("hparams", "module_arguments")  # which Lightning still reads
 _COMMAND_LINES: Final = {"_instantiator", "_class_path"}  # which LightningCLI adds to all
 
@@ -20,7 +20,7 @@ Built = TypeVar("Built")
 
 
 def known_names(kind: type) -> set[str]:
-    """The parameters of a class by name, and of its bases as far as it hands `**` on to them."""
+    """Return the names of a class's parameters, and of its bases' as far as it hands `**` on."""
     names: set[str] = set()
     for base in kind.__mro__:
         if "__init__" not in vars(base):
@@ -33,7 +33,7 @@ def known_names(kind: type) -> set[str]:
 
 
 def keep_known(checkpoint: dict[str, Any], kind: type | None, key: str = MODULE_KEY) -> None:
-    """Leave in a checkpoint, in place, only the hyperparameters that a class knows by name.
+    """Keep in a checkpoint, in place, only the hyperparameters that a class knows by name.
 
     What a checkpoint says may be anybody's, and Lightning acts on some of the names that may be
     among its hyperparameters. Names that are left out are told.
@@ -62,7 +62,7 @@ def keep_known(checkpoint: dict[str, Any], kind: type | None, key: str = MODULE_
 def build_from(kind: type[Built], path: Path, key: str, given: dict[str, Any]) -> tuple[
     Built, dict[str, Any]
 ]:  # fmt: skip
-    """An object with the hyperparameters in a checkpoint, and the checkpoint.
+    """Build an object with the hyperparameters in a checkpoint; return it and the checkpoint.
 
     Args:
         kind: Its class.

@@ -139,7 +139,7 @@ def _read(
 
 
 def _original_images(batch: ClipBatch) -> list[list[Tensor]]:
-    """Each clip's face crops at their own sizes.
+    """Return each clip's face crops at their own sizes.
 
     Raises:
         InputError: The batch has none.

@@ -1,4 +1,4 @@
-"""The face tracker of Table 2: 68 landmarks by dlib, tracked and turned into masks, to be scored.
+"""Scoring the face tracker of Table 2: 68 landmarks by dlib, tracked and turned into masks.
 
 Nothing is trained; `facemask test` and `facemask predict` run it like any other model.
 """
@@ -185,7 +185,7 @@ class LandmarkTrackerModule(ScoredModule):
 
 
 def follows(name: str, previous: str | None) -> bool:
-    """Whether a frame is the next one of the same sequence.
+    """Return whether a frame is the next one of the same sequence.
 
     Args:
         name: Its name, VIDEO_FRAME with frames counted from 1.

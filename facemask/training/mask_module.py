@@ -66,7 +66,7 @@ class MaskModule(NetworkModule):
     """
 
     saves_arguments: ClassVar[bool] = False
-    """Whether a subclass's arguments are hyperparameters of its checkpoints; all must be plain."""
+    """True in a subclass whose arguments, all plain, are kept as hyperparameters."""
 
     def __init__(
         self,
