@@ -15,6 +15,7 @@ from facemask.data.augment.occlusion import Occluders
 if TYPE_CHECKING:
     from facemask.data.augment.transforms import ClipAugmentation
 
+Range = tuple[float, float]
 Params = dict[str, Any]
 Matrix = npt.NDArray[np.float64]
 HUE = (-0.05, 0.05)
@@ -57,10 +58,7 @@ class Lighting(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations is
     """
 
     def __init__(
-        self,
-        dark: tuple[float, float] = (0.4, 0.9),
-        bright: tuple[float, float] = (0.95, 1.3),
-        p: float = 0.5,
+        self, dark: Range = (0.4, 0.9), bright: Range = (0.95, 1.3), p: float = 0.5
     ) -> None:
         super().__init__(p=p)
         self.dark = dark

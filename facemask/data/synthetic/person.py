@@ -140,7 +140,7 @@ class Expression:
 
 
 def smoothstep(x: float) -> float:
-    """0 below 0, 1 above 1, smooth between."""
+    """Return 0 below 0, 1 above 1, and a smooth curve between."""
     x = min(max(x, 0.0), 1.0)
     return x * x * (3 - 2 * x)
 
@@ -156,7 +156,7 @@ class Wave:
         self._weight = weight / weight.sum()
 
     def __call__(self, t: float) -> float:
-        """Value at `t` seconds."""
+        """Return the value at `t` seconds."""
         return float(self._weight @ np.sin(2 * np.pi * self._frequency * t + self._phase))
 
 
@@ -230,12 +230,11 @@ class Performance:
 
     def _blink(self, t: float) -> float:
         closing, opening = 0.12, 0.20
-        value = 0.0
-        for start, closed in self._blinks:
-            down = smoothstep((t - start) / closing)
-            up = smoothstep((t - start - closing - closed) / opening)
-            value = max(value, down - up)
-        return value
+        shut = (
+            smoothstep((t - start) / closing) - smoothstep((t - start - closing - still) / opening)
+            for start, still in self._blinks
+        )
+        return max(shut, default=0.0)
 
     def _face(self, t: float) -> Expression:
         mood = smoothstep(0.5 * (self._mood_bias + self._mood(t)) + 0.5)
@@ -247,16 +246,10 @@ class Performance:
         jaw = talking * syllable**1.3 * (0.42 + 0.28 * self._loud(t))
         jaw += 0.55 * strength["surprise"] * (1 - 0.5 * talking)
         pucker = strength["pucker"] * 0.8 + 0.7 * talking * max(self._round(t), 0.0)
-        return Expression(
-            jaw_open=float(min(jaw, 1.0)),
-            smile=min(strength["smile"], 1.0),
-            surprise=min(strength["surprise"], 1.0),
-            frown=min(strength["frown"], 1.0),
-            pucker=float(min(pucker * (1 - 0.7 * strength["smile"]), 1.0)),
-            blink=self._blink(t),
-            gaze_x=self._gaze[0](t),
-            gaze_y=self._gaze[1](t),
-        )
+        strength |= {"jaw_open": jaw, "pucker": pucker * (1 - 0.7 * strength["smile"])}
+        moved = {name: float(min(value, 1.0)) for name, value in strength.items()}
+        gaze_x, gaze_y = (wave(t) for wave in self._gaze)
+        return Expression(**moved, blink=self._blink(t), gaze_x=gaze_x, gaze_y=gaze_y)
 
     def at(self, t: float) -> Moment:
         """Return the performance at `t` seconds."""
@@ -269,12 +262,7 @@ class Performance:
         view = view + np.array([w(t) for w in self._shake]) * self._shakiness
         sway = np.array([w(t) for w in self._body]) * (0.03, 0.012)
         x, y = (view + sway) * self._height
-        camera = Camera(
-            yaw=float(angles[0]),
-            pitch=float(angles[1]),
-            roll=float(angles[2]),
-            unit=self._unit * zoom,
-            x=float(self._x + x),
-            y=float(self._y + y),
-        )
+        yaw, pitch, roll = angles.tolist()
+        unit = self._unit * zoom
+        camera = Camera(yaw, pitch, roll, unit, float(self._x + x), float(self._y + y))
         return Moment(self._face(t), camera, np.array([*(view * 0.7), 1 + 0.04 * self._pan[2](t)]))
