@@ -15,12 +15,7 @@ def claimed(path: Path) -> Iterator[bool]:
     Args:
         path: The lock file, in a folder that is there; removed afterwards.
     """
-    file = _open(path)
-    is_mine = file is None or _lock(file)
-    while file is not None and is_mine and not _is_at(path, file):
-        os.close(file)  # the one before removed it between the two calls
-        file = _open(path)
-        is_mine = file is None or _lock(file)
+    file, is_mine = _claim(path)
     try:
         yield is_mine
     finally:
@@ -31,27 +26,22 @@ def claimed(path: Path) -> Iterator[bool]:
             os.close(file)
 
 
-def _open(path: Path) -> int | None:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:  # who writes there next will say why
-        return None
+def _claim(path: Path) -> tuple[int | None, bool]:
+    """Return the open lock file, or None where it cannot be, and whether nobody else has it."""
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:  # who writes there next will say why
+            return None, True
+        try:
+            import fcntl
 
-
-def _lock(file: int) -> bool:
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):
-        pass
-    return True
-
-
-def _is_at(path: Path, file: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file))
-    except OSError:
-        return False
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file, False
+        except (ImportError, OSError):
+            pass
+        with suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(file)):
+                return file, True
+        os.close(file)  # the one before removed it between the two calls

@@ -80,12 +80,12 @@ def test_a_worker_of_prepare_is_small(vw300_root: Path, tmp_path: Path) -> None:
         import re, sys
         from pathlib import Path
         from facemask.data.vw300 import find_videos
-        from facemask.data.prepare_video import IMAGES, LABELS, RECORDS, VideoJob, prepare_video
+        from facemask.data.prepare_video import RECORDS, Settings, VideoJob, prepare_video
         out = Path({str(tmp_path)!r})
-        for name in (IMAGES, LABELS, RECORDS):
+        for name in ("images_orig", "labels_orig", RECORDS):
             (out / name).mkdir()
         video = find_videos(Path({str(vw300_root)!r})).videos[0]
-        prepared = prepare_video(VideoJob(video, out, set(), set(), 1.0, 0, 95, False))
+        prepared = prepare_video(VideoJob(video, out, set(), set(), Settings(1.0, 0, 95, False)))
         heavy = [name for name in ("torch", "scipy", "pytorch_lightning") if name in sys.modules]
         # not getrusage(), which counts what the process was before it became another program
         peak = re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())

@@ -1,6 +1,7 @@
 """Clips of face crops, or of the eyes or the mouth cut out of them."""
 
 from collections.abc import Sequence
+from dataclasses import InitVar, dataclass
 from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
@@ -59,6 +60,7 @@ class ClipBatch(TypedDict):
     names: list[list[str]]
 
 
+@dataclass(eq=False)
 class ClipDataset(Dataset[dict[str, Any]]):
     """Clips of at most `clip_length` frames, resized, as uint8.
 
@@ -83,36 +85,31 @@ class ClipDataset(Dataset[dict[str, Any]]):
         InputError: Stills are to move, but something of original size, which stays, is wanted.
     """
 
-    def __init__(
-        self,
-        frames: Sequence[Frame],
-        clip_length: int | None,
-        size: int,
-        augmentation: ClipTransform | None = None,
-        seed: int = 0,
-        keep_original_masks: bool = False,
-        boxes: RegionBoxes | None = None,
-        original_images: bool = False,
-        still_motion: StillMotion | None = None,
-    ) -> None:
-        if still_motion is not None and (keep_original_masks or original_images):
+    frames: InitVar[Sequence[Frame]]
+    clip_length: int | None
+    size: int
+    augmentation: ClipTransform | None = None
+    seed: int = 0
+    keep_original_masks: bool = False
+    boxes: RegionBoxes | None = None
+    original_images: bool = False
+    still_motion: StillMotion | None = None
+
+    def __post_init__(self, frames: Sequence[Frame]) -> None:
+        """Cut the frames into clips, and leave out those that do not show the region."""
+        if self.still_motion is not None and (self.keep_original_masks or self.original_images):
             raise InputError("still_motion is for training: it moves nothing of original size.")
-        clips = cut_clips(frames, clip_length or 1)
-        self.clips = [clip for clip in clips if boxes is None or boxes.shows(clip)]
+        length = self.clip_length or 1
+        clips = cut_clips(frames, length)
+        self.clips = [clip for clip in clips if self.boxes is None or self.boxes.shows(clip)]
         self.left_out = len(clips) - len(self.clips)
-        if still_motion is not None:
+        if self.still_motion is not None:
             # repeated here, so that all who count frames or name them see what is delivered
-            self.clips = [c * (clip_length or 1) if len(c) == 1 else c for c in self.clips]
-        self.clip_length = clip_length
-        self.size = size
-        self.augmentation = augmentation
-        if augmentation is not None:
-            augmentation.prepare()  # here, not in each worker process
-        self.seed = seed
-        self.keep_original_masks = keep_original_masks
-        self.boxes = boxes
-        self.original_images = original_images
-        self.still_motion = still_motion if (clip_length or 1) > 1 else None
+            self.clips = [c * length if len(c) == 1 else c for c in self.clips]
+        if length == 1:
+            self.still_motion = None
+        if self.augmentation is not None:
+            self.augmentation.prepare()  # here, not in each worker process
 
     def __len__(self) -> int:
         """Return the number of clips."""

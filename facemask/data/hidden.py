@@ -13,6 +13,7 @@ list of such values is kept here. A rule asks where a point should be, from all 
 A point outside the picture near its place is none of these.
 """
 
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -94,12 +95,9 @@ def say_points(numbers: list[int]) -> str:
         >>> say_points([4, 37, 38, 39, 41]), say_points([5])
         ('points 4, 37-39, 41', 'point 5')
     """
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
+    # in a run, numbers grow as their places do
+    groups = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    runs = [[number for _, number in group] for _, group in groups]
     text = ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
     return f"point{'s' if len(numbers) > 1 else ''} {text}"
 

@@ -15,6 +15,7 @@ from facemask.data.lists import read_exclusions, read_subjects
 from facemask.data.prepare_video import (
     RECORDS,
     PreparedVideo,
+    Settings,
     VideoJob,
     finished_video,
     list_written,
@@ -94,18 +95,10 @@ def prepare(
     for folder in (IMAGES, LABELS, RECORDS):
         make_folder(out / folder)
     written = list_written(out)
+    settings = Settings(fraction, seed, jpeg_quality, skip_unannotated)
     jobs = [
-        VideoJob(
-            video,
-            out,
-            written.get(video.name, set()),
-            excluded.get(video.name) or set(),
-            fraction,
-            seed,
-            jpeg_quality,
-            skip_unannotated,
-        )
-        for video in videos
+        VideoJob(v, out, written.get(v.name, set()), excluded.get(v.name) or set(), settings)
+        for v in videos
     ]
     finished = [finished_video(job) for job in jobs]
     left = [job for job, video in zip(jobs, finished, strict=True) if video is None]

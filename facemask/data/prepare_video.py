@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Collection, Iterable, Sequence, Set
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,22 @@ _FORMAT: Final = 3
 """Raised when prepared files change, so that older ones are made anew."""
 
 
+class Settings(NamedTuple):
+    """Options that decide what prepared files hold.
+
+    Attributes:
+        fraction: Share of a video's sequences to draw.
+        seed: Seed of the draw.
+        jpeg_quality: Quality of the crops, 1 to 100.
+        skip_unannotated: Leave out frames without annotation instead of raising an error.
+    """
+
+    fraction: float
+    seed: int
+    jpeg_quality: int
+    skip_unannotated: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class VideoJob:
     """One video to prepare.
@@ -36,20 +52,14 @@ class VideoJob:
         out: The data set's folder.
         written: Frames of this video that an earlier run left in `out`.
         excluded: Frames to leave out.
-        fraction: Share of its sequences to draw.
-        seed: Seed of the draw.
-        jpeg_quality: Quality of the crops, 1 to 100.
-        skip_unannotated: Leave out frames without annotation instead of raising an error.
+        settings: How to prepare it.
     """
 
     video: AnnotatedVideo
     out: Path
     written: Set[int]
     excluded: Set[int]
-    fraction: float
-    seed: int
-    jpeg_quality: int
-    skip_unannotated: bool
+    settings: Settings
 
     @property
     def record(self) -> Path:
@@ -78,10 +88,7 @@ class VideoJob:
             "video": [path.name, *content],
             "annotations": [[frame for frame, _ in used], _digest(file for _, file in used)],
             "excluded": sorted(self.excluded),
-            "fraction": self.fraction,
-            "seed": self.seed,
-            "jpeg_quality": self.jpeg_quality,
-            "skip_unannotated": self.skip_unannotated,
+            **self.settings._asdict(),
         }
 
 
@@ -145,11 +152,18 @@ def prepare_video(job: VideoJob) -> PreparedVideo:
     video = job.video
     job.record.unlink(missing_ok=True)  # until all its files are there
     fingerprint = job.fingerprint()
-    points, hidden_in = _read_points(job)
+    points: dict[int, npt.NDArray[np.float64]] = {}
+    hidden_in: dict[int, list[int]] = {}
+    for frame, file in video.annotations.items():
+        if frame not in job.excluded:
+            try:
+                points[frame] = read_pts(file)
+            except HiddenLandmarksError as error:
+                hidden_in[frame] = error.points
     scan = scan_frames(video.path)
     usable, notes = _usable_frames(job, scan, points, hidden_in)
-    seed = (job.seed, zlib.crc32(video.name.encode()))
-    frames = draw_sequences(usable, job.fraction, seed=seed)
+    seed = (job.settings.seed, zlib.crc32(video.name.encode()))
+    frames = draw_sequences(usable, job.settings.fraction, seed=seed)
     for frame in job.written - set(frames):
         for file in job.files(frame):
             file.unlink(missing_ok=True)
@@ -163,7 +177,8 @@ def prepare_video(job: VideoJob) -> PreparedVideo:
             raise InputError(f"{video.annotations[frame]}: {error}") from error
         mask = landmarks_to_mask(face - (box.left, box.top), box.height, box.width)
         image_file, label_file = job.files(frame)
-        write_image(image_file, squares.image(image)[box.pixels], jpeg_quality=job.jpeg_quality)
+        crop = squares.image(image)[box.pixels]
+        write_image(image_file, crop, jpeg_quality=job.settings.jpeg_quality)
         write_image(label_file, mask)
         done += 1
     if done < len(frames):
@@ -172,21 +187,6 @@ def prepare_video(job: VideoJob) -> PreparedVideo:
     text = json.dumps({"fingerprint": fingerprint} | dataclasses.asdict(prepared))
     write_atomic(job.record, text.encode())
     return prepared
-
-
-def _read_points(
-    job: VideoJob,
-) -> tuple[dict[int, npt.NDArray[np.float64]], dict[int, list[int]]]:
-    """Read the landmarks of the annotated frames, and the hidden points of those that have some."""
-    points: dict[int, npt.NDArray[np.float64]] = {}
-    hidden_in: dict[int, list[int]] = {}
-    for frame, file in job.video.annotations.items():
-        if frame not in job.excluded:
-            try:
-                points[frame] = read_pts(file)
-            except HiddenLandmarksError as error:
-                hidden_in[frame] = error.points
-    return points, hidden_in
 
 
 def _usable_frames(
@@ -212,7 +212,7 @@ def _usable_frames(
             f"{scan.frames - last} frames after the last annotation ({last}) are not used."
         )
     holes = sorted(set(range(1, min(last, count) + 1)) - annotated - job.excluded)
-    if holes and not job.skip_unannotated:
+    if holes and not job.settings.skip_unannotated:
         raise InputError(
             f"{job.video.path}: frame {holes[0]} has no annotation ({len(holes)} such frames); "
             "add them to the exclusion list or pass --skip_unannotated true."

@@ -153,12 +153,11 @@ def _title(
 ) -> str:
     names = [frame.image.stem for frame in dataset.clips[index]]
     span = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-    measured = [f"{width}x{height}" for height, width in (sizes[0], sizes[-1])]
+    measured = dict.fromkeys(f"{width}x{height}" for height, width in (sizes[0], sizes[-1]))
     what = "crop" if dataset.boxes is None else "box"
-    sides = measured[0] if len(set(measured)) == 1 else f"{measured[0]} to {measured[-1]}"
     return (
         f"clip {index}: {span}, {len(names)} frame{'s' if len(names) > 1 else ''}, "
-        f"{what} {sides}, net {size}x{size}, ignored {100 * ignored:.1f} %"
+        f"{what} {' to '.join(measured)}, net {size}x{size}, ignored {100 * ignored:.1f} %"
     )
 
 
