@@ -20,7 +20,7 @@ from facemask.video.probing import fraction, open_video
 from facemask.video.sound import usable_sound
 
 _MOST_FAILED_READS: Final = 1000  # in a row, before what is left of a file is given up
-_LONGEST_GROUP: Final = 1000  # pictures that are decoded again where one of them seems broken
+_LONGEST_GROUP: Final = 300  # pictures that are decoded again where one of them seems broken
 _PACKETS_AROUND: Final = 2  # FFmpeg's word of loss comes as many before a recording begins
 # threads decode ahead, and frames come out later than their packets: so far off may a place be
 _FRAMES_AHEAD: Final = 32
@@ -229,10 +229,11 @@ class Decoder:
                     anew = packet.size > 0 and self.clock.picture(packet)
                     if self.problems.note_packet(packet, anew):
                         self._examine(list(group))
-                    if packet.size > 0:
-                        if packet.is_keyframe:
-                            group.clear()
+                    if packet.is_keyframe:
+                        group.clear()
+                    if self.clock.may_jump:  # FFmpeg tells of loss in such formats alone
                         group.append(packet)
+                    if packet.size > 0:
                         yield packet
                 return
             except FFmpegError:
