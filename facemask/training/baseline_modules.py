@@ -1,6 +1,6 @@
 """LightningModules of the baselines on VGG-16 (Table 2)."""
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -9,24 +9,20 @@ from facemask.models.baselines.deeplab import DeepLab
 from facemask.models.baselines.dense_crf import DenseCRF
 from facemask.models.baselines.vgg16 import FCNVGG16, VGG16Network
 from facemask.regions import Region
-from facemask.training.mask_module import MaskModule
-from facemask.training.modules import check_start, class_count
+from facemask.training.modules import PretrainedModule, class_count
 from facemask.training.scored_module import Stage
 
 __all__ = ["DeepLabModule", "FCNVGG16Module"]
 
 
-class _VGG16Module(MaskModule):
-    """Trains a network on VGG-16, whose weights are loaded when training starts."""
+class _VGG16Module(PretrainedModule):
+    """Trains a network on VGG-16."""
 
     network: VGG16Network
-    saves_arguments = True
-    pretrained: bool | str
 
-    def load_initial_weights(self) -> None:
-        """Load the pretrained encoder, or a whole network."""
-        super().load_initial_weights()
-        self.network.encoder.load_imagenet(self.pretrained)
+    def load_pretrained(self, source: Literal[True] | str) -> None:
+        """Load the encoder's ImageNet weights."""
+        self.network.encoder.load_imagenet(source)
 
 
 class FCNVGG16Module(_VGG16Module):
@@ -34,13 +30,11 @@ class FCNVGG16Module(_VGG16Module):
 
     Args:
         num_classes: Number of classes, background included; null takes the region's.
-        pretrained: ImageNet weights to start training from: false for random ones, true for
-            timm's download, or the path of a local checkpoint of timm's or torchvision's vgg16.
         base_channels: Channels of VGG-16's first block; fewer make a small network.
         fc_channels: Channels of fc6 and fc7.
         learning_rate: Learning rate at the start; it falls linearly to 0.
         region: What the images show, as the data module's: face, eyes or mouth.
-        training: Options of `MaskModule`.
+        training: Options of `PretrainedModule` and `MaskModule`.
     """
 
     network: FCNVGG16
@@ -48,19 +42,16 @@ class FCNVGG16Module(_VGG16Module):
     def __init__(
         self,
         num_classes: int | None = None,
-        pretrained: bool | str = False,
+        *,
         base_channels: int = 64,
         fc_channels: int = 4096,
-        *,
         learning_rate: float = 1e-4,
         region: Region = "face",
-        **training: Any,  # noqa: ANN401  # options of MaskModule, which check them
+        **training: Any,  # noqa: ANN401  # options of PretrainedModule, which checks them
     ) -> None:
         classes = class_count(num_classes, region)
         network = FCNVGG16(classes, base_channels=base_channels, fc_channels=fc_channels)
         super().__init__(network, learning_rate=learning_rate, region=region, **training)
-        check_start(pretrained, self.init_from)
-        self.pretrained = pretrained
 
 
 class DeepLabModule(_VGG16Module):
@@ -68,15 +59,13 @@ class DeepLabModule(_VGG16Module):
 
     Args:
         num_classes: Number of classes, background included; null takes the region's.
-        pretrained: ImageNet weights to start training from: false for random ones, true for
-            timm's download, or the path of a local checkpoint of timm's or torchvision's vgg16.
         base_channels: Channels of VGG-16's first block; fewer make a small network.
         fc_channels: Channels of fc6 and fc7 in each branch.
         crf: Draws masks to the image's edges when a data set is tested or predicted (not in
             validation, nor when the network is part of a cascade); null leaves them.
         learning_rate: Learning rate at the start; it falls linearly to 0.
         region: What the images show, as the data module's: face, eyes or mouth.
-        training: Options of `MaskModule`.
+        training: Options of `PretrainedModule` and `MaskModule`.
     """
 
     network: DeepLab
@@ -84,20 +73,17 @@ class DeepLabModule(_VGG16Module):
     def __init__(
         self,
         num_classes: int | None = None,
-        pretrained: bool | str = False,
+        *,
         base_channels: int = 64,
         fc_channels: int = 1024,
         crf: DenseCRF | None = None,
-        *,
         learning_rate: float = 1e-4,
         region: Region = "face",
-        **training: Any,  # noqa: ANN401  # options of MaskModule, which check them
+        **training: Any,  # noqa: ANN401  # options of PretrainedModule, which checks them
     ) -> None:
         classes = class_count(num_classes, region)
         network = DeepLab(classes, base_channels=base_channels, fc_channels=fc_channels)
         super().__init__(network, learning_rate=learning_rate, region=region, **training)
-        check_start(pretrained, self.init_from)
-        self.pretrained = pretrained
         self.crf = crf
 
     def refine(self, scores: Tensor, batch: ClipBatch, stage: Stage) -> Tensor:

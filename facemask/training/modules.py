@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from facemask.regions import REGIONS, Region, check_region
 from facemask.training.feature_cache import FeatureCache
 from facemask.training.mask_module import MaskModule
 
-__all__ = ["ConvLSTMFCNModule", "ConvLSTMModule", "FCNModule"]
+__all__ = ["ConvLSTMFCNModule", "ConvLSTMModule", "FCNModule", "PretrainedModule"]
 
 
 def class_count(num_classes: int | None, region: Region) -> int:
@@ -37,56 +37,40 @@ def class_count(num_classes: int | None, region: Region) -> int:
     return len(names) if num_classes is None else num_classes
 
 
-def check_start(pretrained: bool | str, init_from: str | None) -> None:
-    """Raise an `InputError` if training is to start from two checkpoints."""
-    if init_from is not None and pretrained is not False:
-        raise InputError(
-            f"model.pretrained is {pretrained} and model.init_from {init_from}: a checkpoint "
-            "holds the encoder too; set pretrained to false, or leave init_from out."
-        )
-
-
-class FCNModule(MaskModule):
-    """Trains the FCN on single frames, or on the frames of clips independently.
+class PretrainedModule(MaskModule):
+    """Trains a network whose encoder may start from pretrained weights.
 
     Args:
-        backbone: A timm model name.
-        num_classes: Number of classes, background included; null takes the region's.
+        network: As in `MaskModule`.
         pretrained: Encoder weights, loaded when training starts: false for random ones, true for
-            timm's download, or the path of a local checkpoint of the timm model.
-        output_stride: Image pixels to a feature pixel along each side.
-        region: What the images show, as the data module's: face, eyes or mouth.
-        skips: Strides of finer feature levels to add on the way up, such as [8, 4]; the
-            paper has none.
-        skip_channels: Channels of the features with skips.
+            timm's download, or the path of a local checkpoint of the timm model (for VGG-16 of
+            torchvision's, too).
         training: Options of `MaskModule`.
 
     Raises:
         InputError: Both `pretrained` and `init_from` are given.
     """
 
-    network: FCN
     saves_arguments = True
 
     def __init__(
         self,
-        backbone: str = "resnet50",
-        num_classes: int | None = None,
-        pretrained: bool | str = False,
-        output_stride: int = 16,
+        network: nn.Module,
         *,
-        region: Region = "face",
-        skips: Sequence[int] = (),
-        skip_channels: int = 64,
+        pretrained: bool | str = False,
         **training: Any,  # noqa: ANN401  # options of MaskModule, which check them
     ) -> None:
-        classes = class_count(num_classes, region)
-        network = FCN(
-            backbone, classes, output_stride=output_stride, skips=skips, skip_channels=skip_channels
-        )
-        super().__init__(network, region=region, **training)
-        check_start(pretrained, self.init_from)
+        super().__init__(network, **training)
+        if self.init_from is not None and pretrained is not False:
+            raise InputError(
+                f"model.pretrained is {pretrained} and model.init_from {self.init_from}: a "
+                "checkpoint holds the encoder too; set pretrained to false, or leave init_from out."
+            )
         self.pretrained = pretrained
+
+    def load_pretrained(self, source: Literal[True] | str) -> None:
+        """Load the encoder's weights, timm's or those of a file."""
+        raise NotImplementedError
 
     def load_initial_weights(self) -> None:
         """Load the pretrained encoder, or a whole network.
@@ -96,9 +80,47 @@ class FCNModule(MaskModule):
         """
         super().load_initial_weights()
         if self.pretrained is not False:
-            encoder = self.network.encoder
-            pretrained = Encoder(encoder.name, self.pretrained, encoder.stride)
-            encoder.body.load_state_dict(pretrained.body.state_dict())
+            self.load_pretrained(self.pretrained)
+
+
+class FCNModule(PretrainedModule):
+    """Trains the FCN on single frames, or on the frames of clips independently.
+
+    Args:
+        backbone: A timm model name.
+        num_classes: Number of classes, background included; null takes the region's.
+        output_stride: Image pixels to a feature pixel along each side.
+        region: What the images show, as the data module's: face, eyes or mouth.
+        skips: Strides of finer feature levels to add on the way up, such as [8, 4]; the
+            paper has none.
+        skip_channels: Channels of the features with skips.
+        training: Options of `PretrainedModule` and `MaskModule`.
+    """
+
+    network: FCN
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        num_classes: int | None = None,
+        *,
+        output_stride: int = 16,
+        region: Region = "face",
+        skips: Sequence[int] = (),
+        skip_channels: int = 64,
+        **training: Any,  # noqa: ANN401  # options of PretrainedModule, which checks them
+    ) -> None:
+        classes = class_count(num_classes, region)
+        network = FCN(
+            backbone, classes, output_stride=output_stride, skips=skips, skip_channels=skip_channels
+        )
+        super().__init__(network, region=region, **training)
+
+    def load_pretrained(self, source: Literal[True] | str) -> None:
+        """Load the weights of timm's network."""
+        encoder = self.network.encoder
+        pretrained = Encoder(encoder.name, source, encoder.stride)
+        encoder.body.load_state_dict(pretrained.body.state_dict())
 
 
 class ConvLSTMModule(MaskModule):
