@@ -64,7 +64,7 @@ def main() -> None:
     columns = [f"{what} {name}" for what in ("consistency", "jitter") for name in names]
     table = Table("video", "frames", *columns, *(f"agreement {name}" for name in models))
     rows = []
-    for video in find_videos(options.videos).videos:
+    for video in find_videos(options.videos)[0]:
         steady = {name: TemporalConsistency() for name in names}
         agreement = {name: MaskIoU() for name in models}
         of_models: dict[str, Labels] = {}

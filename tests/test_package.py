@@ -84,7 +84,7 @@ def test_a_worker_of_prepare_is_small(vw300_root: Path, tmp_path: Path) -> None:
         out = Path({str(tmp_path)!r})
         for name in ("images_orig", "labels_orig", RECORDS):
             (out / name).mkdir()
-        video = find_videos(Path({str(vw300_root)!r})).videos[0]
+        video = find_videos(Path({str(vw300_root)!r}))[0][0]
         prepared = prepare_video(VideoJob(video, out, set(), set(), Settings(1.0, 0, 95, False)))
         heavy = [name for name in ("torch", "scipy", "pytorch_lightning") if name in sys.modules]
         # not getrusage(), which counts what the process was before it became another program

@@ -4,7 +4,7 @@ import math
 import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from facemask.errors import InputError
 from facemask.regions import Region
 
 
+@dataclass
 class Shares:
     """The clips of each epoch where those of some sources come less or more than once.
 
@@ -39,12 +40,14 @@ class Shares:
         [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (0, 5), (1, 0), (1, 1)]
     """
 
-    def __init__(self, counts: Sequence[int], shares: Sequence[float], seed: int) -> None:
-        self.counts = list(counts)
-        self.entries = [
-            max(1, round(share * count)) for share, count in zip(shares, counts, strict=True)
-        ]
-        self.seed = seed
+    counts: Sequence[int]
+    shares: InitVar[Sequence[float]]
+    seed: int
+
+    def __post_init__(self, shares: Sequence[float]) -> None:
+        """Find how many clips of each source an epoch sees."""
+        pairs = zip(shares, self.counts, strict=True)
+        self.entries = [max(1, round(share * count)) for share, count in pairs]
 
     def __len__(self) -> int:
         """Return the number of clips in an epoch, those that come twice counted twice."""

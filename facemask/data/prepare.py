@@ -78,8 +78,7 @@ def prepare(
         raise InputError(f"--seed is {seed}, expected 0 or more.")
     if out.resolve() == source.resolve():
         raise InputError(f"{out}: is the source itself; choose another folder to write to.")
-    found = find_videos(source)
-    videos = found.videos
+    videos, notes = find_videos(source)
     excluded = read_exclusions(exclude, {video.name for video in videos}) if exclude else {}
     unknown = set(excluded) - {video.name for video in videos}
     if unknown:
@@ -111,7 +110,7 @@ def prepare(
         )
     done = [video for video in (*finished, *results) if isinstance(video, PreparedVideo)]
     done.sort(key=lambda video: video.name)
-    notes = [*found.notes(), *_write_hidden(out, done)]
+    notes += _write_hidden(out, done)
     used = [video for video in done if video.frames]
     if not used:
         raise InputError(

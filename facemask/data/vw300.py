@@ -51,29 +51,15 @@ class AnnotatedVideo:
         return is_image(self.path)
 
 
-@dataclass(frozen=True)
-class FoundVideos:
-    """The content of a source.
-
-    Attributes:
-        videos: The annotated videos or stills, sorted by name.
-        left_out: Files that are not used, below the source: their names by the reason.
-    """
-
-    videos: list[AnnotatedVideo]
-    left_out: dict[str, list[str]]
-
-    def notes(self) -> list[str]:
-        """Return a sentence for each reason."""
-        return [f"Not used: {what}: {some_names(names)}." for what, names in self.left_out.items()]
-
-
-def find_videos(source: Path) -> FoundVideos:
-    """List the annotated videos or stills below `source`.
+def find_videos(source: Path) -> tuple[list[AnnotatedVideo], list[str]]:
+    """List the annotated videos or stills below `source`, and what is not used there.
 
     `source` holds either folders `NNN/vid.avi` (or another container) with
     `NNN/annot/000001.pts` … (300VW), or images with a `.pts` of the same name beside each, in
     any folders (300-W). Suffixes may be in capitals; hidden files do not count.
+
+    Returns:
+        The videos or stills, sorted by name, and a sentence for each reason not to use a file.
 
     Raises:
         InputError: The folder is missing or holds neither; a video has no annotations, an
@@ -96,19 +82,16 @@ def find_videos(source: Path) -> FoundVideos:
     }
     if not videos:
         videos, left_out = _find_stills(source)
-    found = FoundVideos(
-        videos,
-        {
-            why: [str(p.relative_to(source)) for p in paths]
-            for why, paths in left_out.items()
-            if paths
-        },
-    )
+    notes = [
+        f"Not used: {reason}: {some_names([str(path.relative_to(source)) for path in paths])}."
+        for reason, paths in left_out.items()
+        if paths
+    ]
     if not videos:
         raise InputError(
             f"{source}: no data found; expected folders NNN with vid.avi (or .mp4) and "
             "annot/000001.pts …, or images with a .pts file beside each."
-            + "".join(f" {note}" for note in found.notes())
+            + "".join(f" {note}" for note in notes)
         )
     for name in (video.name for video in videos):  # split files have a line a frame, in UTF-8
         try:
@@ -117,7 +100,7 @@ def find_videos(source: Path) -> FoundVideos:
             raise InputError(f"{source}: {name!r} is not named in UTF-8; rename it.") from error
         if "\n" in name or "\r" in name:
             raise InputError(f"{source}: {name!r} has a line break in its name; rename it.")
-    return found
+    return videos, notes
 
 
 def _read_folder(path: Path, second: list[Path]) -> AnnotatedVideo | None:

@@ -97,7 +97,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     source.mkdir()
     (source / "linked").symlink_to(tmp_path / "far")
     (tmp_path / "far" / "loop").symlink_to(source)
-    assert [video.name for video in find_videos(source).videos] == ["linked-a"]
+    assert [video.name for video in find_videos(source)[0]] == ["linked-a"]
 
 
 @pytest.mark.parametrize("video", ["vid.MP4", "VID.AVI", "Vid.Mpg", "vid.flv", "vid.3gp"])
@@ -112,7 +112,7 @@ def test_every_video_suffix(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "1" / "annot").mkdir(parents=True)
     (tmp_path / "1" / "annot" / "1.pts").touch()
     (tmp_path / "1" / f"vid{suffix.upper()}").touch()
-    (video,) = find_videos(tmp_path).videos
+    (video,) = find_videos(tmp_path)[0]
     assert video.path.name == f"vid{suffix.upper()}"
     assert not video.is_still
 
@@ -124,9 +124,9 @@ def test_what_is_left_out_of_videos_is_told(tmp_path: Path) -> None:
     for name in ("face.jpg", "face.pts", "readme.txt", "003.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "001" / "annot" / "._000001.pts").touch()
-    found = find_videos(tmp_path)
-    assert [(video.name, list(video.annotations)) for video in found.videos] == [("001", [1])]
-    assert found.notes() == [
+    videos, notes = find_videos(tmp_path)
+    assert [(video.name, list(video.annotations)) for video in videos] == [("001", [1])]
+    assert notes == [
         "Not used: beside the folders with a video and annotations: 4 (002, 003.mp4, face.jpg, …).",
         "Not used: a second video of one folder: 1 (001/vid.MP4).",
     ]

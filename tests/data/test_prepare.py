@@ -193,7 +193,7 @@ def test_stills_become_videos_of_one_frame(tmp_path: Path) -> None:
         cv2.imwrite(str(path), draw_frame(points, 10))
         write_pts(path.with_suffix(".pts"), points)
     (tmp_path / "src" / "alone.pts").write_text("no image beside it")
-    videos = find_videos(tmp_path / "src").videos
+    videos = find_videos(tmp_path / "src")[0]
     assert [v.name for v in videos] == ["afw-a", "c_1", "helen-train-b"]
     assert all(v.is_still for v in videos)
     prepare(tmp_path / "src", tmp_path / "out", workers=1)

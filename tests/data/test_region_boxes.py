@@ -15,7 +15,6 @@ from facemask.data.region_boxes import (
     box_size,
     cut_image,
     cut_labels,
-    label_extent,
     read_extents,
 )
 from facemask.data.vw300_mask import Frame
@@ -123,13 +122,13 @@ def test_extents_from_label_files(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), label)
     cv2.imwrite(str(tmp_path / "b.png"), np.where(label == 2, 0, label))
     eyes = LabelExtent(Box(4 / 20, 2 / 10, 16 / 20, 5 / 10), (10, 20))
-    assert label_extent(tmp_path / "a.png", "eyes") == eyes
     assert read_extents([tmp_path / "a.png", tmp_path / "b.png"], "eyes") == {
         tmp_path / "a.png": eyes,
         tmp_path / "b.png": LabelExtent(None, (10, 20)),
     }
     mouth = Box(8 / 20, 6 / 10, 12 / 20, 8 / 10)  # lips and inner mouth
-    assert label_extent(tmp_path / "b.png", "mouth").extent == mouth
+    (found,) = read_extents([tmp_path / "b.png"], "mouth").values()
+    assert found.extent == mouth
     with pytest.raises(InputError, match=r"none\.png: not a readable label"):
         read_extents([tmp_path / "a.png", tmp_path / "none.png"], "eyes")
 

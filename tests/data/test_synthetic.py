@@ -252,7 +252,7 @@ def test_occluders_hide_the_face_and_leave_the_points() -> None:
 def test_written_video_matches_its_annotations(tmp_path: Path) -> None:
     options: dict[str, Any] = {"width": 200, "height": 160, "fps": 10}
     synthesize(tmp_path, videos=2, seconds=0.7, workers=1, categories=(3, 1), seed=5, **options)
-    videos = find_videos(tmp_path).videos
+    videos = find_videos(tmp_path)[0]
     assert [video.name for video in videos] == ["001", "002"]
     for index, video in enumerate(videos):
         frames = decode(video.path)
@@ -289,7 +289,7 @@ def test_goes_on_where_a_killed_run_stopped(
         with pytest.raises(KeyboardInterrupt):
             synthesize(killed, videos=3, **SMALL)
     assert not list(killed.glob(".*"))
-    assert [video.name for video in find_videos(killed).videos] == ["001"]
+    assert [video.name for video in find_videos(killed)[0]] == ["001"]
 
     before = (killed / "001" / "vid.avi").stat().st_mtime_ns
     left = temporary_name(killed / "002")  # of a process that could not tidy up
