@@ -10,7 +10,7 @@ from facemask.errors import InputError
 
 
 def one_sentence(message: str) -> str:
-    """What jsonargparse says over many lines, as one sentence without its full stop.
+    """Turn an error of jsonargparse over many lines into one sentence without its full stop.
 
     Examples:
         >>> one_sentence('Parser key "size": Expected a typing.Literal[1, 2]. Got value: 3')

@@ -22,7 +22,7 @@ from facemask.metrics import MaskIoU
 from facemask.models import ConvLSTM, ConvLSTMFCN
 from facemask.report import read_run
 from facemask.tracking.detectors import CroppedFrames
-from facemask.training.random_state import random_state, set_random_state
+from facemask.training.checkpointing import random_state, set_random_state
 from facemask.weights.catalog import find_weights
 from tests.extraction.faces import Frames, Image, paint, paint_labels, random_cascade
 from tests.test_cli import BACKBONE, CONFIGS

@@ -1,4 +1,4 @@
-"""Where an experiment runs, and each step's configuration."""
+"""Places of an experiment, and each step's configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from facemask.experiment.plan import Plan
 
 @dataclass(frozen=True)
 class Job:
-    """Where an experiment runs.
+    """Places and settings of one run of an experiment.
 
     Attributes:
         plan: What to do.

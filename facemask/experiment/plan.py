@@ -1,4 +1,4 @@
-"""What an experiment trains, tests and tabulates, read from YAML."""
+"""Plan of an experiment: the steps that it trains and tests, and its tables, from YAML."""
 
 from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
@@ -59,7 +59,7 @@ class Step(_Part):
 
     @property
     def trains(self) -> bool:
-        """Whether something is trained, not only tested."""
+        """Return whether something is trained, not only tested."""
         return self.weights_of is None and not self.networks and not self.weightless
 
 

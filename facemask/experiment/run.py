@@ -95,7 +95,7 @@ def _pool(parallel: int) -> ProcessPoolExecutor:
 
 
 def _commands(job: Job, name: str) -> list[list[str]]:
-    """What is left to do for a step, as arguments of `facemask`; its YAML files are written.
+    """Return what is left to do for a step, as arguments of `facemask`, and write its YAML files.
 
     Raises:
         InputError: The step was run with other settings.
@@ -165,7 +165,7 @@ def _end_with_parent() -> None:
 
 
 def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | None, float]:
-    """What went wrong when `_run` ran, or None, and the seconds it took."""
+    """Call `_run`; return what went wrong, or None, and the seconds that it took."""
     start, reason = time.monotonic(), None
     try:
         _run(commands, folder, log)
@@ -205,7 +205,7 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a step failed, without a full stop, from what ended its command."""
+    """Return why a step failed, without a full stop, from what ended its command."""
     wrong_input = input_error(error)
     if wrong_input is not None:
         return sentence_of(wrong_input).rstrip(".")

@@ -249,7 +249,7 @@ class TrainingGuard(Callback):
 
 
 def _bad_loss(step: _Step) -> str:
-    """What to say of a step whose loss is not finite in some process; all processes ask."""
+    """Describe a step whose loss is not finite in some process; all processes must ask."""
     found = [(float(step.loss), step.names)]
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         own = found[0]
@@ -264,7 +264,7 @@ def _bad_loss(step: _Step) -> str:
 
 
 class SyncBatchNorm(LayerSync):
-    """What `Trainer(sync_batchnorm=True)` does to a `MaskModule`.
+    """BatchNorm over all processes, for `Trainer(sync_batchnorm=True)`.
 
     Lightning would call torch's conversion, which drops the activation inside timm's BatchNorm.
     """

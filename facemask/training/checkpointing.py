@@ -3,9 +3,11 @@
 # ruff: noqa: ARG002  # Lightning decides what its hooks are given
 
 import io
+import random
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -33,7 +35,6 @@ from facemask.training.private_api import (
     last_logged_step,
     use_csv_writer,
 )
-from facemask.training.random_state import random_state, set_random_state
 from facemask.training.resume import last_checkpoint, model_checkpoints
 
 _STATE: Final = "facemask_run"
@@ -230,7 +231,7 @@ class ResumableRun(Callback):
 
 
 def _metrics(module: LightningModule) -> dict[str, dict[str, Tensor | list[Tensor]]]:
-    """What the module's metrics have counted in this process, on the CPU."""
+    """Return what the module's metrics have counted in this process, on the CPU."""
     return {
         name: {
             key: value.cpu() if isinstance(value, Tensor) else [part.cpu() for part in value]
@@ -251,3 +252,26 @@ def _set_metrics(
                     setattr(metric, key, value.to(metric.device))
                 else:
                     setattr(metric, key, [part.to(metric.device) for part in value])
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of this process's random number generators, in plain values and tensors."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    state = {
+        "python": random.getstate(),
+        "numpy": (str(name), np.asarray(keys).tolist(), position, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Set what `random_state` returned."""
+    random.setstate(state["python"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

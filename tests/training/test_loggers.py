@@ -31,8 +31,7 @@ from facemask.training.loggers import (
     names,
     scalars,
 )
-from facemask.training.loggers.clips import LabelledClip, following_clips
-from facemask.training.loggers.pictures import comparison, to_gif
+from facemask.training.loggers.clips import LabelledClip, comparison, following_clips, to_gif
 from facemask.training.modules import FCNModule
 from tests.training.test_run_log import CONFIGS, SIZE, commit, fit_convlstm, read_metrics
 

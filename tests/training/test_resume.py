@@ -25,9 +25,13 @@ from facemask.cli import main
 from facemask.data import ClipAugmentation, FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.training.callbacks import TrainingGuard
-from facemask.training.checkpointing import AtomicCheckpointIO, ResumableRun
+from facemask.training.checkpointing import (
+    AtomicCheckpointIO,
+    ResumableRun,
+    random_state,
+    set_random_state,
+)
 from facemask.training.mask_module import MaskModule
-from facemask.training.random_state import random_state, set_random_state
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*exists and is not empty.*",

@@ -1,9 +1,11 @@
-"""Logging what a run is, and its best epoch."""
+"""Logging of a run's configuration, its code and data, and its best epoch."""
 
 # ruff: noqa: ARG002  # Lightning decides what its hooks are given
 
+import subprocess
 from importlib.metadata import version
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import torch
 import yaml
@@ -12,12 +14,14 @@ from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.trainer.states import TrainerFn
 
 from facemask import __version__
+from facemask.data.clips import ClipDataset
 from facemask.data.datamodule import FaceMaskDataModule
 from facemask.metrics import MaskIoU
+from facemask.report.record import fingerprint
 from facemask.training.loggers import names
-from facemask.training.loggers.provenance import data_fingerprint, git_revision
-from facemask.training.loggers.sinks import logging_step, prepare_logger
+from facemask.training.loggers.sinks import prepare_logger
 
+_SECONDS: Final = 20  # that git may take, such as on a slow network folder
 _SIDES: Final = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
 
@@ -89,10 +93,10 @@ class RunInfo(Callback):
         best = {names.BEST + name: value for name, value in values.items()}
         best[names.BEST_EPOCH] = trainer.current_epoch
         for logger in trainer.loggers:
-            logger.log_metrics(best, step=logging_step(trainer))
+            logger.log_metrics(best, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run has to beat."""
+        """Return the best mIoU so far, which a resumed run has to beat."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -101,7 +105,7 @@ class RunInfo(Callback):
 
 
 def _configuration(trainer: Trainer) -> dict[str, Any]:
-    """The parsed YAML and command line; nothing where Lightning's CLI is not used."""
+    """Return the parsed YAML and command line; nothing where Lightning's CLI is not used."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its connector
         if isinstance(callback, SaveConfigCallback):
             text = callback.parser.dump(callback.config, skip_none=False)
@@ -109,3 +113,60 @@ def _configuration(trainer: Trainer) -> dict[str, Any]:
             values.pop("config", None)  # the names of the YAML files
             return values
     return {}
+
+
+class Revision(NamedTuple):
+    """A state of a git repository.
+
+    Attributes:
+        commit: The commit's hash, 40 or 64 hexadecimal digits.
+        changes: Whether tracked files differ from it.
+    """
+
+    commit: str
+    changes: bool
+
+
+def git_revision(folder: Path | None = None) -> Revision | None:
+    """Return the revision of the git repository that a folder is in.
+
+    Args:
+        folder: Where to look; None is the working directory.
+
+    Returns:
+        The revision; None without git, a repository or a commit.
+    """
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return None
+    return Revision(commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no")))
+
+
+def _git(folder: Path | None, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def data_fingerprint(dataset: ClipDataset) -> str:
+    """Return the fingerprint of a data set's frames and masks, as in the record of a test.
+
+    Of all its clips, whatever `limit_…_batches` says. A region's data set leaves out the clips
+    that do not show the region, here too.
+
+    Args:
+        dataset: Its labels are read, each file once.
+
+    Returns:
+        SHA-256 over the frames' names and label files, 64 hexadecimal digits; see
+        `facemask.report.record.fingerprint`.
+
+    Raises:
+        InputError: A label file cannot be read.
+    """
+    frames = [frame for clip in dataset.clips for frame in clip]
+    return fingerprint({f.image.stem: f.label for f in frames if f.label is not None})

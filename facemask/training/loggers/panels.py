@@ -20,7 +20,6 @@ from facemask.training.loggers.clips import (
 from facemask.training.loggers.sinks import (
     Panels,
     log_panels,
-    logging_step,
     shows_pictures,
     shows_videos,
 )
@@ -29,7 +28,7 @@ _LEAST: Final = {"clips": 0, "video_frames": 0, "every_n_epochs": 1, "seed": 0}
 
 
 class ValidatedModule(Protocol):
-    """What a LightningModule needs for its validation to be shown; every `MaskModule` has it.
+    """LightningModule whose validation can be shown, as that of every `MaskModule` can.
 
     Its `predict_step` returns the label image, uint8 (H, W) at original size, of each frame by
     name.
@@ -119,7 +118,7 @@ class ValidationPanels(Callback):
         shown = cast("ValidatedModule", pl_module)
         panels = Panels(clips, video, self._confusion, shown.val_iou.class_names, shown.region)
         for logger in trainer.loggers:
-            log_panels(logger, panels, logging_step(trainer))
+            log_panels(logger, panels, trainer.global_step)
 
     def _predict(
         self, trainer: Trainer, module: LightningModule

@@ -1,4 +1,4 @@
-"""What each kind of logger can show, and how it gets it."""
+"""Panels for each kind of logger, as far as it can show them."""
 
 import io
 from collections.abc import Sequence
@@ -8,22 +8,20 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from facemask.classes import IGNORE
 from facemask.files import make_folder, write_atomic
 from facemask.regions import Region
 from facemask.training.loggers import names
-from facemask.training.loggers.clips import LabelledClip
-from facemask.training.loggers.pictures import comparison, in_a_row, to_gif
+from facemask.training.loggers.clips import LabelledClip, comparison, in_a_row, to_gif
 
 _WANDB_STEP: Final = "trainer/global_step"  # WandbLogger's x-axis
 
 
 @dataclass(frozen=True)
 class Panels:
-    """What a validation shows.
+    """Content of a validation's panels.
 
     Attributes:
         clips: The fixed clips; none where no logger shows pictures.
@@ -40,18 +38,13 @@ class Panels:
     region: Region
 
 
-def logging_step(trainer: Trainer) -> int:
-    """The step under which Lightning logs what the module logs now."""
-    return trainer.global_step
-
-
 def shows_pictures(logger: Logger) -> bool:
-    """Whether a logger can show pictures."""
+    """Return whether a logger can show pictures."""
     return isinstance(logger, (WandbLogger, TensorBoardLogger))
 
 
 def shows_videos(logger: Logger) -> bool:
-    """Whether a logger can show videos."""
+    """Return whether a logger can show videos."""
     return isinstance(logger, WandbLogger)
 
 
