@@ -28,8 +28,7 @@ from facemask.data.loaders import (
 from facemask.data.region_boxes import NOISE, LabelExtent, RegionBoxes, check_box, extents_of
 from facemask.data.vw300_mask import Frame, Split, list_crops, read_split
 from facemask.errors import InputError
-from facemask.hyperparameters import DATA_KEY, build_from
-from facemask.lightning_trees import warn_of_lightning
+from facemask.lightning_guard import DATA_KEY, build_from, warn_of_lightning
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, check_region
 

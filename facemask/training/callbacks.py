@@ -24,7 +24,7 @@ from facemask.data.clips import ClipBatch
 from facemask.data.masks import mask_to_color
 from facemask.errors import INTERRUPTED, InputError
 from facemask.files import make_folder, write_image
-from facemask.lightning_trees import check_trainer
+from facemask.lightning_guard import check_trainer
 from facemask.training.checkpointing import ResumableRun
 
 

@@ -19,8 +19,7 @@ from facemask.checkpoints import read_checkpoint
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
-from facemask.hyperparameters import DATA_KEY, MODULE_KEY, keep_known
-from facemask.lightning_trees import check_trainer
+from facemask.lightning_guard import DATA_KEY, MODULE_KEY, check_trainer, keep_known
 from facemask.training.metrics_file import (
     MetricsFile,
     csv_loggers,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask.checkpoints import check_weights, load_weights, read_checkpoint, weights_below
-from facemask.hyperparameters import MODULE_KEY, build_from, keep_known
+from facemask.lightning_guard import MODULE_KEY, build_from, keep_known
 from facemask.models.description import USE_KEY, check_description, describe, describe_use, use_of
 from facemask.models.own_network import check_network, first_output, normalisation, takes_clips
 from facemask.regions import Region

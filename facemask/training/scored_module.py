@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
-from facemask.lightning_trees import check_trainer, warn_of_lightning
+from facemask.lightning_guard import check_trainer, warn_of_lightning
 from facemask.metrics import MaskIoU
 from facemask.regions import REGIONS, Region, check_region
 from facemask.training.means import WeightedMeans

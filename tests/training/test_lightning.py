@@ -18,7 +18,7 @@ from facemask.cli import main
 from facemask.data import FaceMaskDataModule
 from facemask.errors import InputError
 from facemask.extraction import load_model
-from facemask.hyperparameters import DATA_KEY, MODULE_KEY, keep_known, known_names
+from facemask.lightning_guard import DATA_KEY, MODULE_KEY, keep_known, known_names
 from facemask.models.cascade.cascade import Cascade
 from facemask.training.callbacks import LabelWriter, TrainingGuard
 from facemask.training.checkpointing import AtomicCheckpointIO, ResumableRun

@@ -1,9 +1,15 @@
-"""Hyperparameters in checkpoints: only those that a class knows by name are taken."""
+"""Guards where Lightning lets too much in: unknown hyperparameters, classes of another tree.
+
+A checkpoint's hyperparameters may be anybody's. Our modules and callbacks are those of
+`pytorch_lightning`; `lightning` has classes of its own, which do not know them.
+"""
 
 import inspect
+import sys
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from facemask.checkpoints import read_checkpoint
@@ -15,6 +21,11 @@ DATA_KEY: Final = "datamodule_hyper_parameters"
 """Key of a data module's."""
 _EARLIER_KEYS: Final = ("hparams", "module_arguments")  # which Lightning still reads
 _COMMAND_LINES: Final = {"_instantiator", "_class_path"}  # which LightningCLI adds to all
+
+_RULE: Final = (
+    "facemask works with `import pytorch_lightning`, which has classes of its own: take Trainer, "
+    "callbacks and loggers from there"
+)
 
 Built = TypeVar("Built")
 
@@ -76,15 +87,38 @@ def build_from(kind: type[Built], path: Path, key: str, given: dict[str, Any]) -
     checkpoint = read_checkpoint(path)
     keep_known(checkpoint, kind, key)
     arguments = checkpoint.get(key, {}) | given
-    needed = [
+    missing = [
         p.name
         for p in inspect.signature(kind).parameters.values()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and p.name not in arguments
     ]
-    missing = [name for name in needed if name not in arguments]
     if missing:
         raise InputError(
             f"{path}: does not hold {', '.join(missing)}, which {kind.__name__} is built with: "
             f"give it as a keyword, {kind.__name__}.load_from_checkpoint(path, {missing[0]}=...)."
         )
     return kind(**arguments), checkpoint
+
+
+def check_trainer(trainer: object) -> None:
+    """Check that a trainer and its callbacks are `pytorch_lightning`'s.
+
+    Raises:
+        InputError: One is not, such as `lightning.pytorch`'s.
+    """
+    others = [] if isinstance(trainer, Trainer) else [trainer]
+    others += [c for c in getattr(trainer, "callbacks", []) if not isinstance(c, Callback)]
+    for kind in map(type, others):
+        if any(base.__module__.partition(".")[0] == "lightning" for base in kind.__mro__):
+            raise InputError(f"{kind.__module__}.{kind.__qualname__} was given, but {_RULE}.")
+
+
+def warn_of_lightning() -> None:
+    """Say once that a `lightning.pytorch.Trainer` will refuse our modules, if there can be one."""
+    if "lightning.pytorch" in sys.modules:
+        rank_zero_warn(
+            "lightning.pytorch is imported, whose Trainer refuses facemask's modules and data "
+            f"modules: {_RULE}."
+        )
