@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
-from typing import Any, TypeAlias, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
@@ -15,6 +14,7 @@ from facemask.data.augment.still_motion import StillMotion
 from facemask.data.augment.transforms import ClipTransform
 from facemask.data.region_boxes import (
     WHOLE_IMAGE,
+    Pixels,
     RegionBoxes,
     box_size,
     cut_image,
@@ -24,8 +24,6 @@ from facemask.data.vw300_mask import Frame, cut_clips, read_label
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.resample import resize_image, resize_mask
-
-Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
 class ClipBatch(TypedDict):
@@ -167,6 +165,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
 
     def collate(self, samples: Sequence[dict[str, Any]]) -> ClipBatch:
         """Make a batch of some clips, or of none."""
+        if samples:
+            return collate_clips(samples)
         time = () if self.clip_length is None else (self.clip_length,)
         net = (self.size, self.size)
         empty: dict[str, Any] = dict.fromkeys(ClipBatch.__annotations__, ()) | {
@@ -174,7 +174,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
             "masks": torch.zeros(*time, *net, dtype=torch.uint8),
             "boxes": torch.zeros(4),
         }
-        return collate_clips(samples, empty)
+        return collate_clips([], empty)
 
     def _cut(
         self, image: Pixels, mask: Pixels, box: Box

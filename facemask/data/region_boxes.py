@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from facemask.errors import InputError
 from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, clip_box, relative_extent, to_region_labels
 from facemask.resample import crop_labels, crop_pixels
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 WHOLE_IMAGE = Box(0.0, 0.0, 1.0, 1.0)
 NOISE: Final = 0.1
@@ -152,9 +154,7 @@ def box_size(box: Box) -> tuple[int, int]:
     return max(1, round(box.height)), max(1, round(box.width))
 
 
-def cut_image(
-    image: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]
-) -> npt.NDArray[np.uint8]:
+def cut_image(image: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
     """Cut a box out of an image and resize it; 0 outside the image.
 
     Args:
@@ -166,12 +166,10 @@ def cut_image(
         uint8 (*size, 3), rounded.
     """
     cut = crop_pixels(torch.from_numpy(image).permute(2, 0, 1), box, size)  # (3, *size)
-    return cast("npt.NDArray[np.uint8]", cut.permute(1, 2, 0).contiguous().numpy())
+    return cast("Pixels", cut.permute(1, 2, 0).contiguous().numpy())
 
 
-def cut_labels(
-    mask: npt.NDArray[np.uint8], box: Box, size: tuple[int, int], region: Region
-) -> npt.NDArray[np.uint8]:
+def cut_labels(mask: Pixels, box: Box, size: tuple[int, int], region: Region) -> Pixels:
     """Cut a box out of a face's mask, to the nearest pixels.
 
     Args:
