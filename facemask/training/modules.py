@@ -16,7 +16,6 @@ from facemask.models.backbone import Encoder
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 from facemask.regions import REGIONS, Region, check_region
-from facemask.training.feature_cache import FeatureCache
 from facemask.training.mask_module import MaskModule
 
 __all__ = ["ConvLSTMFCNModule", "ConvLSTMModule", "FCNModule", "PretrainedModule"]
@@ -210,6 +209,8 @@ class ConvLSTMModule(MaskModule):
         trainer = self.trainer
         if self.feature_cache is None or getattr(trainer, "fast_dev_run", False):
             return  # a fast_dev_run leaves nothing on disk
+        from facemask.training.feature_cache import FeatureCache  # few trainings need it
+
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, FaceMaskDataModule):
             raise InputError(
