@@ -39,6 +39,7 @@ from tests.training.test_run_log import CONFIGS, SIZE, commit, fit_convlstm, rea
 @pytest.fixture
 def _logged_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Online, with nobody logged in."""
+    os.environ.pop("WANDB_SERVICE", None)  # of a process that ends with the teardown below
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     for name, value in (("HOME", "home"), ("NETRC", "netrc"), ("WANDB_CONFIG_DIR", "config"),
