@@ -20,6 +20,7 @@ FLOORS = (
     ("__main__",),
 )
 HEIGHT = {room: height for height, floor in enumerate(FLOORS, start=1) for room in floor}
+QUESTIONS = {"What", "Where", "How", "Which", "Whether", "Who", "Whose", "When", "Why", "See"}
 # arrows that go down and still lead astray
 FORBIDDEN = {("models", "data"), ("extraction", "report")}
 
@@ -104,3 +105,13 @@ def test_a_file_is_read_in_one_go(module: str) -> None:
 @pytest.mark.parametrize("path", sorted(Path(__file__).parent.rglob("*.py")), ids=lambda p: p.name)
 def test_a_test_file_is_read_in_one_go(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_docstrings_begin_with_what_comes_back_or_is_done(module: str) -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(TREES[module]):
+        first = (
+            (ast.get_docstring(node) or "").split(" ")[0] if isinstance(node, documented) else ""
+        )
+        assert first not in QUESTIONS, ast.get_docstring(node)  # type: ignore[arg-type]

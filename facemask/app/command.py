@@ -115,7 +115,7 @@ def _tell(url: str, host: str) -> None:
 
 
 def _is_own(host: str) -> bool:
-    """Whether this address can be reached from this machine alone."""
+    """Return whether an address can be reached from this machine alone."""
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"

@@ -50,7 +50,7 @@ _CSS: Final = """
 
 @dataclass
 class _Visit:
-    """What is known of one open page."""
+    """State of one open page."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     sentence: str = ""  # what was wrong at last

@@ -47,7 +47,7 @@ class AnnotatedVideo:
 
     @property
     def is_still(self) -> bool:
-        """Whether `path` is an image."""
+        """Return whether `path` is an image."""
         return is_image(self.path)
 
 

@@ -25,7 +25,7 @@ _LEAST_FACE: Final = 0.02
 
 
 class Correction(NamedTuple):
-    """Where a mask showed a face, as `FaceTracker.correct` takes it."""
+    """Place where a mask showed a face, as `FaceTracker.correct` takes it."""
 
     track_id: int
     box: Box | None

@@ -64,7 +64,7 @@ class FileClock:
 
     @property
     def joined(self) -> bool:
-        """Whether another recording than the first has begun."""
+        """Return whether another recording than the first has begun."""
         return len(self._recordings) > 1
 
     def picture(self, packet: "Packet[VideoStream]") -> bool:

@@ -182,7 +182,7 @@ class SquarePixels:
 
     @property
     def changes(self) -> bool:
-        """Whether pixels are not square."""
+        """Return whether pixels are not square."""
         return (self.x, self.y) != (1, 1)
 
     @property
