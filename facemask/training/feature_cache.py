@@ -24,7 +24,7 @@ from facemask.data.feature_clips import FeatureDataset, FeatureParts, cache_key,
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.models.backbone import Encoder
-from facemask.models.own_network import evaluating
+from facemask.models.own_network import evaluating, normalise
 
 _FORMAT: Final = 1
 """Counts up when features are computed or stored in another way."""
@@ -164,7 +164,7 @@ class FeatureCache:
     def _encode(self, images: Tensor) -> Tensor:
         """Return features (B, [T,] F, h, w), bfloat16, of uint8 images (B, [T,] 3, S, S)."""
         images = images.to(self.trainer.strategy.root_device)
-        pixels = (images.float() / 255 - self.encoder.mean) / self.encoder.std
+        pixels = normalise(images, self.encoder)
         features: Tensor = self.encoder(pixels)
         return features.to(torch.bfloat16)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facemask.checkpoints import check_weights, load_weights, read_checkpoint, weights_below
 from facemask.lightning_guard import MODULE_KEY, build_from, keep_known
 from facemask.models.description import USE_KEY, check_description, describe, describe_use, use_of
-from facemask.models.own_network import check_network, first_output, normalisation, takes_clips
+from facemask.models.own_network import check_network, first_output, normalise, takes_clips
 from facemask.regions import Region
 from facemask.training.scored_module import ScoredModule
 
@@ -53,8 +53,7 @@ class NetworkModule(ScoredModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score uint8 images (B, 3, H, W) or clips (B, T, 3, H, W): (B, [T,] C, H, W)."""
-        mean, std = (normalisation(self.network, key, images) for key in ("mean", "std"))
-        pixels = (images.float() / 255 - mean) / std
+        pixels = normalise(images, self.network)
         if pixels.ndim == 5 and self._whole_clips is None:
             self._whole_clips = takes_clips(self.network, pixels)
         if pixels.ndim == 4 or self._whole_clips:

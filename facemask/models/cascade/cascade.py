@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from facemask.argmax import first_argmax
 from facemask.boxes import Box
+from facemask.checkpoints import read_checkpoint
 from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
 from facemask.models.cascade.clips import CascadeMemory, CascadeOutput, Clip, ClipJob, jobs_of
-from facemask.models.cascade.file import ROLES, read_cascade, read_network, write_cascade
+from facemask.models.cascade.file import ROLES, network_of, read_cascade, write_cascade
 from facemask.models.cascade.frames import cut_box, resize_whole, score_frames, size_of
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
@@ -275,7 +276,7 @@ class Cascade(nn.Module):
         """
         paths = {"primary": primary, "eyes": eyes, "mouth": mouth}
         networks = {
-            role: read_network(Path(path), ROLES[role])
+            role: network_of(read_checkpoint(Path(path)), Path(path), ROLES[role])
             for role, path in paths.items()
             if path is not None
         }

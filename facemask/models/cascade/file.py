@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from facemask import __version__
-from facemask.checkpoints import load_weights, read_checkpoint, unreadable, weights_below
+from facemask.checkpoints import load_weights, unreadable, weights_below
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.models.cascade.settings import CascadeSettings
@@ -188,30 +188,19 @@ def _stored(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
     return stored
 
 
-def read_network(path: Path, region: Region) -> nn.Module:
-    """Read the network of a checkpoint that one of the LightningModules wrote.
-
-    Args:
-        path: The checkpoint; read without running code from it.
-        region: What it must have been trained on.
-
-    Raises:
-        InputError: The file is missing or damaged, was not written by facemask, or holds a model
-            of another region or class set.
-    """
-    return network_of(read_checkpoint(path), path, region)
-
-
 def network_of(
     checkpoint: Mapping[str, Any], path: Path, region: Region, own: nn.Module | None = None
 ) -> nn.Module:
-    """Return the network of a checkpoint that has been read; see `read_network`.
+    """Return the network of a checkpoint that one of the LightningModules wrote.
 
     Args:
-        checkpoint: What `read_checkpoint` returned.
+        checkpoint: The checkpoint, as `read_checkpoint` returned it.
         path: The file it comes from, for the error message.
-        region: What it must have been trained on.
-        own: What to load the weights into, instead of a network built from the description.
+        region: Region that it must have been trained on.
+        own: Network to load the weights into, instead of one built from the description.
+
+    Raises:
+        InputError: It was not written by facemask, or holds a model of another region or class set.
     """
     description = checkpoint.get(USE_KEY)
     weights = checkpoint.get("state_dict")

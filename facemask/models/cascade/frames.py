@@ -10,7 +10,7 @@ from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.own_network import first_output, normalisation
+from facemask.models.own_network import first_output, normalise
 from facemask.resample import crop_pixels
 
 
@@ -67,8 +67,7 @@ def score_frames(
     Raises:
         InputError: A score is not finite.
     """
-    mean, std = normalisation(network, "mean"), normalisation(network, "std")
-    normalised = (images.float() / 255 - mean) / std
+    normalised = normalise(images, network)
     after: list[State | None] = [None] * len(states)
     if not isinstance(network, ConvLSTMFCN):
         scores = first_output(network(normalised))
