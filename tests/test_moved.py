@@ -6,6 +6,17 @@ import pytest
 
 # module by its former path, and a name in it
 FORMER = [
+    ("models.cascade_regions", "find_boxes"),
+    ("show", "show"),
+    ("trainer_cli", "TrainerCLI"),
+    ("run_log.panels", "ValidationPanels"),
+    ("run_log.pictures", "to_gif"),
+    ("run_log.provenance", "git_revision"),
+    ("records.table", "FrameTable"),
+    ("records.sequences", "SequenceTable"),
+    ("tracking.landmark_command", "landmarks"),
+    ("models.network_module", "NetworkModule"),
+    ("models.cascade_stitch", "stitch"),
     ("callbacks", "SyncBatchNorm"),
     ("checkpointing", "ResumableRun"),
     ("data.crops", "face_crop_box"),
