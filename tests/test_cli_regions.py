@@ -10,7 +10,13 @@ import yaml
 from facemask.cli import main
 from facemask.configuration import read_configuration
 from facemask.data.vw300_mask import read_label
-from tests.test_cli import CONFIGS, SMALL, error_of, fails
+from tests.test_cli import (
+    CONFIGS,
+    SMALL,
+    _in_a_folder_of_its_own,  # noqa: F401  # applies to all tests
+    error_of,
+    fails,
+)
 
 
 def test_both_steps_of_a_regions_model(mask_root: Path) -> None:

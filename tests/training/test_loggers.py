@@ -33,7 +33,14 @@ from facemask.training.loggers import (
 )
 from facemask.training.loggers.clips import LabelledClip, comparison, following_clips, to_gif
 from facemask.training.modules import FCNModule
-from tests.training.test_run_log import CONFIGS, SIZE, commit, fit_convlstm, read_metrics
+from tests.training.test_run_log import (
+    CONFIGS,
+    SIZE,
+    _in_a_folder_of_its_own,  # noqa: F401  # applies to all tests
+    commit,
+    fit_convlstm,
+    read_metrics,
+)
 
 
 @pytest.fixture
