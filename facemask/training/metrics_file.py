@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,17 @@ EARLIER_METRICS: Final = "metrics.resumed.csv"
 
 
 class MetricsFile(ExperimentWriter):
-    """Lightning's `metrics.csv`, which a new column would have rewritten in place."""
+    """Lightning's `metrics.csv`, in which a new column would be inserted in place."""
 
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        with Path(self.metrics_file_path).open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        _write_rows(Path(self.metrics_file_path), fieldnames, rows)
+    def save(self) -> None:
+        """Write the rows in memory; the file is replaced as a whole where there are new columns."""
+        path, names = Path(self.metrics_file_path), {*self.metrics_keys, *chain(*self.metrics)}
+        if path.is_file() and names != set(self.metrics_keys):
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            _write_rows(path, sorted(names), rows)
+        self.metrics_keys = sorted(names)
+        super().save()
 
 
 def csv_loggers(trainer: Trainer) -> list[CSVLogger]:

@@ -1,6 +1,8 @@
 """What Lightning does not document and the library relies on: these fail when it changes."""
 
 import ast
+import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,17 @@ def test_nothing_else_is_private(path: Path) -> None:
         if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("facemask"):
             names = [node.module or "", *(alias.name for alias in node.names)]
             assert not any(re.search(r"(^|\.)_[A-Za-z]", name) for name in names), node.lineno
+
+
+@pytest.mark.parametrize("path", sorted(TREES), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_private_method_of_others_is_overridden(path: Path) -> None:
+    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    if path.name == "__main__.py" or "app" in path.parts:  # Gradio is an extra
+        return
+    for kind in vars(importlib.import_module(name.removesuffix(".__init__"))).values():
+        if not inspect.isclass(kind) or not kind.__module__.startswith("facemask"):
+            continue
+        others = [base for base in kind.__mro__ if not base.__module__.startswith("facemask")]
+        for method, function in vars(kind).items():
+            if inspect.isfunction(function) and re.match(r"_[a-z]", method):
+                assert not any(method in vars(base) for base in others), f"{name}: {method}"
