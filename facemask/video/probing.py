@@ -13,6 +13,7 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
@@ -29,7 +30,8 @@ _MP4_INDEXES: Final = (b"moov", b"moof")
 # ITU-T H.273's codes of matrix, primaries and transfer
 _BT709, _BT470BG, _BT601, _BT2020, _BT2020_CONSTANT, _BT2020_TRANSFER = 1, 5, 6, 9, 10, 14
 _UNKNOWN: Final = (0, 2, 3)  # RGB's (of pictures that are not), unspecified, reserved
-_CONVERTED: Final = (_BT709, 4, _BT470BG, _BT601, 7, _BT2020)  # matrices that FFmpeg converts by
+# matrices that PyAV converts to: BT.2020 from 18 on; another one it takes for BT.601 without a word
+_CONVERTED: Final = {_BT601, *map(int, Colorspace.__members__.values())}
 _WHITES: Final = {16: 148, 18: 191}  # 58 % in PQ and 75 % in HLG are 203 cd/m²
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Colorspace
 
 from facemask.boxes import Crop
 from facemask.classes import LIPS
@@ -146,6 +147,8 @@ def test_what_was_read_is_written(
     path = write(tmp_path / "a.mkv", (height, 32), tags[0], tags, full=full)
     np.testing.assert_allclose(first(path)[16, 16], COLOR, atol=3)
     written = copy(path, tmp_path / "out")
+    if expected[0] == 9 and "BT2020" not in Colorspace.__members__:
+        expected = (1, *expected[1:])  # PyAV below 18 converts to BT.601 if told of BT.2020
     assert tags_of(written) == expected
     np.testing.assert_allclose(decode(expected[0], middle(written)), COLOR, atol=4)
     # opacity is no light
