@@ -92,7 +92,9 @@ def epoch_counted_back(trainer: Trainer, begun: int) -> Iterator[None]:
     for part in (progress.total, progress.current):
         part.ready -= begun
         part.completed -= 1
-    yield
-    for part in (progress.total, progress.current):
-        part.ready += begun
-        part.completed += 1
+    try:
+        yield
+    finally:
+        for part in (progress.total, progress.current):
+            part.ready += begun
+            part.completed += 1
