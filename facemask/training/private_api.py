@@ -1,4 +1,6 @@
-"""All that relies on what Lightning does not document, each with the reason; nothing else does.
+"""Uses of what Lightning keeps private, each with the reason.
+
+Beside these, `data/loaders.py` reads the progress of `Trainer.fit_loop`, public but undocumented.
 
 `tests/training/test_private_api.py` fails when a release of Lightning changes one of them.
 """

@@ -10,45 +10,33 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import LearningRateFinder
 from pytorch_lightning.tuner.tuning import Tuner
 from torch.optim import SGD, Optimizer
 
 from facemask.cli import main
 from facemask.data import ClipAugmentation, FaceMaskDataModule
-from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
 from facemask.files import write_image
 from facemask.losses import CrossEntropyLoss
 from facemask.training.mask_module import MaskModule
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule
+from tests.training import feature_runs
 from tests.training.runs import quiet_trainer
 
 BACKBONE = "test_resnet"
 
 
-class Recorder(Callback):
-    """Keeps what the steps saw."""
+class Recorder(feature_runs.Recorder):
+    """Keeps what the steps saw, and at which learning rates."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rates: list[list[float]] = []
-        self.names: list[list[str]] = []
-        self.losses: list[float] = []
 
     def on_train_batch_start(self, trainer: Trainer, *_: object) -> None:
         self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
-
-    def on_train_batch_end(
-        self,
-        _trainer: Trainer,
-        _module: LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: ClipBatch,
-        _index: int,
-    ) -> None:
-        self.names.append([clip[0] for clip in batch["names"]])
-        self.losses.append(float(outputs["loss"]))
 
 
 def trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:  # noqa: ANN401
