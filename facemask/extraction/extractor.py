@@ -112,7 +112,7 @@ class FaceMaskExtractor:
         """
         image = check_image(image)
         if isinstance(self.detector, GivenFaces):
-            scored = [(box, 1.0) for box in self.detector.faces(0, image).values()]
+            scored = [(place.box, 1.0) for place in self.detector.faces(0, image).values()]
         else:
             settings = self.tracking or TrackerSettings()
             scored = [(f.box, f.score) for f in self.detector.detect(image)]

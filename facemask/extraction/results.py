@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.boxes import Crop
+from facemask.boxes import Box, Crop
 from facemask.classes import BACKGROUND, NUM_CLASSES
+from facemask.turned import TurnedBox
 from facemask.video.frames import SquarePixels
 
 Labels = npt.NDArray[np.uint8]
@@ -21,13 +22,16 @@ class ExtractedFace:
 
     Attributes:
         track_id: Number of the face in the video, from 0; no other face gets it.
-        box: The pixels of the frame that were looked at, edges as integers.
+        box: The pixels of the frame around all that was looked at, edges as integers.
         score: The detector's score, 0 to 1.
         restart: Whether this is the face's first frame, or its first after a cut or a gap.
         frame_size: Height and width of the frame.
         crop_labels: Class ids in the box, uint8 (h, w).
         crop_probabilities: Probabilities of the classes in the box, float32 (5, h, w), sum 1.
         pixel_aspect: Width of a pixel over its height.
+        roll: Degrees by which the face is turned clockwise in the frame; it was looked at upright.
+        upright_box: Box of the face turned upright about the box's centre, in pixel edges of the
+            frame; None where that is `box`, for a face that was looked at as it is.
     """
 
     track_id: int
@@ -38,6 +42,13 @@ class ExtractedFace:
     crop_labels: Labels
     crop_probabilities: Probabilities
     pixel_aspect: float = 1.0
+    roll: float = 0.0
+    upright_box: Box | None = None
+
+    @property
+    def turned_box(self) -> TurnedBox:
+        """What was looked at: the upright box with the face's roll."""
+        return TurnedBox(self.upright_box or Box(*map(float, self.box)), self.roll)
 
     @property
     def labels(self) -> Labels:

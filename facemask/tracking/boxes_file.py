@@ -8,6 +8,7 @@ from typing import Final
 from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detection import Detection, Image, check_image
+from facemask.turned import TurnedBox
 
 EDGES: Final = ("left", "top", "right", "bottom")
 COLUMNS: Final = ("frame", "face", *EDGES)
@@ -18,12 +19,12 @@ class CroppedFrames:
 
     def detect(self, image: Image) -> list[Detection]:
         """Return the whole image, RGB uint8 (H, W, 3), as one face."""
-        return [Detection(box, 1.0) for box in self.faces(0, image).values()]
+        return [Detection(face.box, 1.0) for face in self.faces(0, image).values()]
 
-    def faces(self, frame: int, image: Image) -> dict[int, Box]:  # noqa: ARG002  # protocol
+    def faces(self, frame: int, image: Image) -> dict[int, TurnedBox]:  # noqa: ARG002
         """Return the whole image as face 0."""
         height, width = check_image(image).shape[:2]
-        return {0: Box(0.0, 0.0, float(width), float(height))}
+        return {0: TurnedBox(Box(0.0, 0.0, float(width), float(height)))}
 
 
 class BoxesFile:
@@ -43,7 +44,7 @@ class BoxesFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._frames: dict[int, dict[int, Box]] = {}
+        self._frames: dict[int, dict[int, TurnedBox]] = {}
         for number, row in _rows(path):
             frame, face = (_whole(row.get(name, "0"), name, path, number) for name in COLUMNS[:2])
             box = _box([row[name] for name in EDGES], path, number)
@@ -51,12 +52,12 @@ class BoxesFile:
             if face in faces:
                 hint = "" if "face" in row else "; add a column face where frames have several"
                 raise InputError(f"{path}: line {number} is frame {frame}'s second box{hint}.")
-            faces[face] = box
+            faces[face] = TurnedBox(box)
         if not self._frames:
             raise InputError(f"{path}: no boxes found below the line of column names.")
 
-    def faces(self, frame: int, image: Image) -> dict[int, Box]:
-        """Return the boxes of a frame by face.
+    def faces(self, frame: int, image: Image) -> dict[int, TurnedBox]:
+        """Return the boxes of a frame, with their rolls, by face.
 
         Raises:
             InputError: A box lies outside the frame.

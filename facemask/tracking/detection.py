@@ -9,6 +9,7 @@ import numpy.typing as npt
 from facemask._distribution import pip_install
 from facemask.boxes import Box
 from facemask.errors import InputError
+from facemask.turned import TurnedBox
 
 Image = npt.NDArray[np.uint8]
 
@@ -20,10 +21,13 @@ class Detection(NamedTuple):
         box: The face crop.
         score: Certainty of the detector, in [0, 1]; 0.5 is its own usual threshold. Detectors
             also hand out less sure faces: they confirm a face that is known, and start none.
+        roll: Degrees by which the face is turned clockwise in the image. The box is that of the
+            face turned upright about the box's centre.
     """
 
     box: Box
     score: float
+    roll: float = 0.0
 
 
 class OwnBox(NamedTuple):
@@ -52,8 +56,8 @@ class FaceDetector(Protocol):
 class GivenFaces(Protocol):
     """Knowledge of the faces without looking: nothing is left to detect or to track."""
 
-    def faces(self, frame: int, image: Image) -> dict[int, Box]:
-        """Return the boxes in a frame (counted from 0) by face id."""
+    def faces(self, frame: int, image: Image) -> dict[int, TurnedBox]:
+        """Return the boxes in a frame (counted from 0), with their rolls, by face id."""
         ...
 
 

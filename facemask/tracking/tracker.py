@@ -16,6 +16,7 @@ from facemask.tracking.track import (
     look_of,
     match,
 )
+from facemask.turned import TurnedBox
 
 SMALLEST_SIDE: Final = 8
 """Pixels below which a crop shows nothing."""
@@ -76,12 +77,20 @@ class TrackedFace:
         score: The detector's last score for it.
         restart: Whether this is its first frame, or its first after a cut or a gap: whatever a
             network remembers of it must start anew.
+        roll: Degrees by which the face is turned clockwise. The box is that of the face turned
+            upright about the box's centre.
     """
 
     track_id: int
     box: Box
     score: float
     restart: bool
+    roll: float = 0.0
+
+    @property
+    def turned_box(self) -> TurnedBox:
+        """Box and roll together."""
+        return TurnedBox(self.box, self.roll)
 
 
 class FaceTracker:
@@ -159,11 +168,11 @@ class FaceTracker:
                 else:
                     track.correct(box, self._frame - age)
 
-    def _known(self, boxes: dict[int, Box], cut: bool) -> list[TrackedFace]:
-        before, self._given = self._given, set(boxes)
+    def _known(self, places: dict[int, TurnedBox], cut: bool) -> list[TrackedFace]:
+        before, self._given = self._given, set(places)
         return [
-            TrackedFace(face, boxes[face], 1.0, restart=cut or face not in before)
-            for face in sorted(boxes)
+            TrackedFace(face, places[face].box, 1.0, cut or face not in before, places[face].roll)
+            for face in sorted(places)
         ]
 
     def _visible(self) -> list[Track]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facemask.boxes import Box, Crop
+from facemask.boxes import Crop
 from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
 from facemask.extraction import ExtractedFace, ExtractedFrame, FaceMaskExtractor, Temporal
@@ -14,6 +14,7 @@ from facemask.extraction.temporal import smooth_frames
 from facemask.models import Cascade
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detectors import CroppedFrames
+from facemask.turned import TurnedBox
 from tests.extraction.faces import Frames, Image, random_cascade, random_images
 
 IMAGES = random_images(23)  # more than are labelled together
@@ -93,7 +94,7 @@ def test_the_memory_starts_anew_when_the_face_returns(cascade: Cascade) -> None:
     class Gone:
         """Frame 3 has no face."""
 
-        def faces(self, frame: int, image: Image) -> dict[int, Box]:
+        def faces(self, frame: int, image: Image) -> dict[int, TurnedBox]:
             return {} if frame == 3 else CroppedFrames().faces(frame, image)
 
     for temporal in ("clip", "window", "stream"):

@@ -7,6 +7,7 @@ from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detectors import BoxesFile, CroppedFrames
 from facemask.tracking.tracker import FaceTracker
+from facemask.turned import TurnedBox
 
 IMAGE = np.zeros((60, 80, 3), dtype=np.uint8)
 
@@ -41,7 +42,7 @@ def test_boxes_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_without_a_column_of_faces(tmp_path: Path) -> None:
     boxes = BoxesFile(write(tmp_path, "frame,left,top,right,bottom\n4,1,2,30,40\n"))
-    assert boxes.faces(4, IMAGE) == {0: Box(1, 2, 30, 40)}
+    assert boxes.faces(4, IMAGE) == {0: TurnedBox(Box(1, 2, 30, 40))}
     assert boxes.faces(0, IMAGE) == {}
 
 
