@@ -47,7 +47,7 @@ class ExtractedFace:
 
     @property
     def turned_box(self) -> TurnedBox:
-        """What was looked at: the upright box with the face's roll."""
+        """The upright box with the face's roll."""
         return TurnedBox(self.upright_box or Box(*map(float, self.box)), self.roll)
 
     @property
