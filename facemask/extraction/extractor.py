@@ -180,7 +180,7 @@ class FaceMaskExtractor:
         for done, frame in enumerate(itertools.islice(numbered, count), start=1):
             self._follow(tracker, frame, squares)
             for known in journal.corrections.get(done, ()):
-                tracker.correct(*known)
+                tracker.correct(*known[:3])
         labeller.remember(journal.memories.get(count, {}), count - 1)
         while stored := list(itertools.islice(numbered, size)):
             followed = [self._follow(tracker, frame, squares) for frame in stored]
@@ -190,7 +190,7 @@ class FaceMaskExtractor:
             if count not in journal.corrections:  # else this chunk only lies before `first`
                 journal.note(count, corrections_of(results), labeller.memories())
             for known in journal.corrections[count]:
-                tracker.correct(*known)
+                tracker.correct(*known[:3])
             for frame, result in zip(stored, results, strict=True):
                 yield as_stored(result, frame.image, squares)
 
@@ -228,7 +228,7 @@ class FaceMaskStream:
         self._index += 1
         results = self._labeller.label([frame], [faces])
         for known in corrections_of(results):
-            self._tracker.correct(*known)
+            self._tracker.correct(*known[:3])
         return results[0]
 
     def reset(self) -> None:

@@ -25,11 +25,19 @@ _LEAST_FACE: Final = 0.02
 
 
 class Correction(NamedTuple):
-    """Place where a mask showed a face, as `FaceTracker.correct` takes it."""
+    """Place where a mask showed a face, as `FaceTracker.correct` takes it.
+
+    Attributes:
+        track_id: The face.
+        box: Its box, upright about the box's own centre; None where the mask shows no face.
+        age: Number of frames since the mask's.
+        roll: Degrees by which the mask shows the face turned clockwise; None where it is not known.
+    """
 
     track_id: int
     box: Box | None
     age: int
+    roll: float | None = None
 
 
 def corrections_of(frames: Sequence[ExtractedFrame]) -> list[Correction]:
@@ -62,10 +70,12 @@ class Journal:
 
     Attributes:
         corrections: Corrections of the tracker, by the number of frames labelled by then.
-        memories: The latest memories of the networks, by the same number.
+        starts: Corrections of faces in the frame in which they begin, by the frame's number.
+        memories: The latest memories of the networks, by the same number as `corrections`.
     """
 
     corrections: dict[int, list[Correction]] = field(default_factory=dict)
+    starts: dict[int, list[Correction]] = field(default_factory=dict)
     memories: dict[int, Memories] = field(default_factory=dict)
 
     def note(self, count: int, corrections: list[Correction], memories: Memories) -> None:
@@ -74,6 +84,10 @@ class Journal:
         self.memories[count] = memories
         for old in sorted(self.memories)[:-_LATEST]:
             del self.memories[old]
+
+    def note_start(self, frame: int, corrections: list[Correction]) -> None:
+        """Write down what the first masks of faces that begin in a frame say."""
+        self.starts[frame] = corrections
 
     def save(self, path: Path, first: int, end: int) -> None:
         """Write what belongs to frames `first` to `end` - 1, whole or not at all.
@@ -84,9 +98,14 @@ class Journal:
         known = max((count for count in self.memories if count <= end), default=end)
         content = {
             "corrections": {
-                count: [(c.track_id, None if c.box is None else tuple(c.box), c.age) for c in told]
+                count: [_plain(known) for known in told]
                 for count, told in self.corrections.items()
                 if first < count <= end
+            },
+            "starts": {
+                frame: [_plain(known) for known in told]
+                for frame, told in self.starts.items()
+                if first <= frame < end
             },
             "count": known,
             "memories": {
@@ -99,16 +118,20 @@ class Journal:
         write_atomic(path, buffer.getvalue())
 
     def load(self, path: Path) -> bool:
-        """Add what `save` wrote, and return True; return False if the file is missing or damaged.
+        """Add what `save` wrote, and return True.
 
+        Returns False if the file is missing, damaged, or of a version that wrote something else.
         Only plain values and tensors are read.
         """
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            corrections = {
-                count: [Correction(face, box and Box(*box), age) for face, box, age in told]
-                for count, told in content["corrections"].items()
-            }
+            corrections, starts = (
+                {
+                    number: [_correction(*values) for values in told]
+                    for number, told in told_by.items()
+                }
+                for told_by in (content["corrections"], content["starts"])
+            )
             memories = {
                 face: CascadeMemory(states, {name: Box(*box) for name, box in boxes.items()})
                 for face, (states, boxes) in content["memories"].items()
@@ -118,5 +141,18 @@ class Journal:
                 TypeError, ValueError, AttributeError):  # fmt: skip
             return False
         self.corrections |= corrections
+        self.starts |= starts
         self.memories[count] = memories
         return True
+
+
+def _plain(known: Correction) -> tuple[object, ...]:
+    """Return a correction in values that `torch.load` reads from any file; numpy's it refuses."""
+    box = None if known.box is None else tuple(map(float, known.box))
+    return known.track_id, box, known.age, None if known.roll is None else float(known.roll)
+
+
+def _correction(
+    face: int, box: tuple[float, ...] | None, age: int, roll: float | None
+) -> Correction:
+    return Correction(face, None if box is None else Box(*box), age, roll)
