@@ -23,7 +23,8 @@ from facemask.data.landmarks import read_pts
 from facemask.data.vw300 import read_frames
 from facemask.files import read_image
 from facemask.tracking.detection import BoxMapping, Detection, Image
-from facemask.tracking.detectors import DlibDetector, MediapipeDetector, crop_of_five_points
+from facemask.tracking.detectors import DlibDetector, MediapipeDetector
+from facemask.tracking.five_points import crop_of_five_points
 from facemask.tracking.tracker import FaceTracker, TrackerSettings
 
 Detector = DlibDetector | MediapipeDetector

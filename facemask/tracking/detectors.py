@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from facemask._distribution import pip_install
 from facemask.boxes import Box, overlap
@@ -32,6 +31,7 @@ from facemask.tracking.detection import (
     import_dlib,
     resized,
 )
+from facemask.tracking.five_points import face_of_five_points
 
 __all__ = [
     "DETECTORS",
@@ -44,7 +44,6 @@ __all__ = [
     "GivenFaces",
     "MediapipeDetector",
     "YunetDetector",
-    "crop_of_five_points",
     "open_detector",
 ]
 
@@ -82,17 +81,6 @@ _YUNET_SIDE: Final = 640
 """Size of the square input. Older model files take no other."""
 _YUNET_LOWEST: Final = 0.3
 _YUNET_OVERLAP: Final = 0.3
-
-# The crop follows from YuNet's five points (eyes, nose tip, corners of the mouth), because they
-# and the 68 landmarks mean the same places. In units of the points' spread (root mean square
-# distance from their mean): the crop's side; how far its centre lies below the mean, along the
-# face; and how far it lies beside it, over the nose's own offset, which points the other way
-# when a face turns. Fitted on the same points of 68 landmarks (benchmarks/detectors.py checks it):
-# IoU of mapped and true crop, median (5th percentile), 0.917 (0.858) on videos and 0.889 (0.791)
-# on stills. The model's own scatter comes on top.
-_SIDE_OVER_SPREAD: Final = 4.58
-_DOWN: Final = 0.218
-_BESIDE_OVER_NOSE: Final = -1.63
 
 
 def open_detector(
@@ -269,25 +257,5 @@ class YunetDetector:
             raise InputError(f"OpenCV cannot run the YuNet model: {cause_of(error)}.") from error
         faces = np.empty((0, 15)) if rows is None else np.asarray(rows, dtype=np.float64)
         return best_first(
-            [
-                Detection(crop_of_five_points(row[4:14].reshape(5, 2) / scale), float(row[14]))
-                for row in faces
-            ]
+            [face_of_five_points(row[4:14].reshape(5, 2) / scale, float(row[14])) for row in faces]
         )
-
-
-def crop_of_five_points(points: npt.NDArray[np.float64]) -> Box:
-    """Return the face crop that follows from five points.
-
-    Args:
-        points: (5, 2) x, y in pixel edges: both eyes, nose tip, both corners of the mouth; of
-            each pair the one on the image's left comes first.
-    """
-    mean = points.mean(axis=0)
-    spread = float(np.sqrt(((points - mean) ** 2).sum(axis=1).mean()))
-    down = points[3:].mean(axis=0) - points[:2].mean(axis=0)
-    down /= max(float(np.linalg.norm(down)), 1e-6)
-    beside = np.array([down[1], -down[0]])
-    nose = float((points[2] - mean) @ beside)
-    x, y = (mean + _DOWN * spread * down + _BESIDE_OVER_NOSE * nose * beside).tolist()
-    return Box.around(x, y, _SIDE_OVER_SPREAD * spread)

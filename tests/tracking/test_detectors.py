@@ -17,9 +17,9 @@ from facemask.tracking.detectors import (
     DlibDetector,
     MediapipeDetector,
     YunetDetector,
-    crop_of_five_points,
     open_detector,
 )
+from facemask.tracking.five_points import crop_of_five_points
 
 Image = npt.NDArray[np.uint8]
 CARPHONE_FACE = Box(58.0, 41.5, 122.0, 105.5)
@@ -226,21 +226,6 @@ def test_yunet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert faces[0].box == pytest.approx(crop_of_five_points(points))
     network.rows = None
     assert open_detector("yunet", model).detect(image) == []
-
-
-def test_crop_of_five_points_by_hand() -> None:
-    points = np.array([[40, 40], [60, 40], [50, 50], [40, 60], [60, 60]], dtype=np.float64)
-    spread = np.sqrt(800 / 5)  # four points at distance √200, one at 0
-    assert crop_of_five_points(points) == pytest.approx(
-        Box.around(50.0, 50 + 0.218 * spread, 4.58 * spread)
-    )
-    turned = points.copy()
-    turned[2, 0] += 5  # the nose points to the right: the face is on the left of the points
-    x, _ = crop_of_five_points(turned).center
-    assert x == pytest.approx(51 - 1.63 * 4)
-    upright = crop_of_five_points(turned).center
-    rolled = np.stack([100 - turned[:, 1], turned[:, 0]], axis=1)  # a quarter turn about (50, 50)
-    assert crop_of_five_points(rolled).center == pytest.approx((100 - upright[1], upright[0]))
 
 
 def test_yunet_without_a_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
