@@ -79,15 +79,17 @@ class TurnedBox(NamedTuple):
     def scaled(self, x: float, y: float) -> "TurnedBox":
         """Return the box in an image that is x times as wide and y times as high.
 
-        Its centre moves with the image, its roll follows the direction of its upper edge, and its
-        width and height keep their directions' lengths.
+        Its centre and its upper edge's direction and length are those in the scaled image, where
+        it would be a parallelogram: its height is the distance of that one's other edge. Scaling
+        back gives the same box.
         """
         if self.roll == 0 or x == y:
             return TurnedBox(self.box.scaled(x, y), self.roll)
-        across, down = _rotation(self.roll) * (x, y)
+        across = _rotation(self.roll)[0] * (x, y)
         roll = math.degrees(math.atan2(across[1], across[0]))
-        width = self.box.width * float(np.linalg.norm(across))
-        height = self.box.height * float(np.linalg.norm(down))
+        longer = float(np.linalg.norm(across))
+        width = self.box.width * longer
+        height = self.box.height * x * y / longer  # it has the parallelogram's area
         center_x, center_y = self.box.center[0] * x, self.box.center[1] * y
         left, top = center_x - width / 2, center_y - height / 2
         return TurnedBox(Box(left, top, left + width, top + height), roll)

@@ -76,6 +76,19 @@ def test_scaling_a_box_on_its_side_exchanges_the_factors() -> None:
     assert (scaled.box.width, scaled.box.height) == pytest.approx((60, 20))
 
 
+def test_scaling_at_an_angle_keeps_the_upper_edge_and_comes_back() -> None:
+    box = TurnedBox(Box(0, 0, 20, 10), math.degrees(math.atan2(3, 4)))
+    scaled = box.scaled(2.0, 1.0)
+    # the upper edge, 20 · (4, 3) / 5, becomes (32, 12); the area, 200, is doubled
+    assert scaled.roll == pytest.approx(math.degrees(math.atan2(12, 32)))
+    assert scaled.box.width == pytest.approx(math.hypot(32, 12))
+    assert scaled.box.height == pytest.approx(400 / math.hypot(32, 12))
+    assert scaled.box.center == pytest.approx((20, 5))
+    again = scaled.scaled(0.5, 1.0)
+    assert again.roll == pytest.approx(box.roll)
+    assert again.box == pytest.approx(box.box)
+
+
 def test_a_part_stays_where_it_is() -> None:
     whole = TurnedBox(Box(10, 20, 50, 60), 30)
     part = whole.part(Box(5, 10, 15, 30))

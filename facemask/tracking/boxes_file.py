@@ -8,7 +8,7 @@ from typing import Final
 from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detection import Detection, Image, check_image
-from facemask.turned import TurnedBox
+from facemask.turned import TurnedBox, wrapped
 
 EDGES: Final = ("left", "top", "right", "bottom")
 COLUMNS: Final = ("frame", "face", *EDGES)
@@ -33,7 +33,10 @@ class BoxesFile:
     The first line names the columns, in any order: `frame` (from 0), `left`, `top`, `right`,
     `bottom` (pixel edges of the face crop, a decimal point allowed; they may leave the frame)
     and, if a frame has several faces, `face` (a number from 0, the same for one person
-    throughout). Other columns are passed over. Frames without a line have no face.
+    throughout). Of faces that are not upright, `roll` says by how many degrees each is turned
+    clockwise (empty for 0); its box is then the one that it would have upright, turned about the
+    box's centre. Other columns are passed over. Frames without a box have no face, such as those
+    without a line; so the table of `facemask extract` is a file of boxes, too.
 
     Args:
         path: The CSV file.
@@ -46,13 +49,16 @@ class BoxesFile:
         self._path = path
         self._frames: dict[int, dict[int, TurnedBox]] = {}
         for number, row in _rows(path):
+            if not any(row.get(name) for name in COLUMNS[1:]):  # a frame without a face
+                continue
             frame, face = (_whole(row.get(name, "0"), name, path, number) for name in COLUMNS[:2])
             box = _box([row[name] for name in EDGES], path, number)
+            roll = _roll(row.get("roll", ""), path, number)
             faces = self._frames.setdefault(frame, {})
             if face in faces:
                 hint = "" if "face" in row else "; add a column face where frames have several"
                 raise InputError(f"{path}: line {number} is frame {frame}'s second box{hint}.")
-            faces[face] = TurnedBox(box)
+            faces[face] = TurnedBox(box, roll)
         if not self._frames:
             raise InputError(f"{path}: no boxes found below the line of column names.")
 
@@ -108,7 +114,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if missing:
         raise InputError(
             f"{path}: the first line names the columns {', '.join(names) or '(none)'}: expected "
-            f"frame, left, top, right, bottom and optionally face; missing: {', '.join(missing)}."
+            "frame, left, top, right, bottom and optionally face and roll; "
+            f"missing: {', '.join(missing)}."
         )
     rows = []
     for cells in reader:
@@ -143,3 +150,16 @@ def _box(cells: list[str], path: Path, line: int) -> Box:
             f"top {box.top:g} to bottom {box.bottom:g}."
         )
     return box
+
+
+def _roll(text: str, path: Path, line: int) -> float:
+    try:
+        roll = float(text or 0)
+    except ValueError:
+        roll = math.nan
+    if not math.isfinite(roll):
+        raise InputError(
+            f"{path}: line {line}: roll is {text!r}, expected degrees by which the face is turned "
+            "clockwise, such as 90 or -12.5, or nothing for an upright one."
+        )
+    return wrapped(roll)

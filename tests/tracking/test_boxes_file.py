@@ -46,6 +46,43 @@ def test_without_a_column_of_faces(tmp_path: Path) -> None:
     assert boxes.faces(0, IMAGE) == {}
 
 
+def test_turned_boxes(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "frame,face,Roll,left,top,right,bottom\n"
+        "0,0,,10,5,40,35\n0,1,-12.25,10,5,40,30\n0,2,630,-20,5,20,45\n0,3,180,10,5,40,35\n",
+    )
+    assert BoxesFile(path).faces(0, IMAGE) == {
+        0: TurnedBox(Box(10, 5, 40, 35), 0.0),
+        1: TurnedBox(Box(10, 5, 40, 30), -12.25),
+        2: TurnedBox(Box(-20, 5, 20, 45), -90.0),  # three quarters of a turn after a whole one
+        3: TurnedBox(Box(10, 5, 40, 35), -180.0),
+    }
+    faces = FaceTracker(BoxesFile(path)).step(IMAGE)
+    assert [face.roll for face in faces] == [0.0, -12.25, -90.0, -180.0]
+
+
+def test_a_turned_box_of_which_nothing_is_in_the_frame(tmp_path: Path) -> None:
+    # a band of 100 × 10 pixels beyond the right edge (80): turned by 90° it only comes nearer
+    # to the upper and the lower one; beside the left one, it reaches in as it lies
+    text = (
+        "frame,left,top,right,bottom,roll\n0,82,20,182,30,90\n1,-95,20,5,30,0\n2,-95,20,5,30,90\n"
+    )
+    boxes = BoxesFile(write(tmp_path, text))
+    assert boxes.faces(1, IMAGE)
+    for frame in (0, 2):
+        with pytest.raises(
+            InputError, match=rf"boxes.csv: frame {frame}: the turned box .* leaves"
+        ):
+            boxes.faces(frame, IMAGE)
+
+
+def test_rows_of_frames_without_a_face(tmp_path: Path) -> None:
+    rows = "0,0.0,,,,,,\n1,0.04,0,1,2,30,40,5\n2,0.08,,,,,,\n"
+    boxes = BoxesFile(write(tmp_path, f"frame,time,face,left,top,right,bottom,roll\n{rows}"))
+    assert [sorted(boxes.faces(frame, IMAGE)) for frame in range(3)] == [[], [0], []]
+
+
 HEAD = "frame,left,top,right,bottom\n"
 
 
@@ -64,6 +101,10 @@ HEAD = "frame,left,top,right,bottom\n"
         (HEAD + "0,1,4,10,3\n", "the box is empty: left 1 to right 10, top 4 to bottom 3"),
         (HEAD + "0,1,2,3,4\n0,5,6,7,8\n", "frame 0's second box; add a column face"),
         ("face," + HEAD + "1,0,1,2,3,4\n1,0,5,6,7,8\n", "line 3 is frame 0's second box."),
+        ("roll," + HEAD + "x,0,1,2,3,4\n", "line 2: roll is 'x', expected degrees by which"),
+        ("roll," + HEAD + "0,0,1,2,3,4\nnan,1,1,2,3,4\n", "line 3: roll is 'nan', expected"),
+        ("roll," + HEAD + "-inf,0,1,2,3,4\n", "roll is '-inf', .* or nothing for an upright one"),
+        ("face," + HEAD + "0,0,,,,\n", "line 2: a box is , , , : expected four numbers"),
         ("face," + HEAD + "ann,0,1,2,3,4\n", "face is 'ann', expected 0, 1, 2"),
     ],
 )
