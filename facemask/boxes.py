@@ -4,6 +4,7 @@ Edges are `(left, top, right, bottom)`, right and bottom exclusive. Pixel j cove
 that the edge coordinate e lies half a pixel before the centre of pixel e.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -91,7 +92,11 @@ class Box(NamedTuple):
         """Return the same box in an image that is x times as wide and y times as high."""
         return Box(self.left * x, self.top * y, self.right * x, self.bottom * y)
 
-    def in_pixels(self, height: int, width: int) -> "Box":
+    def shifted(self, x: float, y: float) -> "Box":
+        """Return the same box, moved by x to the right and by y down."""
+        return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
+
+    def in_pixels(self, height: float, width: float) -> "Box":
         """Return a relative box in pixels of an image of this size."""
         return self.scaled(width, height)
 
@@ -99,6 +104,16 @@ class Box(NamedTuple):
         """Return the whole pixels of an image of this size inside the box; there may be none."""
         left, right = np.rint(np.clip((self.left, self.right), 0, width)).astype(int).tolist()
         top, bottom = np.rint(np.clip((self.top, self.bottom), 0, height)).astype(int).tolist()
+        return Crop(left, top, right, bottom)
+
+    def covering(self, height: int, width: int) -> Crop:
+        """Return all pixels of an image of this size that the box touches; there may be none."""
+        left, right = (
+            min(max(edge, 0), width) for edge in (math.floor(self.left), math.ceil(self.right))
+        )
+        top, bottom = (
+            min(max(edge, 0), height) for edge in (math.floor(self.top), math.ceil(self.bottom))
+        )
         return Crop(left, top, right, bottom)
 
     def clipped(self, height: int, width: int) -> Crop:

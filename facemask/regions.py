@@ -106,7 +106,7 @@ def relative_extent(inside: npt.NDArray[np.bool_]) -> Box | None:
 
 def clip_box(
     extents: Sequence[Box | None],
-    sizes: Sequence[tuple[int, int]],
+    sizes: Sequence[tuple[float, float]],
     margin: float,
     shift: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,

@@ -37,6 +37,26 @@ def resize_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.N
     return resized[0].permute(1, 2, 0).numpy()
 
 
+def resize_whole(frame: Tensor, size: int) -> Tensor:
+    """Resize a whole frame to uint8 (3, size, size), like `resize_image`."""
+    if frame.device.type == "cpu":
+        return F.interpolate(frame[None], (size, size), mode="bilinear", antialias=True)[0]
+    return resize_in_steps(frame, size)
+
+
+def resize_in_steps(frame: Tensor, size: int) -> Tensor:
+    """Resize like `resize_whole` where torch cannot resize bytes, as on GPUs, and round alike.
+
+    There torch resizes bytes across and then down, and rounds after both; rounded once at the end,
+    one pixel in seven would be another, and a mask's edges with it.
+    """
+    pixels = frame[None].float()
+    for shape in ((frame.shape[-2], size), (size, size)):
+        pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True)
+        pixels = pixels.add_(0.5).floor_().clamp_(0, 255)
+    return pixels[0].byte()
+
+
 def resize_mask(mask: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     """Resize a label image to the nearest pixel centres; uint8 (H, W) to (height, width)."""
     # in whole numbers: OpenCV's INTER_NEAREST_EXACT differs between releases, torch's rounds

@@ -7,9 +7,8 @@ from typing import Final, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from facemask.boxes import Crop
+from facemask.boxes import Box, Crop
 from facemask.classes import BACKGROUND
 from facemask.errors import InputError
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Probabilities
@@ -17,7 +16,9 @@ from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.clips import CascadeMemory
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.tracker import TrackedFace
+from facemask.turned import TurnedBox
 from facemask.video.frames import VideoFrame
+from facemask.views import View
 
 Temporal = Literal["clip", "window", "stream", "smooth", "off"]
 """Ways in which a frame's mask depends on other frames; see `docs/extract.md`."""
@@ -44,15 +45,16 @@ class _Past:
     """Knowledge of a face from the frames before."""
 
     last: int  # index of its last frame
-    crops: deque[Tensor] = field(default_factory=lambda: deque(maxlen=CLIP_LENGTH - 1))
+    crops: deque[View] = field(default_factory=lambda: deque(maxlen=CLIP_LENGTH - 1))
     memory: CascadeMemory = field(default_factory=CascadeMemory)
 
 
 class _FaceCrop(NamedTuple):
     place: int  # of the frame in its chunk
     face: TrackedFace
-    box: Crop
-    pixels: Tensor  # uint8 (3, h, w) on the device
+    box: Crop  # pixels of the frame around the view
+    view: View  # on the device
+    upright_box: Box | None  # in the frame, of a turned view
 
 
 class FaceLabeller:
@@ -123,48 +125,56 @@ class FaceLabeller:
         for place, (frame, of_frame) in enumerate(zip(frames, faces, strict=True)):
             for face in of_frame:
                 try:
-                    box = face.box.clipped(*frame.image.shape[:2])
+                    crop = self._crop(place, frame, face)
                 except InputError:  # it has left the frame
                     continue
-                pixels = np.ascontiguousarray(frame.image[box.pixels].transpose(2, 0, 1))
-                crop = _FaceCrop(place, face, box, torch.from_numpy(pixels).to(self._device))
                 of_face = runs.setdefault(face.track_id, [])
                 if not of_face or face.restart or place != of_face[-1][-1].place + 1:
                     of_face.append([])
                 of_face[-1].append(crop)
         return [run for of_face in runs.values() for run in of_face]
 
+    def _crop(self, place: int, frame: VideoFrame, face: TrackedFace) -> _FaceCrop:
+        height, width = frame.image.shape[:2]
+        seen = face.turned_box.clipped(height, width)
+        crop = seen.bounds.covering(height, width)
+        pixels = np.ascontiguousarray(frame.image[crop.pixels].transpose(2, 0, 1))
+        there = seen.box.shifted(-crop.left, -crop.top)
+        view = View(torch.from_numpy(pixels).to(self._device), TurnedBox(there, seen.roll))
+        return _FaceCrop(place, face, crop, view, seen.box if view.is_turned else None)
+
     def _label(self, runs: Sequence[list[_FaceCrop]], results: Sequence[ExtractedFrame]) -> None:
         """Label each run of one face's frames, and add the faces to their frames."""
         before = [self._before(results[run[0].place].index, run[0].face) for run in runs]
-        pixels = [[crop.pixels for crop in run] for run in runs]
+        views = [[crop.view for crop in run] for run in runs]
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16),
         ):
             if self._temporal == "window":
-                clips = [[*past.crops, *clip] for past, clip in zip(before, pixels, strict=True)]
+                clips = [[*past.crops, *clip] for past, clip in zip(before, views, strict=True)]
                 context = [len(past.crops) for past in before]
                 output = self._cascade(clips, True, window=CLIP_LENGTH, context=context)
             elif self._temporal == "stream":
                 memories = [past.memory for past in before]
-                output = self._cascade(pixels, True, memories=memories)
+                output = self._cascade(views, True, memories=memories)
             elif self._temporal == "clip":
-                output = self._cascade(pixels, True)
+                output = self._cascade(views, True)
             else:
-                output = self._cascade([[frame] for clip in pixels for frame in clip], True)
+                output = self._cascade([[frame] for clip in views for frame in clip], True)
         labels = (labels for clip in output.labels for labels in clip)
         probabilities = (values for clip in output.probabilities for values in clip)
         height, width = results[0].image.shape[:2]
         for number, (run, past) in enumerate(zip(runs, before, strict=True)):
             last = results[run[-1].place].index
             memory = output.memories[number] if self._temporal == "stream" else past.memory
-            past.crops.extend(crop.pixels for crop in run)
+            past.crops.extend(crop.view for crop in run)
             self._past[run[0].face.track_id] = _Past(last, past.crops, memory)
-            for place, face, box, _ in run:
+            for place, face, box, view, upright in run:
                 labelled = ExtractedFace(
                     face.track_id, box, face.score, face.restart, (height, width),
                     next(labels).cpu().numpy(), next(probabilities).cpu().numpy(),
+                    roll=view.place.roll, upright_box=upright,
                 )  # fmt: skip
                 results[place].faces.append(labelled)
 

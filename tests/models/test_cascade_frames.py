@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from facemask.models.cascade.frames import resize_in_steps, resize_whole
+from facemask.resample import resize_in_steps, resize_whole
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(144, 131, 208), (300, 281, 64)])

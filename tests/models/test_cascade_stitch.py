@@ -9,8 +9,13 @@ from torch import Tensor
 from facemask.boxes import Box
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
 from facemask.regions import Region
+from facemask.views import View
 
 WHOLE = Box(0, 0, 6, 1)
+
+
+def blank(height: int, width: int) -> View:
+    return View.whole(torch.zeros(3, height, width, dtype=torch.uint8))
 
 
 def scores(labels: list[int], count: int, sure: list[float] | None = None) -> Tensor:
@@ -36,19 +41,19 @@ def row(frame: Frame) -> list[int]:
 
 def test_without_zooms_the_primary_stays() -> None:
     primary = scores([0, 1, 2, 3, 4, 2], 5)
-    assert row(Frame(primary, (1, 6), None, [])) == [0, 1, 2, 3, 4, 2]
-    assert row(Frame(primary, (1, 6), WHOLE, [])) == [0, 1, 2, 3, 4, 2]
+    assert row(Frame(primary, blank(1, 6), None, [])) == [0, 1, 2, 3, 4, 2]
+    assert row(Frame(primary, blank(1, 6), WHOLE, [])) == [0, 1, 2, 3, 4, 2]
 
 
 def test_eyes_replace_skin_and_background_and_what_is_not_confirmed_is_skin() -> None:
     primary = scores([0, 1, 2, 2, 3, 0], 5)
-    frame = Frame(primary, (1, 6), WHOLE, [zoom("eyes", [1, 1, 1, 0, 1, 0])])
+    frame = Frame(primary, blank(1, 6), WHOLE, [zoom("eyes", [1, 1, 1, 0, 1, 0])])
     assert row(frame) == [2, 2, 2, 1, 3, 0]  # without a mouth network the lips stay
 
 
 def test_mouth_has_two_classes() -> None:
     primary = scores([3, 4, 4, 3, 1, 2], 5)
-    frame = Frame(primary, (1, 6), WHOLE, [zoom("mouth", [2, 1, 0, 0, 1, 2])])
+    frame = Frame(primary, blank(1, 6), WHOLE, [zoom("mouth", [2, 1, 0, 0, 1, 2])])
     assert row(frame) == [4, 3, 1, 1, 3, 2]
 
 
@@ -56,21 +61,21 @@ def test_where_both_claim_a_pixel_the_primary_decides_or_the_surer_one() -> None
     primary = scores([2, 3, 4, 1, 1, 0], 5)
     eyes = zoom("eyes", [1, 1, 1, 1, 1, 1], [0.2, 0.9, 0.9, 0.5, 0.6, 0.3])
     mouth = zoom("mouth", [1, 1, 2, 1, 1, 2], [0.9, 0.2, 0.2, 0.6, 0.5, 0.9])
-    assert row(Frame(primary, (1, 6), WHOLE, [eyes, mouth])) == [2, 3, 4, 3, 2, 4]
+    assert row(Frame(primary, blank(1, 6), WHOLE, [eyes, mouth])) == [2, 3, 4, 3, 2, 4]
 
 
 def test_an_unconfirmed_eye_can_be_the_mouths() -> None:
     primary = scores([2, 3, 1, 1, 1, 1], 5)
     eyes = zoom("eyes", [0, 1, 0, 0, 0, 0])
     mouth = zoom("mouth", [1, 0, 0, 0, 0, 0])
-    assert row(Frame(primary, (1, 6), WHOLE, [eyes, mouth])) == [3, 2, 1, 1, 1, 1]
+    assert row(Frame(primary, blank(1, 6), WHOLE, [eyes, mouth])) == [3, 2, 1, 1, 1, 1]
 
 
 def test_outside_the_box_and_outside_the_face() -> None:
     primary = scores([2, 2, 1, 2, 2, 0], 5)
     primary[1, 0, 4] = 0.5  # next to eyes it is skin, and not background
     found = Zoom("eyes", Box(2, 0, 4, 1), scores([1, 1], 2))
-    frame = Frame(primary, (1, 6), Box(1, 0, 3, 1), [found])
+    frame = Frame(primary, blank(1, 6), Box(1, 0, 3, 1), [found])
     # 0: a stray eye outside the face; 1: one inside; 2: confirmed; 3: confirmed, but not in the
     # face; 4: outside the face, but on something like skin
     assert row(frame) == [0, 1, 2, 0, 1, 0]
@@ -81,7 +86,7 @@ def test_the_surer_of_two_eye_boxes_counts() -> None:
     left = Zoom("eyes", Box(0, 0, 4, 1), scores([0, 1, 1, 0], 2))
     right = Zoom("eyes", Box(2, 0, 6, 1), scores([0, 1, 0, 1], 2))
     for zooms in ([left, right], [right, left]):
-        assert row(Frame(primary, (1, 6), WHOLE, zooms)) == [1, 2, 2, 2, 1, 2]
+        assert row(Frame(primary, blank(1, 6), WHOLE, zooms)) == [1, 2, 2, 2, 1, 2]
 
 
 def test_probabilities_by_hand() -> None:
@@ -89,13 +94,13 @@ def test_probabilities_by_hand() -> None:
     eyes = Zoom("eyes", Box(0, 0, 1, 1), torch.tensor([0.7, 0.3]).log().view(2, 1, 1))
     mouth = Zoom("mouth", Box(0, 0, 1, 1), torch.tensor([0.5, 0.4, 0.1]).log().view(3, 1, 1))
     face = Box(0, 0, 1, 1)
-    label, values = stitch(Frame(primary, (1, 1), face, [eyes]), 1.0, with_probabilities=True)
+    label, values = stitch(Frame(primary, blank(1, 1), face, [eyes]), 1.0, with_probabilities=True)
     assert values is not None
     # the 0.7 of the eyes' background go to 0.1 : 0.2 + 0.6 : 0.06 : 0.04
     torch.testing.assert_close(values.flatten(), torch.tensor([0.07, 0.56, 0.3, 0.042, 0.028]))
     assert label.item() == 1
     label, values = stitch(
-        Frame(primary, (1, 1), face, [eyes, mouth]), 1.0, with_probabilities=True
+        Frame(primary, blank(1, 1), face, [eyes, mouth]), 1.0, with_probabilities=True
     )
     assert values is not None
     # then the mouth's 0.5 to 0.07 : 0.56 : 0.3. Lips are likelier than skin, 0.4 to 0.3011, but
@@ -137,8 +142,8 @@ def test_never_background_where_the_primary_saw_a_face(
         Zoom("mouth", Box(2.1, 1.9, 14.2, 13.0), draw(3, 9, 9)),
     ]
     box = Box(0, 0, 12, 10) if face else Box(2, 2, 9, 9)
-    labels, probabilities = stitch(Frame(primary, (10, 12), box, zooms), temperature, True)
-    before, _ = stitch(Frame(primary, (10, 12), None, []), temperature, False)
+    labels, probabilities = stitch(Frame(primary, blank(10, 12), box, zooms), temperature, True)
+    before, _ = stitch(Frame(primary, blank(10, 12), None, []), temperature, False)
     assert probabilities is not None
     assert torch.equal(probabilities.argmax(dim=0).byte(), labels)
     torch.testing.assert_close(probabilities.sum(dim=0), torch.ones(10, 12))
@@ -162,7 +167,7 @@ def test_the_primary_has_a_say_in_the_boxes_where_it_has_a_weight() -> None:
     eyes = Zoom(
         "eyes", Box(0, 0, 4, 1), scores_of([[0.7, 0.3], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1]])
     )
-    frame = Frame(primary, (1, 4), Box(0, 0, 4, 1), [eyes])
+    frame = Frame(primary, blank(1, 4), Box(0, 0, 4, 1), [eyes])
     # odds of an eye at 0.4: (3/7)^0.6 · 9^0.4 = 1.449, (7/3)^0.6 / 9^0.4 = 0.690, 0.764, 0.644
     for weight, expected in ((0.0, [1, 2, 2, 1]), (0.4, [2, 1, 1, 1]), (1.0, [2, 1, 1, 2])):
         labels, probabilities = stitch(frame, 1.0, True, primary_weight=weight)

@@ -13,7 +13,7 @@ from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
 from facemask.models.cascade.clips import CascadeMemory, CascadeOutput, Clip, ClipJob, jobs_of
 from facemask.models.cascade.file import ROLES, network_of, read_cascade, write_cascade
-from facemask.models.cascade.frames import cut_box, resize_whole, score_frames, size_of
+from facemask.models.cascade.frames import score_frames
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
 from facemask.models.cascade.zoom import find_boxes
@@ -102,7 +102,8 @@ class Cascade(nn.Module):
 
         Args:
             clips: For each clip, its frames, uint8 RGB (3, H, W), each of its own size, or
-                (T, 3, H, W). Clips may differ in length.
+                (T, 3, H, W); or views of turned faces (`facemask.views.View`). Clips may differ in
+                length.
             probabilities: Whether to compute the classes' probabilities.
             window: Score each frame from this many, itself and those before it
                 (`ConvLSTMFCN.score_windows`); None scores clips as they are.
@@ -132,7 +133,7 @@ class Cascade(nn.Module):
                     self._look_closer(region, chunk, window)
                 for job in chunk:
                     self._stitch(job, probabilities)
-        device = jobs[0].frames[0].device if jobs else torch.device("cpu")
+        device = jobs[0].frames[0].pixels.device if jobs else torch.device("cpu")
         boxes = {
             name: _stack([job.after.boxes.get(name) for job in jobs], device)
             for region in self._regions()
@@ -163,13 +164,13 @@ class Cascade(nn.Module):
         """Score clips of one length with the primary, and find the boxes in them."""
         size = self.settings.size
         whole = torch.stack(
-            [torch.stack([resize_whole(frame, size) for frame in job.frames]) for job in jobs]
+            [torch.stack([frame.resized(size) for frame in job.frames]) for job in jobs]
         )
         before = [job.before.states.get("primary") for job in jobs]
         scores, states = score_frames(self.primary, "primary", whole, window, before)
         labels = first_argmax(scores)[1].squeeze(-3).byte().cpu().numpy()  # (b, T, S, S)
         for job, of_clip, of_job, state in zip(jobs, labels, scores, states, strict=True):
-            sizes = [size_of(frame) for frame in job.frames]
+            sizes = [frame.size for frame in job.frames]
             job.face, boxes = find_boxes(of_clip, sizes, self._regions(), self.settings)
             job.keep_boxes(boxes)
             if state is not None:
@@ -189,7 +190,7 @@ class Cascade(nn.Module):
         for start in range(0, len(todo), step):
             part = todo[start : start + step]
             images = torch.stack(
-                [torch.stack([cut_box(f, box, size) for f in job.frames]) for job, _, box in part]
+                [torch.stack([f.cut(box, size) for f in job.frames]) for job, _, box in part]
             )
             before = [  # what it remembers is tied to places in its box
                 job.before.states.get(name) if job.before.boxes.get(name) == box else None
@@ -201,15 +202,15 @@ class Cascade(nn.Module):
                 if state is not None:
                     job.after.states[name] = state
                 for frame, zooms, of_frame in zip(job.frames, job.zooms, of_clip, strict=True):
-                    zooms.append(Zoom(region, box.in_pixels(*size_of(frame)), of_frame))
+                    zooms.append(Zoom(region, box.in_pixels(*frame.size), of_frame))
 
     def _stitch(self, job: ClipJob, probabilities: bool) -> None:
         """Put the masks of a clip's frames together."""
         settings = self.settings
         for t in range(job.context, len(job.frames)):
-            size = size_of(job.frames[t])
-            face = None if job.face is None else job.face.in_pixels(*size)
-            frame = Frame(job.scores[t], size, face, job.zooms[t])
+            view = job.frames[t]
+            face = None if job.face is None else job.face.in_pixels(*view.size)
+            frame = Frame(job.scores[t], view, face, job.zooms[t])
             labels, of_classes = stitch(
                 frame, settings.temperature, probabilities, settings.primary_weight
             )

@@ -11,9 +11,10 @@ from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.models.cascade.stitch import Zoom
 from facemask.models.convlstm import State
+from facemask.views import View, view_of
 
-Clip: TypeAlias = Tensor | Sequence[Tensor]
-"""Frames uint8 (3, H, W) RGB, each of its own size, or (T, 3, H, W)."""
+Clip: TypeAlias = Tensor | Sequence[Tensor | View]
+"""Frames uint8 (3, H, W) RGB, each of its own size, or (T, 3, H, W); or views of turned faces."""
 _SAME_BOX: Final = 0.7
 """IoU from which a new box is so near the remembered one that this one is kept: what a ConvLSTM
 remembers is tied to places in its box."""
@@ -38,11 +39,13 @@ class CascadeOutput:
     """Masks of B clips and the boxes that were looked at; tensors are on the frames' device.
 
     Attributes:
-        labels: For each clip, each frame's class ids, uint8 (H, W).
+        labels: For each clip, each frame's class ids, uint8 (H, W), at its own size; of a view, at
+            the size of its pixels, background outside the turned box.
         boxes: For "eyes" and "mouth", where there is a network for them, the box that was zoomed
             into, float32 (B, 4): left, top, right, bottom, relative to each frame's width and
-            height; it may leave the image. NaN where nothing was found. With `refine_each_eye`
-            also "left_eye" and "right_eye" (as seen in the image), and "eyes" is not zoomed into.
+            height (a view's upright box); it may leave the image. NaN where nothing was found.
+            With `refine_each_eye` also "left_eye" and "right_eye" (as seen in the image), and
+            "eyes" is not zoomed into.
         found: For the same names, bool (B,): whether there is a box. Where there is none, the
             labels are the primary's.
         probabilities: For each clip, each frame's float32 (5, H, W) of the classes, with sum 1
@@ -62,7 +65,7 @@ class ClipJob:
     """Clip on its way through the networks.
 
     Attributes:
-        frames: uint8 (3, H, W) each.
+        frames: The frames.
         context: Number of frames at the start that are only there for those after them.
         before: What is known from earlier frames.
         after: What its next frames can go on with.
@@ -73,7 +76,7 @@ class ClipJob:
         probabilities: Of the same frames, if asked for, float32 (5, H, W).
     """
 
-    frames: list[Tensor]
+    frames: list[View]
     context: int
     before: CascadeMemory
     after: CascadeMemory = field(default_factory=CascadeMemory)
@@ -116,20 +119,13 @@ def jobs_of(
     return [ClipJob(*parts) for parts in zip(checked, before, known, strict=True)]
 
 
-def _check(clip: Clip, index: int) -> list[Tensor]:
+def _check(clip: Clip, index: int) -> list[View]:
     """Return the frames of a clip.
 
     Raises:
         InputError: There are none, or one has another shape or dtype; the message has the index.
     """
-    frames = list(clip)
+    frames = [view_of(frame, f"Frame {t} of clip {index}") for t, frame in enumerate(clip)]
     if not frames:
         raise InputError(f"Clip {index} has no frames: give at least one.")
-    for t, frame in enumerate(frames):
-        shape = tuple(frame.shape)
-        if frame.dtype != torch.uint8 or len(shape) != 3 or shape[0] != 3 or 0 in shape:
-            raise InputError(
-                f"Frame {t} of clip {index} is {str(frame.dtype).removeprefix('torch.')} {shape}: "
-                "give clips of frames uint8 (3, H, W), RGB."
-            )
     return frames

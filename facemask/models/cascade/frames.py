@@ -1,47 +1,14 @@
-"""Frames as a cascade's networks see them, and the networks' scores."""
+"""Scores of a cascade's networks."""
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.own_network import first_output, normalise
-from facemask.resample import crop_pixels
-
-
-def size_of(frame: Tensor) -> tuple[int, int]:
-    """Return height and width of a frame in pixels."""
-    return frame.shape[-2], frame.shape[-1]
-
-
-def resize_whole(frame: Tensor, size: int) -> Tensor:
-    """Resize a whole frame to uint8 (3, size, size), like `facemask.resample.resize_image`."""
-    if frame.device.type == "cpu":
-        return F.interpolate(frame[None], (size, size), mode="bilinear", antialias=True)[0]
-    return resize_in_steps(frame, size)
-
-
-def resize_in_steps(frame: Tensor, size: int) -> Tensor:
-    """Resize like `resize_whole` where torch cannot resize bytes, as on GPUs, and round alike.
-
-    There torch resizes bytes across and then down, and rounds after both; rounded once at the end,
-    one pixel in seven would be another, and a mask's edges with it.
-    """
-    pixels = frame[None].float()
-    for shape in ((frame.shape[-2], size), (size, size)):
-        pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True)
-        pixels = pixels.add_(0.5).floor_().clamp_(0, 255)
-    return pixels[0].byte()
-
-
-def cut_box(frame: Tensor, box: Box, size: int) -> Tensor:
-    """Cut a relative box out of a frame as for training: uint8 (3, size, size)."""
-    return crop_pixels(frame, box.in_pixels(*size_of(frame)), (size, size))
 
 
 def score_frames(

@@ -14,7 +14,7 @@ from facemask.boxes import Box
 from facemask.classes import BACKGROUND, SKIN
 from facemask.models.cascade.zoom import enclosed_background
 from facemask.regions import REGIONS, Region
-from facemask.resample import paste_back, scores_at_size
+from facemask.views import View
 
 LEAST = 1e-4
 """Probability below which the primary and a specialist are equally sure that it is not so."""
@@ -25,7 +25,7 @@ class Zoom(NamedTuple):
 
     Attributes:
         region: "eyes" or "mouth".
-        box: The box in pixels of the frame.
+        box: The box in pixels of the upright view.
         scores: (C, S, S) of the region's own classes, floating point.
     """
 
@@ -39,13 +39,13 @@ class Frame(NamedTuple):
 
     Attributes:
         scores: The primary's, (5, S, S), floating point.
-        size: Height and width of the original frame in pixels.
-        face: The face's box in pixels of the frame; None without a face, and then no zooms.
+        view: The frame.
+        face: The face's box in pixels of the upright view; None without a face, and then no zooms.
         zooms: What specialists found. A region without one keeps the primary's mask.
     """
 
     scores: Tensor
-    size: tuple[int, int]
+    view: View
     face: Box | None
     zooms: Sequence[Zoom]
 
@@ -54,6 +54,7 @@ class _Known(NamedTuple):
     """Facts known of a frame before its specialists are heard.
 
     Attributes:
+        view: The frame.
         primary: The primary's class ids, uint8 (H, W).
         probabilities: Its probabilities of the five classes, (5, H, W); None where they have no
             weight.
@@ -62,6 +63,7 @@ class _Known(NamedTuple):
         temperature: What scores are divided by before the softmax.
     """
 
+    view: View
     primary: Tensor
     probabilities: Tensor | None
     weight: float
@@ -130,7 +132,8 @@ def stitch(
     Returns:
         Class ids uint8 (H, W); probabilities float32 (5, H, W) whose arg-max they are, or None.
     """
-    scores = scores_at_size(frame.scores.float(), *frame.size)  # (5, H, W)
+    view = frame.view
+    scores = view.scores(frame.scores)  # (5, H, W)
     labels = primary = first_argmax(scores)[1][0].byte()  # (H, W)
     zoomed = frame.face is not None and len(frame.zooms) > 0
     probabilities = None
@@ -138,8 +141,8 @@ def stitch(
         probabilities = (scores / temperature).softmax(dim=0)
     claims: list[_Claim] = []
     if frame.face is not None and zoomed:
-        in_face = _inside(frame.face, primary)
-        known = _Known(primary, probabilities, primary_weight, in_face, temperature)
+        in_face = view.inside(frame.face)
+        known = _Known(view, primary, probabilities, primary_weight, in_face, temperature)
         claims = [_claim(region, frame.zooms, known) for region in ("eyes", "mouth")]
         # what a pixel is that is neither eye nor mouth: skin in the face's box, else skin or not
         plain = ((scores[SKIN] > scores[BACKGROUND]) | in_face).to(torch.uint8) * SKIN
@@ -147,16 +150,15 @@ def stitch(
         if with_probabilities and probabilities is not None:
             for claim in claims:
                 _combine(probabilities, claim, in_face)
-    if not with_probabilities or probabilities is None:
-        return labels, None
-    return labels, _agree(probabilities, labels)
-
-
-def _inside(box: Box, like: Tensor) -> Tensor:
-    """Return the pixels (H, W) whose centres lie in a box."""
-    y = torch.arange(like.shape[0], device=like.device) + 0.5
-    x = torch.arange(like.shape[1], device=like.device) + 0.5
-    return ((y >= box.top) & (y < box.bottom))[:, None] & ((x >= box.left) & (x < box.right))
+    if with_probabilities and probabilities is not None:
+        probabilities = _agree(probabilities, labels)
+    if view.is_turned:
+        outside = ~view.inside(Box(0.0, 0.0, *view.size[::-1]))
+        labels[outside] = BACKGROUND
+        if probabilities is not None:
+            probabilities[:, outside] = 0
+            probabilities[BACKGROUND, outside] = 1
+    return labels, probabilities if with_probabilities else None
 
 
 def _claim(region: Region, zooms: Sequence[Zoom], known: _Known) -> _Claim:
@@ -172,14 +174,14 @@ def _claim(region: Region, zooms: Sequence[Zoom], known: _Known) -> _Claim:
     probabilities = torch.zeros(len(classes), *primary.shape, device=primary.device)
     probabilities[0] = 1
     for zoom in zooms:
-        size = (primary.shape[0], primary.shape[1])
-        decided, (rows, columns) = paste_back(zoom.scores, zoom.box, size)
+        decided, (rows, columns), inside = known.view.paste(zoom.scores, zoom.box)
         new = (decided / known.temperature).softmax(dim=0)
         if known.weight and known.probabilities is not None:
             of_primary = known.probabilities[list(classes[1:]), rows, columns]
             decided = new = _mixed(new, of_primary, known.weight)
         # where two boxes overlap, the one that is surer to see the region
         surer = known.in_face[rows, columns] & (new[0] < probabilities[0, rows, columns])
+        surer = surer if inside is None else surer & inside
         # of the scores, where they decide: the softmax may round ties together
         new_ids = first_argmax(decided)[1][0].to(ids.dtype)
         ids[rows, columns] = torch.where(surer, new_ids, ids[rows, columns])

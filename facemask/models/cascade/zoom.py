@@ -15,7 +15,7 @@ from facemask.regions import clip_box, relative_extent
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Labels: TypeAlias = npt.NDArray[np.uint8]
-Size: TypeAlias = tuple[int, int]
+Size: TypeAlias = tuple[float, float]
 
 # Shares below are of the face's box unless another thing is named. They are wide: they are to
 # tell stray pixels from eyes and mouths, not good masks from bad ones.
