@@ -19,11 +19,14 @@ _AREAS: Final = tuple(f"area_{name.replace(' ', '_')}" for name in CLASS_NAMES[1
 SIGNALS: Final = (*_AREAS, "left_eye_opening", "right_eye_opening", "eye_opening", "mouth_opening")
 """Names of the signals, in order."""
 COLUMNS: Final = (
-    "frame", "time", "face", "left", "top", "right", "bottom", "score", "confidence", *SIGNALS,
+    "frame", "time", "face", "left", "top", "right", "bottom", "roll", "score", "confidence",
+    *SIGNALS,
 )  # fmt: skip
 """Columns of the table; a frame without a face has one row with frame and time alone.
 
-Of pictures, `picture` comes after them: the file's name.
+Of pictures, `picture` comes after them: the file's name. The edges are those of the upright box,
+which is turned clockwise by `roll` degrees about its centre, so that the table can be given as the
+boxes of the same video (`BoxesFile`).
 """
 
 _SECOND_EYE: Final = 0.2
@@ -50,15 +53,16 @@ def face_signals(face: ExtractedFace) -> dict[str, float]:
         face: One face.
 
     Returns:
-        By the names in `SIGNALS`: areas in pixels of the frame; the openings of the eyes that
-        are left and right in the image and their mean (NaN for an eye that is not seen: shut
-        tight, hidden or in profile); and the height of the inner mouth over the width of the
-        mouth, 0 for a shut mouth and NaN without one.
+        By the names in `SIGNALS`: areas in pixels of the frame; the openings of the eyes and
+        their mean (NaN for an eye that is not seen: shut tight, hidden or in profile), where the
+        left one is on the left of the image when that is turned so that the face is upright;
+        and the height of the inner mouth over the width of the mouth, 0 for a shut mouth and
+        NaN without one.
     """
     labels, aspect = face.crop_labels, face.pixel_aspect
     counts = np.bincount(labels.ravel(), minlength=len(CLASS_NAMES))
     signals = {name: float(counts[i]) for i, name in enumerate(_AREAS, start=1)}
-    left, right = _eye_openings(labels == EYES, aspect)
+    left, right = _eye_openings(face)
     seen = [opening for opening in (left, right) if not math.isnan(opening)]
     signals["left_eye_opening"], signals["right_eye_opening"] = left, right
     signals["eye_opening"] = sum(seen) / len(seen) if seen else math.nan
@@ -66,19 +70,22 @@ def face_signals(face: ExtractedFace) -> dict[str, float]:
     return signals
 
 
-def _eye_openings(eyes: npt.NDArray[np.bool_], aspect: float) -> tuple[float, float]:
-    count, ids, stats, centres = cv2.connectedComponentsWithStats(eyes.astype(np.uint8))
+def _eye_openings(face: ExtractedFace) -> tuple[float, float]:
+    eyes = (face.crop_labels == EYES).astype(np.uint8)
+    count, ids, stats, centres = cv2.connectedComponentsWithStats(eyes)
     areas = stats[1:, cv2.CC_STAT_AREA]
     if count == 1:
         return math.nan, math.nan
     largest = np.argsort(-areas, kind="stable")[:2]
     parts = [int(i) + 1 for i in largest if areas[i] >= _SECOND_EYE * areas[largest[0]]]
-    parts.sort(key=lambda i: centres[i][0])
-    sizes = [_deviations(ids == i, aspect) for i in parts]
+    upright = face.turned_box.scaled(face.pixel_aspect, 1.0)
+    points = (centres[parts] + 0.5 + (face.box.left, face.box.top)) * (face.pixel_aspect, 1.0)
+    x = upright.to_upright(points)[:, 0]
+    sizes = [_deviations(ids == i, face.pixel_aspect) for i in parts]
     openings = [short / long for short, long in sizes]
     if len(openings) == 2:
-        return openings[0], openings[1]
-    on_the_left = centres[parts[0]][0] < (eyes.shape[1] - 1) / 2
+        return (openings[0], openings[1]) if x[0] <= x[1] else (openings[1], openings[0])
+    on_the_left = x[0] < upright.box.width / 2
     return (openings[0], math.nan) if on_the_left else (math.nan, openings[0])
 
 
@@ -109,10 +116,18 @@ def table_rows(frame: ExtractedFrame) -> list[dict[str, object]]:
         start["picture"] = frame.picture
     rows = []
     for face in frame.faces:
-        row = start | {"face": face.track_id} | face.box._asdict()
-        row |= {"score": f"{face.score:.3f}", "confidence": f"{face.confidence:.4f}"}
+        box, roll = face.turned_box
+        places = 0 if face.upright_box is None else 2
+        row = start | {"face": face.track_id}
+        row |= {name: _fixed(edge, places) for name, edge in box._asdict().items()}
+        row |= {"roll": _fixed(roll, 2), "score": _fixed(face.score, 3)}
+        row |= {"confidence": _fixed(face.confidence, 4)}
         rows.append(row | {name: _number(value) for name, value in face_signals(face).items()})
     return rows or [start]
+
+
+def _fixed(value: float, places: int) -> str:
+    return f"{round(value, places) + 0.0:.{places}f}"  # + 0.0: no sign before zeros
 
 
 def _number(value: float) -> str:
