@@ -1,25 +1,20 @@
 """`facemask extract`: videos in, masks out."""
 
-import sys
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor, Precision
-from facemask.extraction.jobs import Job, find_shard, make_jobs
+from facemask.extraction.jobs import find_shard, make_jobs
 from facemask.extraction.load import load_model, network_from_config, own_device
-from facemask.extraction.outputs import PLOT, check_kinds, open_outputs
-from facemask.extraction.record import RECORD_SUFFIX, Record, facts_of
+from facemask.extraction.outputs import PLOT, check_kinds
+from facemask.extraction.run import Run, progress_bars, what_is_kept
 from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder, sha256_of
-from facemask.locking import claimed
 from facemask.plotting import check_matplotlib
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
 from facemask.tracking.detectors import SMALLEST, BoxesFile, CroppedFrames, open_detector
@@ -133,9 +128,9 @@ def extract(
         "opacity": opacity,
     }  # fmt: skip
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # names as they are
-    progress = _progress(console)
+    progress = progress_bars(console)
     about = {"name": model, "sha256": sha256_of(weights)}
-    run = _Run(extractor, about, options, rate, rotate, opacity, resume, progress)
+    run = Run(extractor, about, options, rate, rotate, opacity, resume, progress)
     todo = [job for job in jobs[rank::processes] if not run.is_done(job)]
     if len(todo) < len(jobs):
         of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
@@ -152,7 +147,7 @@ def extract(
                 failed.append(error)
             except KeyboardInterrupt as interrupt:
                 done = number - len(failed)
-                raise KeyboardInterrupt(_kept(done, len(todo), str(interrupt))) from None
+                raise KeyboardInterrupt(what_is_kept(done, len(todo), str(interrupt))) from None
     if failed:
         raise InputError(f"{len(failed)} of {len(todo)} videos failed, the first: {failed[0]}")
 
@@ -179,120 +174,3 @@ def _finder(
         return CroppedFrames() if boxes is None else BoxesFile(Path(boxes))
     file = None if model is None else Path(model)
     return open_detector(detector, file, SMALLEST if smallest is None else smallest)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """All that the videos of one command share: the networks, and its options."""
-
-    extractor: FaceMaskExtractor
-    model: Mapping[str, str]
-    options: Mapping[str, object]
-    fps: Fraction | None
-    rotate: int
-    opacity: float
-    resume: bool
-    progress: Progress
-
-    def say(self, job: Job, text: str, style: str | None = None) -> None:
-        """Print a line about a video."""
-        self.progress.console.print(f"{job.name}: {text}", style=style)
-
-    def is_done(self, job: Job) -> bool:
-        """Tell if a resumed video's results are there, made from the same with the same."""
-        try:
-            return self.resume and self._record(job).mismatch() is None
-        except InputError:  # it is told when it is that video's turn
-            return False
-
-    def do(self, job: Job) -> None:
-        """Do a video, unless another process does it or has done it meanwhile.
-
-        Raises:
-            InputError: It cannot be read, has no frames, or an output cannot be written; or
-                another process is at work on it, and it must be done anew.
-        """
-        with claimed(job.folder / f".{job.name}.lock") as is_mine:
-            if not is_mine:
-                other = f"another process is writing its results in {job.folder}"
-                if not self.resume:
-                    raise InputError(
-                        f"{job.origin}: {other}: wait for it, or give another folder with --out."
-                    )
-                self.say(job, f"left out, {other}.")
-                return
-            record = self._record(job)
-            reason = record.mismatch()
-            if self.resume and reason is None:
-                return
-            if self.resume and reason:
-                self.say(job, f"done anew, {reason}.")
-            elif before := record.other_source():
-                replaced = f"the results there, of {before}, are replaced by those of {job.origin}."
-                self.say(job, replaced)
-            self._extract(job, record)
-
-    def _record(self, job: Job) -> Record:
-        facts = facts_of(job.source, self.model, self.options)
-        return Record(job.folder / f"{job.name}{RECORD_SUFFIX}", facts, job.paths)
-
-    def _extract(self, job: Job, record: Record) -> None:
-        with open_source(job.source, self.fps, self.rotate) as source:
-            task = self.progress.add_task(job.name, total=source.frame_count, speed="")
-            opened = open_outputs(job.paths, source, self.opacity, record.begin(), self.resume)
-            before, count, faces, start = opened.done, 0, 0, time.monotonic()
-            if opened.unused:
-                self.say(job, f"begun anew, of what was left {opened.unused}.")
-            with opened as outputs:
-                try:
-                    for frame in self.extractor.video(source, before, outputs.journal):
-                        outputs.write(frame)
-                        count += 1
-                        faces += bool(frame.faces)
-                        speed = f"{count / (time.monotonic() - start):.1f} frames/s"
-                        self.progress.update(task, completed=before + count, speed=speed)
-                except KeyboardInterrupt:
-                    if not isinstance(job.source, int):  # it is the usual end of a camera
-                        kept = f"the first {outputs.kept} frames of {job.source} are kept"
-                        raise KeyboardInterrupt(kept if outputs.kept else "") from None
-                if before + count == 0:
-                    raise InputError(f"{job.source}: holds no frame that can be read.")
-                if isinstance(self.extractor.detector, BoxesFile):
-                    self.extractor.detector.check_frames(before + count, source.hidden)
-                stale = record.invalidate()
-            record.write()
-            if stale:
-                stay = f"still of an earlier run, not of this one: {', '.join(stale)}."
-                self.say(job, stay, "yellow")
-            self.progress.remove_task(task)
-            earlier = f"{before} frames before and " if before else ""
-            self.say(
-                job,
-                f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
-                f"{count / (time.monotonic() - start):.1f} frames/s: "
-                f"{', '.join(path.name for path in job.paths.values())} in {job.folder}, "
-                f"from {job.origin}",
-            )
-            if source.problem:
-                self.say(job, source.problem, "yellow")
-
-
-def _kept(done: int, count: int, of_last: str) -> str:
-    """Return a sentence on what is left after Ctrl-C."""
-    kept = [f"{done} of {count} videos are done"] if count > 1 else []
-    kept += [of_last] if of_last else []
-    if not kept:
-        return "nothing is kept of the video that was being done"
-    return f"{' and '.join(kept)}, and the same command with --resume goes on"
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not sys.stderr.isatty(),
-    )

@@ -1,0 +1,148 @@
+"""The videos of one command, done one after the other: claimed, resumed, written and recorded."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from facemask.errors import InputError
+from facemask.extraction.extractor import FaceMaskExtractor
+from facemask.extraction.jobs import Job
+from facemask.extraction.outputs import open_outputs
+from facemask.extraction.record import RECORD_SUFFIX, Record, facts_of
+from facemask.locking import claimed
+from facemask.tracking.boxes_file import BoxesFile
+from facemask.video.reading import open_source
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that the videos of one command share: the networks, and its options.
+
+    Attributes:
+        extractor: Labels frames.
+        model: The model's name as given, and the SHA-256 of its file.
+        options: All options that results depend on, by name.
+        fps: Frames a second of what stores no times; None for the default.
+        rotate: Degrees by which to turn each picture clockwise.
+        opacity: Opacity of the colours in overlays, 0 to 1.
+        resume: Whether to use what an earlier command has left.
+        progress: Bars that tell how far it is.
+    """
+
+    extractor: FaceMaskExtractor
+    model: Mapping[str, str]
+    options: Mapping[str, object]
+    fps: Fraction | None
+    rotate: int
+    opacity: float
+    resume: bool
+    progress: Progress
+
+    def say(self, job: Job, text: str, style: str | None = None) -> None:
+        """Print a line about a video."""
+        self.progress.console.print(f"{job.name}: {text}", style=style)
+
+    def is_done(self, job: Job) -> bool:
+        """Tell if a resumed video's results are there, made from the same with the same."""
+        try:
+            return self.resume and self._record(job).mismatch() is None
+        except InputError:  # it is told when it is that video's turn
+            return False
+
+    def do(self, job: Job) -> None:
+        """Do a video, unless another process does it or has done it meanwhile.
+
+        Raises:
+            InputError: It cannot be read, has no frames, or an output cannot be written; or
+                another process is at work on it, and it must be done anew.
+        """
+        with claimed(job.folder / f".{job.name}.lock") as is_mine:
+            if not is_mine:
+                other = f"another process is writing its results in {job.folder}"
+                if not self.resume:
+                    raise InputError(
+                        f"{job.origin}: {other}: wait for it, or give another folder with --out."
+                    )
+                self.say(job, f"left out, {other}.")
+                return
+            record = self._record(job)
+            reason = record.mismatch()
+            if self.resume and reason is None:
+                return
+            if self.resume and reason:
+                self.say(job, f"done anew, {reason}.")
+            elif before := record.other_source():
+                replaced = f"the results there, of {before}, are replaced by those of {job.origin}."
+                self.say(job, replaced)
+            self._extract(job, record)
+
+    def _record(self, job: Job) -> Record:
+        facts = facts_of(job.source, self.model, self.options)
+        return Record(job.folder / f"{job.name}{RECORD_SUFFIX}", facts, job.paths)
+
+    def _extract(self, job: Job, record: Record) -> None:
+        with open_source(job.source, self.fps, self.rotate) as source:
+            task = self.progress.add_task(job.name, total=source.frame_count, speed="")
+            opened = open_outputs(job.paths, source, self.opacity, record.begin(), self.resume)
+            before, count, faces, start = opened.done, 0, 0, time.monotonic()
+            if opened.unused:
+                self.say(job, f"begun anew, of what was left {opened.unused}.")
+            with opened as outputs:
+                try:
+                    for frame in self.extractor.video(source, before, outputs.journal):
+                        outputs.write(frame)
+                        count += 1
+                        faces += bool(frame.faces)
+                        speed = f"{count / (time.monotonic() - start):.1f} frames/s"
+                        self.progress.update(task, completed=before + count, speed=speed)
+                except KeyboardInterrupt:
+                    if not isinstance(job.source, int):  # it is the usual end of a camera
+                        kept = f"the first {outputs.kept} frames of {job.source} are kept"
+                        raise KeyboardInterrupt(kept if outputs.kept else "") from None
+                if before + count == 0:
+                    raise InputError(f"{job.source}: holds no frame that can be read.")
+                if isinstance(self.extractor.detector, BoxesFile):
+                    self.extractor.detector.check_frames(before + count, source.hidden)
+                stale = record.invalidate()
+            record.write()
+            if stale:
+                stay = f"still of an earlier run, not of this one: {', '.join(stale)}."
+                self.say(job, stay, "yellow")
+            self.progress.remove_task(task)
+            earlier = f"{before} frames before and " if before else ""
+            self.say(
+                job,
+                f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
+                f"{count / (time.monotonic() - start):.1f} frames/s: "
+                f"{', '.join(path.name for path in job.paths.values())} in {job.folder}, "
+                f"from {job.origin}",
+            )
+            if source.problem:
+                self.say(job, source.problem, "yellow")
+
+
+def what_is_kept(done: int, count: int, of_last: str) -> str:
+    """Return a sentence on what is left after Ctrl-C."""
+    kept = [f"{done} of {count} videos are done"] if count > 1 else []
+    kept += [of_last] if of_last else []
+    if not kept:
+        return "nothing is kept of the video that was being done"
+    return f"{' and '.join(kept)}, and the same command with --resume goes on"
+
+
+def progress_bars(console: Console) -> Progress:
+    """Return a bar for each video that is being done, shown in a terminal alone."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    )
