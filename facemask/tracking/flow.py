@@ -2,7 +2,8 @@
 
 Points on a face are followed by pyramidal Lucas-Kanade and back again; those that do not come
 back to where they started are left out (Kalal et al., Forward-Backward Error, ICPR 2010). The
-face's motion is the median shift of the others and the median ratio of their distances.
+face's motion is the median shift of the others, the median ratio of their distances and the median
+angle by which the lines between them turn.
 
 For a cut three signs must come together, each blind where another sees: points cannot be followed
 from one frame to the next (they can in camera pans), the coarse picture differs (it does not under
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from facemask.boxes import Box
 from facemask.tracking.detection import Image
+from facemask.turned import TurnedBox
 
 LONGEST: Final = 480
 """The reduced image is at most so many pixels long."""
@@ -59,12 +61,14 @@ class Motion(NamedTuple):
         x: Shift of the crop's centre to the right in pixels of the frame.
         y: The same, down.
         scale: Its new size over the old one.
+        turn: Degrees by which it turned clockwise.
         reliable: Share of the points that came back, in [0, 1].
     """
 
     x: float
     y: float
     scale: float
+    turn: float
     reliable: float
 
 
@@ -98,7 +102,7 @@ class SmallFrame:
 
 
 def face_motions(
-    before: SmallFrame, after: SmallFrame, boxes: Sequence[Box]
+    before: SmallFrame, after: SmallFrame, boxes: Sequence[TurnedBox], *, turning: bool = True
 ) -> list[Motion | None]:
     """Return each face's motion between two frames of one size, None where none can be followed.
 
@@ -106,6 +110,7 @@ def face_motions(
         before: The earlier frame.
         after: The later frame.
         boxes: The faces in the earlier frame, in its pixels.
+        turning: Whether faces may turn; if not, every turn is 0.
     """
     if not boxes:
         return []
@@ -114,21 +119,27 @@ def face_motions(
     there, error = follow(before.grey, after.grey, start)
     motions: list[Motion | None] = []
     first = 0
-    for box, grid in zip(boxes, grids, strict=True):
+    for (box, _), grid in zip(boxes, grids, strict=True):
         part = slice(first, first + len(grid))
         first += len(grid)
         good = error[part] < max(0.3, FARTHEST_RETURN * box.side * before.scale)
         good &= _inside(grid, before) & _inside(there[part], after)
-        motions.append(_motion(box, grid, there[part], good, before.scale))
+        motions.append(_motion(box, grid, there[part], good, before.scale, turning))
     return motions
 
 
-def _grid(box: Box, scale: float) -> Points:
-    x, y = box.center
+def _grid(face: TurnedBox, scale: float) -> Points:
     steps = np.linspace(-INNER / 2, INNER / 2, GRID)
-    columns, rows = np.meshgrid(x + steps * box.width, y + steps * box.height)
-    edges = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    columns, rows = np.meshgrid(steps * face.box.width, steps * face.box.height)
+    edges = _turned(np.stack([columns.ravel(), rows.ravel()], axis=1), face.roll, face.box.center)
     return (edges * scale - 0.5).astype(np.float32)
+
+
+def _turned(
+    offsets: npt.NDArray[np.float64], degrees: float, centre: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """Return the points (N, 2) that lie off a centre once the offsets are turned clockwise."""
+    return TurnedBox(Box(*centre, *centre), degrees).to_image(offsets)
 
 
 def follow(before: Grey, after: Grey, start: Points) -> tuple[Points, Points]:
@@ -162,19 +173,32 @@ def _inside(points: Points, frame: SmallFrame) -> npt.NDArray[np.bool_]:
 
 
 def _motion(
-    box: Box, start: Points, end: Points, good: npt.NDArray[np.bool_], scale: float
+    box: Box,
+    start: Points,
+    end: Points,
+    good: npt.NDArray[np.bool_],
+    scale: float,
+    turning: bool,
 ) -> Motion | None:
     if good.sum() < 4:
         return None
     a, b = start[good].astype(np.float64), end[good].astype(np.float64)
-    far = len(a) // 2  # pairs of points that lie far apart say most about the size
-    before = np.linalg.norm(a - np.roll(a, far, axis=0), axis=1)
-    after = np.linalg.norm(b - np.roll(b, far, axis=0), axis=1)
-    growth = float(np.median(after / before))
-    # the points' motion at the crop's centre: take out what growing about it moves them
-    centre = np.asarray(box.center) * scale - 0.5
-    shift = np.median(b - (centre + growth * (a - centre)), axis=0) / scale
-    return Motion(float(shift[0]), float(shift[1]), growth, float(good.mean()))
+    far = len(a) // 2  # pairs of points that lie far apart say most about size and turn
+    before, after = a - np.roll(a, far, axis=0), b - np.roll(b, far, axis=0)
+    growth = float(np.median(np.linalg.norm(after, axis=1) / np.linalg.norm(before, axis=1)))
+    turn = _turn(before, after) if turning else 0.0
+    # the points' motion at the crop's centre: take out what growing and turning about it move them
+    x, y = (np.asarray(box.center) * scale - 0.5).tolist()
+    moved = _turned(growth * (a - (x, y)), turn, (x, y))
+    shift = np.median(b - moved, axis=0) / scale
+    return Motion(float(shift[0]), float(shift[1]), growth, turn, float(good.mean()))
+
+
+def _turn(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> float:
+    """Return the median angle in degrees by which lines (N, 2) turned clockwise."""
+    sine = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    cosine = (before * after).sum(axis=1)
+    return float(np.degrees(np.median(np.arctan2(sine, cosine))))
 
 
 class CutDetector:

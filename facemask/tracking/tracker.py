@@ -1,5 +1,6 @@
 """Follows faces through a video: detects now and then, moves the boxes in between."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,16 +8,10 @@ from facemask.boxes import Box, overlap
 from facemask.errors import InputError
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, Image, check_image
 from facemask.tracking.flow import CutDetector, SmallFrame, face_motions
-from facemask.tracking.track import (
-    CROWDED,
-    YOUNG,
-    Track,
-    is_covered,
-    is_strange,
-    look_of,
-    match,
-)
-from facemask.turned import TurnedBox
+from facemask.tracking.looks import is_strange, look_of
+from facemask.tracking.matching import is_covered, match
+from facemask.tracking.track import CROWDED, YOUNG, Track
+from facemask.turned import TurnedBox, wrapped
 
 SMALLEST_SIDE: Final = 8
 """Pixels below which a crop shows nothing."""
@@ -40,6 +35,7 @@ class TrackerSettings:
             shown, too, while the detector misses it but flow still follows it.
         smoothing: Share of a correction that is left after a frame, from 0 (boxes jump to
             where the detector sees the face) to below 1.
+        upright: Whether faces are followed as they turn. If not, every roll is 0.
     """
 
     every: int = 5
@@ -48,6 +44,7 @@ class TrackerSettings:
     min_size: float = 20.0
     max_gap: int = 30
     smoothing: float = 0.7
+    upright: bool = True
 
     def __post_init__(self) -> None:
         """Check all settings."""
@@ -116,7 +113,7 @@ class FaceTracker:
         self._frame = -1
         self._looked = -self._settings.every
         self._tracks: list[Track] = []
-        self._given: set[int] = set()
+        self._given: list[TrackedFace] = []
         self._next_id = 0
         self._previous: SmallFrame | None = None
 
@@ -134,7 +131,8 @@ class FaceTracker:
         small, detector = SmallFrame.of(image), self._detector
         cut = self._cuts.is_cut(small)
         if isinstance(detector, GivenFaces):
-            return self._known(detector.faces(self._frame, image), cut)
+            self._given = self._known(detector.faces(self._frame, image), cut)
+            return self.faces()
         if cut:
             self._tracks = []
         self._move(small)
@@ -142,38 +140,64 @@ class FaceTracker:
             self._looked = self._frame
             least = self._settings.min_size
             least *= min(image.shape[:2]) if least < 1 else 1
-            found = [face for face in detector.detect(image) if face.box.side >= least]
+            found = [face for face in self._detect(detector, image) if face.box.side >= least]
             self._take_over(found, small)
         self._retire(image)
         self._previous = small
-        shown = []
         for track in self._visible():
-            restart = track.settle()
-            shown.append(TrackedFace(track.track_id, track.box, track.score, restart))
-        return shown
+            track.settle()
+        return self.faces()
 
-    def correct(self, track_id: int, box: Box | None, age: int = 0) -> None:
+    def faces(self) -> list[TrackedFace]:
+        """Return the faces of the last `step` by track id, as `correct` left them."""
+        tracked = [
+            TrackedFace(t.track_id, t.shown.box, t.score, t.restart, t.shown.roll)
+            for t in self._visible()
+        ]
+        return [*self._given, *tracked]
+
+    def correct(
+        self, track_id: int, box: Box | None, age: int = 0, roll: float | None = None
+    ) -> None:
         """Take over where the network's mask shows a face.
+
+        In a face's first frame (`restart`) the mask counts for all: `faces` gives what it shows.
 
         Args:
             track_id: The face. One that has ended is passed over.
-            box: The crop that follows from its mask (`face_box_of_mask`); None where the
-                network sees no face: it is shown on only if the detector finds it.
+            box: The crop that follows from its mask (`face_box_of_mask`), of the face turned
+                upright about the box's centre; None where the network sees no face: it is shown
+                on only if the detector finds it, and ends at once in its first frame.
             age: Number of frames since then: 0 is the frame of the last `step`.
+            roll: Degrees by which the mask shows the face turned clockwise; None where that is
+                not to be seen.
+
+        Raises:
+            InputError: The roll is not a number.
         """
+        if roll is not None:
+            roll = _checked(roll) if self._settings.upright else None
         for track in self._tracks:
             if track.track_id == track_id and track.visible:
-                if box is None:
-                    track.denied = True
+                if box is not None:
+                    track.correct(box, roll, self._frame - age)
                 else:
-                    track.correct(box, self._frame - age)
+                    track.denied = True
+                    if track.restart and age == 0:
+                        track.hide()
 
     def _known(self, places: dict[int, TurnedBox], cut: bool) -> list[TrackedFace]:
-        before, self._given = self._given, set(places)
+        before = {face.track_id for face in self._given}
         return [
-            TrackedFace(face, places[face].box, 1.0, cut or face not in before, places[face].roll)
-            for face in sorted(places)
+            TrackedFace(face, place.box, 1.0, cut or face not in before, self._roll(place))
+            for face, place in sorted(places.items())
         ]
+
+    def _detect(self, detector: FaceDetector, image: Image) -> list[Detection]:
+        return [face._replace(roll=self._roll(face)) for face in detector.detect(image)]
+
+    def _roll(self, face: Detection | TurnedBox) -> float:
+        return _checked(face.roll) if self._settings.upright else 0.0
 
     def _visible(self) -> list[Track]:
         return [track for track in self._tracks if track.visible]
@@ -182,7 +206,9 @@ class FaceTracker:
         visible = self._visible()
         crowded = [self._is_crowded(track) for track in visible]
         if self._previous is not None:
-            motions = face_motions(self._previous, small, [track.place for track in visible])
+            places = [track.place for track in visible]
+            turning = self._settings.upright
+            motions = face_motions(self._previous, small, places, turning=turning)
             for track, motion, is_crowded in zip(visible, motions, crowded, strict=True):
                 track.move(motion, crowded=is_crowded)
         for track in self._tracks:
@@ -192,7 +218,7 @@ class FaceTracker:
 
     def _is_crowded(self, track: Track) -> bool:
         return any(
-            other is not track and overlap(track.place, other.place) > CROWDED
+            other is not track and overlap(track.place.box, other.place.box) > CROWDED
             for other in self._visible()
         )
 
@@ -201,13 +227,13 @@ class FaceTracker:
             return True
         visible = self._visible()
         return not visible or any(
-            track.denied or track.blind or track.hits < YOUNG or self._is_crowded(track)
-            for track in visible
+            track.in_doubt or track.hits < YOUNG or self._is_crowded(track) for track in visible
         )
 
     def _take_over(self, found: list[Detection], small: SmallFrame) -> None:
         """Give detections to their tracks, and begin new tracks with the rest."""
-        looks = [look_of(small, face.box) for face in found]
+        places = [TurnedBox(face.box, face.roll) for face in found]
+        looks = [look_of(small, place) for place in places]
         pairs = match(self._tracks, found, looks)
         for row, track in enumerate(self._tracks):
             column = pairs.get(row)
@@ -218,7 +244,7 @@ class FaceTracker:
             face = found[column]
             if not track.visible and (face.score < self._settings.min_score or self._full()):
                 continue
-            track.confirm(face.box, face.score)
+            track.confirm(places[column], face.score)
             if not is_covered(face, found):
                 track.look = looks[column]
         new = sorted(set(range(len(found))) - set(pairs.values()), key=lambda n: -found[n].box.side)
@@ -226,10 +252,10 @@ class FaceTracker:
             face = found[n]
             if face.score < self._settings.min_score or self._full():
                 continue
-            if any(overlap(face.box, track.place) > 0.5 for track in self._visible()):
+            if any(overlap(face.box, track.place.box) > 0.5 for track in self._visible()):
                 continue
             smoothing = self._settings.smoothing
-            track = Track(self._next_id, face.box, face.score, smoothing, self._frame, looks[n])
+            track = Track(self._next_id, places[n], face.score, smoothing, self._frame, looks[n])
             self._tracks.append(track)
             self._next_id += 1
 
@@ -242,8 +268,9 @@ class FaceTracker:
         height, width = image.shape[:2]
         longest = max(self._settings.max_gap, self._settings.every)
         for track in self._visible():
-            x, y = track.box.center
-            gone = not (0 <= x <= width and 0 <= y <= height) or track.box.side < SMALLEST_SIDE
+            box = track.shown.box
+            x, y = box.center
+            gone = not (0 <= x <= width and 0 <= y <= height) or box.side < SMALLEST_SIDE
             gone |= track.denied and track.unconfirmed > 0
             gone |= track.blind > MOST_BLIND or track.unconfirmed > longest
             gone |= track.hits < YOUNG and track.misses > 1
@@ -251,3 +278,14 @@ class FaceTracker:
             gone |= track.misses > 0 and self._is_crowded(track)
             if gone:
                 track.hide()
+
+
+def _checked(roll: float) -> float:
+    """Return a roll in [-180, 180).
+
+    Raises:
+        InputError: It is not a number.
+    """
+    if not math.isfinite(roll):
+        raise InputError(f"a face's roll is {roll}: expected degrees, clockwise.")
+    return wrapped(roll)

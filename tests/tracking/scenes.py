@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from facemask.boxes import Box
 from facemask.tracking.detection import Detection
+from facemask.turned import TurnedBox, wrapped
 
 Image = npt.NDArray[np.uint8]
 HEIGHT, WIDTH = 240, 320
@@ -30,11 +31,13 @@ class Patch:
         place: Its box in a frame; None where it is away.
         seed: Its looks.
         seen: Frames in which the detector is allowed to see it; None: all.
+        roll: Degrees by which it is turned clockwise in a frame.
     """
 
     place: Callable[[int], Box | None]
     seed: int
     seen: Callable[[int], bool] = lambda _: True
+    roll: Callable[[int], float] = lambda _: 0.0
 
 
 class Scene:
@@ -50,14 +53,14 @@ class Scene:
         for patch, look in zip(self.patches, self.looks, strict=True):
             box = patch.place(number)
             if box is not None:
-                _paint(image, look, box)
+                _paint(image, look, TurnedBox(box, patch.roll(number)))
         return image
 
     def frames(self, count: int) -> Iterator[Image]:
         return (self.frame(number) for number in range(count))
 
-    def boxes(self, number: int) -> list[Box]:
-        """Boxes of the patches that are there, seen and not covered by a later one."""
+    def faces(self, number: int) -> list[TurnedBox]:
+        """Boxes and rolls of the patches that are there, seen and not covered by a later one."""
         found = []
         for i, patch in enumerate(self.patches):
             box = patch.place(number)
@@ -65,27 +68,35 @@ class Scene:
                 continue
             later = (other.place(number) for other in self.patches[i + 1 :])
             if not any(other is not None and _covers(other, box) for other in later):
-                found.append(box)
+                found.append(TurnedBox(box, patch.roll(number)))
         return found
 
 
 class SceneDetector:
-    """Sees a scene's patches; `noise` shifts each box by so much of its side."""
+    """Sees a scene's patches; `noise` shifts each box by so much of its side, `sway` each roll."""
 
-    def __init__(self, scene: Scene, noise: float = 0.0, score: float = 0.9) -> None:
-        self.scene, self.noise, self.score = scene, noise, score
+    def __init__(
+        self, scene: Scene, noise: float = 0.0, score: float = 0.9, sway: float = 0.0
+    ) -> None:
+        self.scene, self.noise, self.score, self.sway = scene, noise, score, sway
         self.frame = -1
         self.calls: list[int] = []
         self._rng = np.random.default_rng(0)
 
     def detect(self, image: Image) -> list[Detection]:
         self.calls.append(self.frame)
-        return [Detection(self._shifted(box), self.score) for box in self.scene.boxes(self.frame)]
+        return [
+            Detection(self._shifted(face.box), self.score, self._swayed(face.roll))
+            for face in self.scene.faces(self.frame)
+        ]
 
     def _shifted(self, box: Box) -> Box:
         dx, dy, grow = self._rng.normal(0, self.noise, 3) if self.noise else (0.0, 0.0, 0.0)
         x, y = box.center
         return Box.around(x + dx * box.side, y + dy * box.side, box.side * np.exp(grow))
+
+    def _swayed(self, roll: float) -> float:
+        return wrapped(roll + self._rng.normal(0, self.sway)) if self.sway else roll
 
 
 def _covers(front: Box, back: Box) -> bool:
@@ -94,15 +105,12 @@ def _covers(front: Box, back: Box) -> bool:
     return max(width, 0) * max(height, 0) > 0.4 * back.width * back.height
 
 
-def _paint(image: Image, look: Image, box: Box) -> None:
-    """Sub-pixel: the patch's edges are where the box's are."""
-    scale = box.side / look.shape[0]
-    move = np.array(
-        [
-            [scale, 0, box.left + 0.5 * scale - 0.5],
-            [0, scale, box.top + 0.5 * scale - 0.5],
-        ]
-    )
+def _paint(image: Image, look: Image, face: TurnedBox) -> None:
+    """Sub-pixel: the patch's edges are where the turned box's are."""
+    scale = face.box.side / look.shape[0]
+    # where the patch's first pixel and its right and lower neighbours have their centres
+    corners = face.to_image(scale * np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]])) - 0.5
+    move = np.column_stack([corners[1] - corners[0], corners[2] - corners[0], corners[0]])
     size = (image.shape[1], image.shape[0])
     moved = cv2.warpAffine(look, move, size, flags=cv2.INTER_LINEAR)
     inside = cv2.warpAffine(np.full(look.shape[:2], 255, np.uint8), move, size)

@@ -4,6 +4,7 @@ import pytest
 
 from facemask.boxes import Box
 from facemask.tracking.flow import SmallFrame, face_motions
+from facemask.turned import TurnedBox
 from tests.tracking.scenes import Image, texture
 
 
@@ -25,7 +26,7 @@ def test_shift_and_growth(size: tuple[int, int]) -> None:
     image = np.asarray(cv2.resize(base, size[::-1]), dtype=np.uint8)
     box = Box.around(140 * factor, 110 * factor, 90 * factor)
     after = moved(image, 4 * factor, -2.5 * factor, 1.06, box.center)
-    (motion,) = face_motions(SmallFrame.of(image), SmallFrame.of(after), [box])
+    (motion,) = face_motions(SmallFrame.of(image), SmallFrame.of(after), [TurnedBox(box)])
     assert motion is not None
     assert (motion.x, motion.y) == pytest.approx((4 * factor, -2.5 * factor), abs=0.15 * factor)
     assert motion.scale == pytest.approx(1.06, abs=0.005)
@@ -37,7 +38,7 @@ def test_each_face_by_itself() -> None:
     after = image.copy()
     after[:, :150] = moved(image, 3, 0, 1, (0, 0))[:, :150]
     after[:, 150:] = moved(image, 0, -5, 1, (0, 0))[:, 150:]
-    boxes = [Box.around(70, 100, 80), Box.around(230, 100, 80)]
+    boxes = [TurnedBox(Box.around(x, 100, 80)) for x in (70, 230)]
     left, right = face_motions(SmallFrame.of(image), SmallFrame.of(after), boxes)
     assert left is not None
     assert right is not None
@@ -48,7 +49,8 @@ def test_a_hand_over_a_third_of_the_face_does_not_matter() -> None:
     image = texture(3, 200, 200)
     after = moved(image, 2, 1, 1, (0, 0))
     after[110:] = texture(4, 90, 200)
-    (motion,) = face_motions(SmallFrame.of(image), SmallFrame.of(after), [Box.around(100, 90, 120)])
+    box = TurnedBox(Box.around(100, 90, 120))
+    (motion,) = face_motions(SmallFrame.of(image), SmallFrame.of(after), [box])
     assert motion is not None
     assert (motion.x, motion.y) == pytest.approx((2, 1), abs=0.3)
 
@@ -56,9 +58,9 @@ def test_a_hand_over_a_third_of_the_face_does_not_matter() -> None:
 def test_nothing_to_follow() -> None:
     image, other = SmallFrame.of(texture(5, 120, 160)), SmallFrame.of(texture(6, 120, 160))
     assert face_motions(image, image, []) == []
-    (unlike,) = face_motions(image, other, [Box.around(80, 60, 80)])
+    (unlike,) = face_motions(image, other, [TurnedBox(Box.around(80, 60, 80))])
     assert unlike is None or unlike.reliable < 0.25
-    (outside,) = face_motions(image, image, [Box.around(400, 60, 80)])
+    (outside,) = face_motions(image, image, [TurnedBox(Box.around(400, 60, 80))])
     assert outside is None
 
 
