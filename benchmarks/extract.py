@@ -1,12 +1,15 @@
-"""Where the time of `facemask extract` goes: decode, detect, network, paste, encode.
+"""Where the time of `facemask extract` goes: decode, detect, follow, network, paste, encode.
 
     python benchmarks/extract.py VIDEO [--frames 100] [--model default]
     python benchmarks/extract.py VIDEO --backbone resnet50 --size 320
+    python benchmarks/extract.py VIDEO --resized 640x480 --detector centerface --detector dlib
 
 With --model, those weights at the defaults of `facemask extract` and in float32, and how many
 labels of the two differ. With --backbone, random weights in float32, where boxes follow the
-detector alone. `paste` is all that is done to crops and masks around the networks. A CPU is
-slower while others use it: run it alone.
+detector alone. `detect` is the detector, `follow` the tracker around it, `paste` all that is done
+to crops and masks around the networks. A CPU is slower while others use it: run it alone. The
+detector's CPU time, in the second table, minds others less. It is that of the thread that asks: all
+there is with one thread, but for MediaPipe, which has threads of its own.
 """
 
 import argparse
@@ -15,12 +18,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -31,13 +36,15 @@ from facemask.extraction import FaceMaskExtractor, extractor
 from facemask.extraction.extractor import Precision
 from facemask.extraction.load import load_model
 from facemask.extraction.outputs import Outputs, output_paths
-from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN, cascade
+from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
+from facemask.models.cascade import cascade
+from facemask.tracking.detection import Detection, FaceDetector, Image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import FaceTracker
-from facemask.video import open_source
+from facemask.video import VideoFrame, open_source
 
 Labels = npt.NDArray[np.uint8]
-PARTS = ("decode", "detect", "network", "paste", "encode")
+PARTS = ("decode", "detect", "follow", "network", "paste", "encode")
 
 
 class Clock:
@@ -70,19 +77,44 @@ class Clock:
         return call
 
 
+class TimedDetector:
+    """A detector whose time is taken."""
+
+    def __init__(self, detector: FaceDetector, clock: Clock) -> None:
+        """Begin with no run."""
+        self._detector, self._clock = detector, clock
+        self.runs, self.cpu = 0, 0.0
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Return what the detector finds."""
+        start = time.thread_time()
+        with self._clock.part("detect"):
+            found = self._detector.detect(image)
+        self.runs += 1
+        self.cpu += time.thread_time() - start
+        return found
+
+
 def measure(
-    model: Cascade, video: Path, frames: int, precision: Precision
-) -> tuple[list[Labels], dict[str, float]]:
+    model: Cascade,
+    video: Path,
+    frames: int,
+    precision: Precision,
+    detector: str = "auto",
+    size: tuple[int, int] | None = None,
+) -> tuple[list[Labels], Clock, TimedDetector]:
     clock = Clock()
-    run = FaceMaskExtractor(model, open_detector("auto"), device="cpu", precision=precision)
+    finder = TimedDetector(open_detector(detector), clock)
+    run = FaceMaskExtractor(model, finder, device="cpu", precision=precision)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         source = stack.enter_context(open_source(video))
-        decoded = source._frames
+        source.width, source.height = size or (source.width, source.height)
+        of_size, decoded = (source.width, source.height), source._frames
         stack.enter_context(
-            patch.object(source, "_frames", lambda: _each(clock, decoded(), frames))
+            patch.object(source, "_frames", lambda: _each(clock, decoded(), frames, of_size))
         )
         for target, name, part in (
-            (FaceTracker, "step", "detect"),
+            (FaceTracker, "step", "follow"),
             (cascade, "score_frames", "network"),
             (extractor.FaceLabeller, "label", "paste"),
         ):
@@ -94,20 +126,29 @@ def measure(
             with clock.part("encode"):
                 outputs.write(frame)
             labels.append(frame.labels)
-    return labels, clock.seconds
+    return labels, clock, finder
 
 
 def _method(clock: Clock, part: str, target: object, name: str) -> Callable[..., Any]:
     return clock.timed(part, getattr(target, name))
 
 
-def _each(clock: Clock, frames: Iterator[Any], most: int) -> Iterator[Any]:
+def _each(
+    clock: Clock, frames: Iterator[VideoFrame], most: int, size: tuple[int, int]
+) -> Iterator[VideoFrame]:
     for _ in range(most):
         with clock.part("decode"):
             frame = next(frames, None)
         if frame is None:
             return
+        if frame.image.shape[1::-1] != size:
+            frame = replace(frame, image=cv2.resize(frame.image, size))
         yield frame
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
 
 
 def main() -> None:
@@ -117,7 +158,12 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--backbone", help="random weights of this timm model instead")
     parser.add_argument("--size", type=int, default=320)
+    parser.add_argument("--detector", action="append", help="auto unless given; several compare")
+    parser.add_argument("--resized", type=_size, help="size to bring all frames to, as 640x480")
+    parser.add_argument("--threads", type=int, default=1, help="of torch and of OpenCV")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
     models: dict[str, tuple[Cascade, Precision]]
     if options.backbone:
         models = {
@@ -129,18 +175,30 @@ def main() -> None:
                   f"{options.model}, float32": (model, "float32")}  # fmt: skip
     found: list[list[Labels]] = []
     table = Table("ms a frame", *PARTS, "all", "frames/s", "network's share")
-    for name, (model, precision) in models.items():
-        labels, seconds = measure(model.eval(), options.video, options.frames, precision)
-        found.append(labels)
-        count = len(labels)
-        total = sum(seconds.values())
-        cells = [f"{1e3 * seconds[part] / count:.1f}" for part in PARTS]
-        share = f"{100 * seconds['network'] / total:.0f} %"
-        table.add_row(name, *cells, f"{1e3 * total / count:.1f}", f"{count / total:.1f}", share)
+    of_detector = Table("detector", "runs", "CPU ms a run", "CPU ms a frame")
+    for detector in options.detector or ["auto"]:
+        for name, (model, precision) in models.items():
+            labels, clock, finder = measure(
+                model.eval(), options.video, options.frames, precision, detector, options.resized
+            )
+            found.append(labels)
+            count, total = len(labels), sum(clock.seconds.values())
+            cells = [f"{1e3 * clock.seconds[part] / count:.1f}" for part in PARTS]
+            share = f"{100 * clock.seconds['network'] / total:.0f} %"
+            shown = f"{name}, {detector}" if options.detector else name
+            table.add_row(
+                shown, *cells, f"{1e3 * total / count:.1f}", f"{count / total:.1f}", share
+            )
+            of_detector.add_row(
+                shown, str(finder.runs), f"{1e3 * finder.cpu / max(finder.runs, 1):.1f}",
+                f"{1e3 * finder.cpu / count:.2f}",
+            )  # fmt: skip
+            size = labels[0].shape
     console = Console(width=120)
     console.print(table)
-    console.print(f"{options.frames} frames, {torch.get_num_threads()} threads")
-    if not options.backbone:
+    console.print(of_detector)
+    console.print(f"{count} frames of {size[1]}x{size[0]}, {torch.get_num_threads()} threads")
+    if len(found) == 2 and not options.backbone:
         same = [float(np.mean(one == other)) for one, other in zip(*found, strict=True)]
         face = [float(np.mean((one == other)[(one > 0) | (other > 0)]))
                 for one, other in zip(*found, strict=True) if one.any() or other.any()]  # fmt: skip

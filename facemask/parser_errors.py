@@ -24,6 +24,9 @@ def one_sentence(message: str) -> str:
         choice = re.search(r"Expected a typing\.Literal\[(.+)\]\. Got value: (.+)", message)
         if choice:
             return f"{key[1]} is {choice[2]!r}, expected one of {choice[1]}"
+        flag = re.search(r"Expected a <class 'bool'>\. Got value: (.+)", message)
+        if flag:
+            return f"{key[1]} is {flag[1]!r}, expected on or off"
         types = re.search(r"Subtypes: \[(.+)\]\n", message)
         value = re.search(r"Given value: (.+)", message)
         if types and value:

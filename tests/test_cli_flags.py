@@ -69,3 +69,9 @@ def test_an_option_without_its_value_takes_no_flag(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["extract", "--out", "--cropped", "a"])
     assert "--out: expected one argument" in capsys.readouterr().err
+
+
+def test_a_flag_of_another_value(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["extract", "a.mp4", "--resume=maybe"])
+    assert "error: resume is 'maybe', expected on or off; --help" in capsys.readouterr().err
