@@ -18,6 +18,7 @@ from facemask.extraction.outputs import PLOT, Outputs, output_paths
 from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade.cascade import Cascade
 from facemask.tracking.detectors import open_detector
+from facemask.turned import mean_angle
 from facemask.video.reading import open_source
 from facemask.weights.catalog import find_weights, shipped
 
@@ -35,7 +36,7 @@ class Choices:
     Attributes:
         model: Name in the list of models.
         temporal: Name of a way to use time, of `Temporal`.
-        detector: "auto", "dlib" or "mediapipe".
+        detector: "auto", or the name of another detector that is installed.
         cropped: Whether every frame is a face crop already, so that no detector is asked.
         rotate: Degrees by which to turn each frame clockwise.
     """
@@ -55,6 +56,7 @@ class Result:
         files: Results by the names in `KINDS`; "plot" is a PNG of the signals over time.
         frames: Number of frames of the video.
         with_face: Number of frames with at least one face.
+        roll: Mean degrees by which faces are turned clockwise; None without a face.
         seconds: Time taken, without that for the plot.
         problem: A sentence where the video was damaged.
     """
@@ -62,6 +64,7 @@ class Result:
     files: dict[str, Path]
     frames: int
     with_face: int
+    roll: float | None
     seconds: float
     problem: str | None
 
@@ -110,12 +113,14 @@ class Extractions:
             name = video.stem if video.stem == "vid" else source_names([str(video)])[0]
             paths = output_paths(folder, name, KINDS)
             frames, with_face, start = 0, 0, time.monotonic()
+            rolls: list[float] = []
             try:
                 with Outputs(paths, source, _OPACITY) as outputs:
                     for frame in extractor.video(source):
                         outputs.write(frame)
                         frames += 1
                         with_face += bool(frame.faces)
+                        rolls += [face.roll for face in frame.faces]
                         on_frame(frames, source.frame_count)
                     if frames == 0:
                         raise InputError(f"{source.name}: holds no frame that can be read.")
@@ -123,7 +128,8 @@ class Extractions:
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-            return Result(paths, frames, with_face, seconds, source.problem)
+            roll = mean_angle(rolls) if rolls else None
+            return Result(paths, frames, with_face, roll, seconds, source.problem)
 
     def _model(self, name: str) -> Cascade:
         if self._loaded is None or self._loaded[0] != name:

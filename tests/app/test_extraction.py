@@ -20,7 +20,7 @@ def test_all_files_of_one_video(model: Path, clip: Path, tmp_path: Path) -> None
     extractions = Extractions({"small": model}, tmp_path, "cpu")
     result = extractions.run(clip, CROPPED, lambda *values: told.append(values))
     assert told == [(n, 15) for n in range(1, 16)]
-    assert (result.frames, result.with_face, result.problem) == (15, 15, None)
+    assert (result.frames, result.with_face, result.roll, result.problem) == (15, 15, 0.0, None)
     assert result.seconds > 0
     assert {kind: path.name for kind, path in result.files.items()} == {
         "overlay": "clip.overlay.mp4", "csv": "clip.csv", "labels": "clip.labels.mkv",
