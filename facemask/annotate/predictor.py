@@ -8,8 +8,12 @@ distance from it, the rectangle is centred at c + (0, -0.137 r) and 2.79 r wide.
 detector fired. The standard deviation of what it misses, in units of the rectangle's side, is 0.03
 across, 0.05 down and 0.08 in size. The landmarks' bounding box is a worse guide (0.08, 0.05 and
 0.08): it shifts when the head turns, and predictions chained by it drift away from the face.
+
+dlib knows upright faces alone. A turned one is looked at in a square that is turned as it is, and
+that is sampled once.
 """
 
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,11 +25,12 @@ import numpy.typing as npt
 
 from facemask._distribution import pip_install
 from facemask.boxes import Box, overlap
-from facemask.data.landmarks import NUM_LANDMARKS
+from facemask.data.landmarks import LANDMARK_GROUPS, NUM_LANDMARKS
 from facemask.errors import InputError, cause_of
 from facemask.tracking.detection import Image, import_dlib, resized
+from facemask.turned import TurnedBox, wrapped
 
-__all__ = ["LandmarkPredictor", "Points", "Square", "rectangle_of_points"]
+__all__ = ["LandmarkPredictor", "Points", "Square", "rectangle_of_points", "roll_of_points"]
 
 Points = npt.NDArray[np.float64]
 
@@ -46,14 +51,16 @@ class Square:
         x: Its centre from the left in pixels; 0 is the centre of the leftmost ones.
         y: Its centre from the top.
         side: Its side in pixels.
+        roll: Degrees by which it is turned clockwise about its centre.
     """
 
     x: float
     y: float
     side: float
+    roll: float = 0.0
 
     def overlap(self, other: "Square") -> float:
-        """Return the intersection over union with another square, in [0, 1].
+        """Return the intersection over union with another square, both upright, in [0, 1].
 
         Examples:
             >>> Square(0, 0, 10).overlap(Square(5, 0, 10))
@@ -68,36 +75,53 @@ class Patch:
 
     Attributes:
         image: RGB uint8 (S, S, 3).
-        left: Pixel edge of the image at the left of the patch.
+        left: Pixel edge of the image at the left of the patch before it is turned.
         top: The same at its top.
         scale: Pixels of the patch to a pixel of the image.
+        roll: Degrees by which the patch is turned clockwise about its centre.
     """
 
     image: Image
     left: int
     top: int
     scale: float
+    roll: float = 0.0
 
     def inside(self, square: Square) -> Square:
         """Return a square of the image in the patch's own pixels."""
         # a pixel's centre lies half a pixel behind the edge that scales
-        x = (square.x + 0.5 - self.left) * self.scale - 0.5
-        y = (square.y + 0.5 - self.top) * self.scale - 0.5
-        return Square(x, y, square.side * self.scale)
+        if self.roll:
+            edges = np.array([[square.x + 0.5, square.y + 0.5]])
+            x, y = (self._place.to_upright(edges)[0] * self.scale - 0.5).tolist()
+        else:
+            x = (square.x + 0.5 - self.left) * self.scale - 0.5
+            y = (square.y + 0.5 - self.top) * self.scale - 0.5
+        return Square(x, y, square.side * self.scale, square.roll - self.roll)
 
     def outside(self, square: Square) -> Square:
         """Return a square of the patch in the image's pixels."""
         x, y = self.points_outside(np.array([square.x, square.y])).tolist()
-        return Square(x, y, square.side / self.scale)
+        return Square(x, y, square.side / self.scale, square.roll + self.roll)
 
     def points_outside(self, points: Points) -> Points:
         """Return points (…, 2) of the patch in the image's pixels."""
+        if self.roll:
+            return self._place.to_image((points + 0.5) / self.scale) - 0.5
         moved: Points = (points + 0.5) / self.scale - 0.5 + (self.left, self.top)
         return moved
+
+    @property
+    def _place(self) -> TurnedBox:
+        """Place in the image, in pixel edges."""
+        size = len(self.image) / self.scale
+        box = Box(self.left, self.top, self.left + size, self.top + size)
+        return TurnedBox(box, self.roll)
 
 
 def cut_patch(image: Image, square: Square, margin: float, side: float) -> Patch:
     """Cut a square and its surroundings out of an image, whose border goes on as it ends.
+
+    A turned square becomes an upright picture.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -108,6 +132,10 @@ def cut_patch(image: Image, square: Square, margin: float, side: float) -> Patch
     height, width = image.shape[:2]
     size = max(2, round(square.side * (1 + 2 * margin)))
     left, top = round(square.x + 0.5 - size / 2), round(square.y + 0.5 - size / 2)
+    if square.roll:
+        place = TurnedBox(Box(left, top, left + size, top + size), square.roll)
+        pixels = _upright(image, place, round(size * side / square.side))
+        return Patch(pixels, left, top, len(pixels) / size, square.roll)
     part = image[max(0, top) : top + size, max(0, left) : left + size]
     beyond = (max(0, -top), max(0, top + size - height), max(0, -left), max(0, left + size - width))
     if any(beyond):
@@ -116,15 +144,46 @@ def cut_patch(image: Image, square: Square, margin: float, side: float) -> Patch
     return Patch(pixels, left, top, len(pixels) / size)
 
 
-def rectangle_of_points(points: Points) -> Square:
+def _upright(image: Image, place: TurnedBox, size: int) -> Image:
+    """Return a turned square of an image as an upright picture of this size."""
+    finer = max(1, math.ceil(place.box.side / size))  # samples across a pixel, of which the mean
+    count = size * finer
+    corners = place.to_image(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) * place.box.side)
+    across, down = (corners[1:] - corners[0]) / count
+    sampled = cv2.warpAffine(
+        image,
+        np.column_stack([across, down, corners[0] + (across + down) / 2 - 0.5]),
+        (count, count),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return resized(np.asarray(sampled, dtype=np.uint8), 1 / finer)
+
+
+def roll_of_points(points: Points) -> float:
+    """Return a face's roll, that of the line of its eyes: degrees clockwise, in [-180, 180).
+
+    Args:
+        points: (68, 2) x, y in pixels.
+    """
+    right, left = (points[LANDMARK_GROUPS[eye]].mean(axis=0) for eye in ("right_eye", "left_eye"))
+    x, y = (left - right).tolist()  # right is the person's own: an upright image's left
+    return wrapped(math.degrees(math.atan2(y, x)))
+
+
+def rectangle_of_points(points: Points, roll: float = 0.0) -> Square:
     """Return the rectangle that dlib's detector would draw around a face with these landmarks.
 
     Args:
         points: (68, 2) x, y in pixels from 0.
+        roll: Degrees by which the face is turned clockwise.
     """
     centre = points.mean(axis=0)
     spread = float(np.sqrt(((points - centre) ** 2).sum(axis=1).mean()))
-    return Square(float(centre[0]), float(centre[1]) + _OFFSET * spread, _SCALE * spread)
+    x, y = centre.tolist()
+    down, radians = _OFFSET * spread, math.radians(roll)
+    x, y = x - math.sin(radians) * down, y + math.cos(radians) * down
+    return Square(x, y, _SCALE * spread, roll)
 
 
 def packaged_predictor() -> Path:

@@ -16,6 +16,7 @@ from facemask.annotate.predictor import (
     cut_patch,
     packaged_predictor,
     rectangle_of_points,
+    roll_of_points,
 )
 from facemask.errors import InputError
 from tests.video.videos import carphone
@@ -103,6 +104,92 @@ def test_rectangle_by_hand() -> None:
     assert found.x == 4
     assert found.y == pytest.approx(2 - 0.137 * 4)
     assert found.side == pytest.approx(2.79 * 4)
+
+
+def test_rectangle_of_a_turned_face_by_hand() -> None:
+    points = np.array([[0.0, 2.0]] * 34 + [[8.0, 2.0]] * 34)
+    lying = rectangle_of_points(points, 90.0)  # chin to the left: above the centroid is right of it
+    assert (lying.x, lying.y) == pytest.approx((4 + 0.137 * 4, 2))
+    assert (lying.side, lying.roll) == pytest.approx((2.79 * 4, 90.0))
+    tilted = rectangle_of_points(points, -30.0)  # chin to the right, somewhat: above is left
+    assert (tilted.x, tilted.y) == pytest.approx((4 - 0.274, 2 - 0.274 * 3**0.5))
+
+
+@pytest.mark.parametrize(
+    ("left_eye", "roll"),
+    [
+        ((50.0, 20.0), 0.0),  # right of the person's right eye: upright
+        ((10.0, 70.0), 90.0),  # below it
+        ((-40.0, 20.0), -180.0),
+        ((10.0, -3.0), -90.0),
+        ((13.0, 23.0), 45.0),
+        ((9.0, 20.0 + 3**0.5), 120.0),
+    ],
+)
+def test_roll_is_that_of_the_eyes_line(left_eye: tuple[float, float], roll: float) -> None:
+    points = np.random.default_rng(0).uniform(-99, 99, (68, 2))  # the others do not matter
+    around = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, -2.0], [3.0, 1.0], [-3.0, -1.0]])
+    points[36:42], points[42:48] = np.add(around, (10.0, 20.0)), np.add(around, left_eye)
+    assert roll_of_points(points) == pytest.approx(roll)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_patch_is_the_patch_of_the_turned_image(turns: int) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    square = Square(41.5, 12.5, 12)  # sticks out at the right
+    upright = cut_patch(image, square, margin=0.5, side=12)
+    clockwise = np.ascontiguousarray(np.rot90(image, -turns))
+    x, y = {1: (29 - 12.5, 41.5), 2: (49 - 41.5, 29 - 12.5), 3: (12.5, 49 - 41.5)}[turns]
+    roll = {1: 90.0, 2: -180.0, 3: -90.0}[turns]
+    patch = cut_patch(clockwise, Square(x, y, 12, roll), margin=0.5, side=12)
+    assert np.array_equal(patch.image, upright.image)
+    place = upright.points_outside(np.array([3.0, 7.0]))
+    assert place == pytest.approx((33.0, 8.0))
+    expected = {1: (29 - 8, 33), 2: (49 - 33, 29 - 8), 3: (8, 49 - 33)}[turns]
+    assert patch.points_outside(np.array([[3.0, 7.0]]))[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("side", [80.0, 20.0, 7.0])  # enlarged, as it is, reduced
+@pytest.mark.parametrize("roll", [30.0, -110.0])
+def test_a_turned_patch_shows_what_its_points_say(roll: float, side: float) -> None:
+    spot = np.array([33.0, 26.5])
+    y, x = np.mgrid[:60, :90]
+    light = 255 * np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / (2 * 3.0**2))
+    image = np.repeat(np.rint(light).astype(np.uint8)[..., None], 3, axis=2)
+    square = Square(36.2, 30.1, 20.0, roll)
+    patch = cut_patch(image, square, margin=0.5, side=side)
+    size = len(patch.image)
+    assert size == round(40 * side / 20)
+    weights = patch.image[..., 0].astype(np.float64)
+    rows, columns = np.mgrid[:size, :size]
+    seen = np.array([(columns * weights).sum(), (rows * weights).sum()]) / weights.sum()
+    assert patch.points_outside(seen) == pytest.approx(spot, abs=0.05)
+    inside = patch.inside(Square(float(spot[0]), float(spot[1]), 4.0, roll + 10))
+    assert (inside.x, inside.y) == pytest.approx(seen, abs=0.05 * side / 20)
+    assert inside.side == pytest.approx(4 * side / 20, rel=0.02)
+    assert inside.roll == 10
+    back = patch.outside(inside)
+    assert (back.x, back.y, back.side, back.roll) == pytest.approx((*spot, 4.0, roll + 10))
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_landmarks_of_a_lying_face_keep_their_order(
+    large: Any,  # noqa: ANN401
+    direct: tuple[Square, Points],
+    predictor: LandmarkPredictor,
+    turns: int,
+) -> None:
+    square, expected = direct
+    height, width = large.shape[:2]
+    place = np.array([*expected, [square.x, square.y]])
+    for _ in range(turns):  # clockwise: the picture's top becomes its right
+        place = np.stack([height - 1 - place[:, 1], place[:, 0]], axis=1)
+        height, width = width, height
+    lying = np.ascontiguousarray(np.rot90(large, -turns))
+    x, y = place[-1].tolist()
+    points = predictor.predict(lying, Square(x, y, square.side, 90.0 * turns))
+    error = np.linalg.norm(points - place[:-1], axis=1).mean() / square.side
+    assert error < 0.01
 
 
 @pytest.mark.parametrize(
