@@ -4,14 +4,19 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from facemask.boxes import Box, Crop
-from facemask.extraction import ExtractedFace, ExtractedFrame
+from facemask.extraction import ExtractedFace, ExtractedFrame, FaceMaskExtractor
 from facemask.extraction.signals import COLUMNS, table_rows
 from facemask.tracking.boxes_file import BoxesFile
-from facemask.turned import wrapped
+from facemask.tracking.detection import Image
+from facemask.turned import TurnedBox, wrapped
+from facemask.video import open_source
+from tests.extraction.faces import Frames
+from tests.video.videos import carphone
 
 IMAGE = np.zeros((90, 120, 3), dtype=np.uint8)
 
@@ -44,3 +49,43 @@ def test_every_face_has_its_turned_box_again(tmp_path: Path) -> None:
             assert box == pytest.approx(face.turned_box.box, abs=0.0051)
             assert wrapped(roll - face.roll) == pytest.approx(0, abs=0.0051)
     assert boxes.faces(0, IMAGE)[0] == upright.turned_box
+
+
+class Turning:
+    """A face on a plate that turns: the head of `carphone`, whose box moves by parts of pixels."""
+
+    def __init__(self, roll: float) -> None:
+        self.roll = roll
+
+    def faces(self, frame: int, image: Image) -> dict[int, TurnedBox]:
+        height, width = image.shape[:2]
+        center = Box.around(width / 2 + frame / 7, height / 2 - frame / 3, 62 + frame / 9)
+        return {3: TurnedBox(center, self.roll + frame / 13)}
+
+
+def turned(image: Image, roll: float) -> Image:
+    """The head's square, turned clockwise by `roll` about its centre."""
+    (x, y), side = (89.0, 71.0), 140
+    turn = cv2.getRotationMatrix2D((x - 0.5, y - 0.5), -roll, 1.0)
+    turn += np.array([[0, 0, side / 2 - x], [0, 0, side / 2 - y]])
+    return np.asarray(
+        cv2.warpAffine(image, turn, (side, side), borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8
+    )
+
+
+@pytest.mark.parametrize("roll", [0.0, 30.0, 90.0])
+@pytest.mark.filterwarnings("ignore::facemask.weights.LicenceNotice")
+def test_the_same_masks_again(roll: float, tmp_path: Path) -> None:
+    with open_source(carphone()) as source:
+        images = [turned(f.image, roll) for f, _ in zip(source, range(5), strict=False)]
+    extractor = FaceMaskExtractor.load("default", "cpu", detector=Turning(roll))
+    first = list(extractor.video(Frames(images)))
+    extractor.detector = BoxesFile(write_table(tmp_path / "own.csv", first))
+    for one, other in zip(first, extractor.video(Frames(images)), strict=True):
+        before, after = one.faces[0], other.faces[0]
+        assert (after.track_id, after.restart) == (before.track_id, before.restart)
+        assert after.turned_box.box == pytest.approx(before.turned_box.box, abs=0.02)
+        assert wrapped(after.roll - before.roll) == pytest.approx(0, abs=0.01)
+        face = (one.labels > 0) | (other.labels > 0)
+        assert face.sum() > 1000
+        assert (one.labels == other.labels)[face].mean() > 0.995
