@@ -190,9 +190,10 @@ def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> lis
 
     A word behind a flag is its value only if it reads as one (`--flag false`); else it is an input,
     and is put before the flag, so that all inputs stay together (argparse takes one run of them).
+    Behind a flag that is on anyway any word is its value: nobody would give it alone.
     """
     parameters = inspect.signature(function).parameters
-    flags = {f"--{p.name}" for p in parameters.values() if p.annotation is bool}
+    flags = {f"--{p.name}": p.default for p in parameters.values() if p.annotation is bool}
     words = ["--out" if word == "-o" and "out" in parameters else word for word in arguments]
     end = words.index("--") if "--" in words else len(words)  # behind it there are only inputs
     result: list[str] = []
@@ -200,7 +201,7 @@ def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> lis
     for word, before in zip(words[:end], ["", *words], strict=False):
         if word in flags and not (result and _awaits_value(result[-1])):
             result.append(f"{word}=true")
-        elif word.lower() in _TRUTH_VALUES and before in flags and first_flag < len(result):
+        elif before in flags and first_flag < len(result) and _is_value(word, flags[before]):
             result[-1] = f"{before}={word}"
         elif word.startswith("-"):
             result.append(word)
@@ -209,6 +210,11 @@ def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> lis
             result.insert(first_flag, word)
             first_flag += 1
     return result + words[end:]
+
+
+def _is_value(word: str, is_on_anyway: bool) -> bool:
+    """Return whether a word behind a flag is its value."""
+    return word.lower() in _TRUTH_VALUES or (is_on_anyway and not word.startswith("-"))
 
 
 def _awaits_value(word: str) -> bool:

@@ -52,16 +52,16 @@ def test_flags_stand_anywhere(
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_flag_of_every_verb_goes_before_its_inputs(verb: str) -> None:
-    flags, needed = [], []
+    flags, needed = {}, []
     for parameter in inspect.signature(verb_function(verb)).parameters.values():
         if parameter.annotation is bool:
-            flags.append(parameter.name)
+            flags[parameter.name] = parameter.default
         elif parameter.default is parameter.empty:
             named = parameter.kind is parameter.KEYWORD_ONLY
             needed += [f"--{parameter.name}", "word"] if named else ["word"]
-    for flag in flags:
-        options = parse_verb(verb, [f"--{flag}", *needed])
-        assert options[flag] is True
+    for flag, is_on_anyway in flags.items():
+        words = [f"--{flag}", *(["on"] if is_on_anyway else []), *needed]
+        assert parse_verb(verb, words)[flag] is True
         assert parse_verb(verb, [f"--{flag}", "false", *needed])[flag] is False
 
 
@@ -71,7 +71,27 @@ def test_an_option_without_its_value_takes_no_flag(capsys: pytest.CaptureFixture
     assert "--out: expected one argument" in capsys.readouterr().err
 
 
-def test_a_flag_of_another_value(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("a.mp4 --resume=maybe", "resume is 'maybe', expected on or off;"),
+        ("a.mp4 --upright maybe", "upright is 'maybe', expected on or off;"),
+        ("--upright a.mp4 b.mp4", "upright is 'a.mp4', expected on or off;"),  # it is on anyway
+    ],
+)
+def test_a_flag_of_another_value(
+    words: str, error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["extract", "a.mp4", "--resume=maybe"])
-    assert "error: resume is 'maybe', expected on or off; --help" in capsys.readouterr().err
+        main(["extract", *words.split()])
+    assert error in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "upright"),
+    [("a.mp4 --upright off", False), ("--upright OFF a.mp4", False), ("a.mp4 --upright", True),
+     ("a.mp4 --upright --plot", True), ("a.mp4 --upright=no", False), ("a.mp4", True)],
+)  # fmt: skip
+def test_a_flag_that_is_on_anyway(words: str, upright: bool) -> None:
+    options = parse_verb("extract", words.split())
+    assert (options["inputs"], options["upright"]) == (["a.mp4"], upright)

@@ -39,6 +39,7 @@ def extract(
     max_faces: int | None = None,
     min_score: float = 0.5,
     smallest_face: float | None = None,
+    upright: bool = True,
     device: str = "auto",
     precision: Precision = "auto",
     fps: float | None = None,
@@ -75,6 +76,8 @@ def extract(
             smaller ones are left out. dlib looks for that size, which takes longer the smaller it
             is; the other detectors see what they see. Default: 0.125 for dlib, and crops from 20
             pixels on.
+        upright: Look at faces upright, however they are turned; off takes them as they lie, and
+            passes over the rolls of --boxes.
         device: auto, cpu, cuda, cuda:1 and so on.
         precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
             it.
@@ -108,7 +111,7 @@ def extract(
     smallest = TrackerSettings.min_size
     if smallest_face is not None:
         smallest = min(check_smallest(smallest_face), 0.99)  # 1 is pixels
-    tracking = TrackerSettings(every, max_faces, min_score, smallest)
+    tracking = TrackerSettings(every, max_faces, min_score, smallest, upright=upright)
     finder = _finder(detector, detector_model, boxes, cropped, smallest_face)
     if len(jobs) == 1:
         open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
@@ -119,12 +122,14 @@ def extract(
         device=own_device(device), precision=precision,
     )  # fmt: skip
     make_folder(Path(out))
+    settings = asdict(tracking)
+    del settings["min_size"]  # it follows from smallest_face
     options: dict[str, object] = {
         "network": _content(network), "temporal": temporal,
         "detector": type(finder).__name__.removesuffix("Detector").lower(),  # whatever "auto" is
         "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
         "smallest_face": smallest_face,
-        **asdict(tracking), "precision": precision, "fps": fps, "rotate": rotate,
+        **settings, "precision": precision, "fps": fps, "rotate": rotate,
         "opacity": opacity,
     }  # fmt: skip
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # names as they are

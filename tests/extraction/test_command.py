@@ -124,6 +124,23 @@ def test_every_way_to_use_time(model: str, clip: Path, temporal: str) -> None:
     assert [row["face"] for row in table("masks/clip.csv")] == ["0"] * 12
 
 
+@pytest.mark.parametrize(
+    ("options", "roll", "edges"),
+    [([], "-90.00", ["15.00", "13.00", "55.00", "53.00"]), (["--upright", "off"], "0.00",
+                                                            ["15", "13", "55", "53"])],
+)  # fmt: skip
+def test_a_turned_box(
+    model: str, clip: Path, tmp_path: Path, options: list[str], roll: str, edges: list[str]
+) -> None:
+    (tmp_path / "lying.csv").write_text("frame,left,top,right,bottom,roll\n2,15,13,55,53,270\n")
+    main(["extract", *options, str(clip), "--model", model, "--boxes", "lying.csv",
+          "--save", "csv"])  # fmt: skip
+    rows = table("masks/clip.csv")
+    assert [row["face"] for row in rows] == ["", "", "0", *[""] * 9]
+    assert [rows[2][name] for name in ("left", "top", "right", "bottom")] == edges
+    assert rows[2]["roll"] == roll
+
+
 def test_several_videos_a_broken_one_and_what_is_done(
     model: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +209,7 @@ def test_wrong_input(
     (tmp_path / "file").touch()
     (tmp_path / "text.ckpt").write_text("x")
     boxes = write_boxes(tmp_path / "boxes.csv", range(30))
+    (tmp_path / "left.csv").write_text("frame,left,top,right,bottom,roll\n0,1,2,30,40,left\n")
     cases = {
         "save is 'masks', but 'masks' is no output": [*cropped, "--save", "masks"],
         "save is ',', but it is empty": [*cropped, "--save", ","],
@@ -203,6 +221,8 @@ def test_wrong_input(
         "file: cannot write": [*cropped, "-o", "file"],
         "opacity is 2.0": [*cropped, "--opacity", "2"],
         "every is 0": [*cropped, "--every", "0"],
+        "upright is 'maybe', expected on or off": [*cropped, "--upright", "maybe"],
+        "left.csv: line 2: roll is 'left', expected degrees": [*given, "--boxes", "left.csv"],
         "device 'tpu' cannot be used": [*cropped, "--device", "tpu"],
         "--boxes and --cropped are both given": [*cropped, "--boxes", boxes],
         "take the place of --detector": [*cropped, "--detector", "dlib"],
