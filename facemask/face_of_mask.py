@@ -24,29 +24,29 @@ _OTHER_WAY: Final = 60.0
 """Degrees from which one eye and the mouth say that the face is turned another way."""
 
 
-def turned_box_of_mask(labels: Labels, roll: float = 0.0) -> TurnedBox | None:
-    """Return the face crop and the roll that follow from a face's mask, None where it has no face.
+def turned_box_of_mask(labels: Labels, roll: float) -> Box | None:
+    """Return the face crop that follows from the mask of a turned face, None where it has no face.
 
-    The crop is the square of side 1.3 × (width + height) / 2 of the mask in the direction of its
-    roll, which eyes and mouth show; where they do not, the roll given is kept.
+    It is the square of side 1.3 × (width + height) / 2 of the mask as it is with the face upright:
+    to be turned by the roll about its centre.
 
     Args:
         labels: Class ids uint8 (H, W) at the image's size; 255 counts as background.
-        roll: Degrees by which the face was thought to be turned clockwise.
+        roll: Degrees by which the face is turned clockwise.
+
+    Raises:
+        InputError: The labels have another shape or type.
     """
-    shown = roll_of_mask(labels, roll)
-    roll = roll if shown is None else shown
     upright = face_box_of_mask(labels)
     if upright is None or roll == 0:
-        return None if upright is None else TurnedBox(upright)
-    outline = _outline(labels)
+        return upright
     # about any centre, the upright coordinates of the outline differ by a shift alone
     about = TurnedBox(Box(0.0, 0.0, 0.0, 0.0), roll)
-    points = about.to_upright(outline)
+    points = about.to_upright(_outline(labels))
     # pixels are squares: their centres lie about half a pixel inside the outline of any direction
     low, high = points.min(axis=0) - 0.5, points.max(axis=0) + 0.5
     x, y = about.to_image(((low + high) / 2)[None])[0].tolist()
-    return TurnedBox(Box.around(x, y, FACE_CROP_SCALE * float((high - low).mean())), roll)
+    return Box.around(x, y, FACE_CROP_SCALE * float((high - low).mean()))
 
 
 def roll_of_mask(labels: Labels, near: float = 0.0) -> float | None:

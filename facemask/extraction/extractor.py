@@ -1,28 +1,34 @@
 """Masks of every face of a picture, a video or a live stream."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import overlap
 from facemask.errors import InputError
-from facemask.extraction.journal import Journal, corrections_of
+from facemask.extraction.corrections import Correction, first_corrections
+from facemask.extraction.following import FaceFollower
+from facemask.extraction.journal import Journal
 from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
 from facemask.extraction.results import ExtractedFrame, as_stored
 from facemask.extraction.temporal import FaceLabeller, Temporal, check_temporal, smooth_frames
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.smoothing import TemporalSmoothing
-from facemask.tracking.detection import FaceDetector, GivenFaces, check_image
+from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, check_image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
 
 Precision = Literal["auto", "float32", "bf16"]
+
+_SAME_FACE: Final = 0.5
+"""IoU from which two boxes of masks are of one face."""
 
 
 class FaceMaskExtractor:
@@ -38,6 +44,9 @@ class FaceMaskExtractor:
         device: "auto", or a torch device.
         precision: "bf16" lets networks compute in bfloat16; "auto" does so on devices that are fast
             at it.
+        passes: 2 looks twice at a picture's faces, and at the frame in which a face begins: the
+            crop of the second look follows the mask of the first, which knows better than the
+            detector where the face is and how it is turned. Faces that are given are not moved.
 
     Raises:
         InputError: An option has another value, or the device cannot be used.
@@ -52,16 +61,20 @@ class FaceMaskExtractor:
         tracking: TrackerSettings | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        passes: Literal[1, 2] = 2,
     ) -> None:
         self.temporal = check_temporal(temporal)
         if precision not in ("auto", "float32", "bf16"):
             raise InputError(f"precision is {precision!r}: give auto, float32 or bf16.")
+        if passes not in (1, 2):
+            raise InputError(f"passes is {passes!r}: give 1 or 2.")
         self.device = choose_device(device)
         fast = precision == "auto" and has_fast_bf16(self.device)
         self._bf16 = precision == "bf16" or fast
         self.cascade = for_inference(cascade.eval().to(self.device))
         self.detector = detector
-        self.tracking = tracking
+        self.tracking = tracking or TrackerSettings()
+        self.passes = passes
 
     @classmethod
     def load(
@@ -73,6 +86,7 @@ class FaceMaskExtractor:
         temporal: Temporal = "window",
         tracking: TrackerSettings | None = None,
         precision: Precision = "auto",
+        passes: Literal[1, 2] = 2,
     ) -> "FaceMaskExtractor":
         """Read a model's file.
 
@@ -81,11 +95,13 @@ class FaceMaskExtractor:
                 cascade (.safetensors), a checkpoint of a model of whole faces, or a Hugging Face
                 repository id ("owner/name"); see `facemask.weights.find_weights`.
             device: As in the class.
-            detector: A detector or the name of one: "auto", "dlib", "mediapipe", or "cropped"
-                for pictures that are face crops already.
+            detector: A detector or the name of one (`facemask.tracking.detectors.open_detector`):
+                "auto", "centerface", "dlib", "mediapipe", "yunet", or "cropped" for pictures that
+                are face crops already.
             temporal: As in the class.
             tracking: As in the class.
             precision: As in the class.
+            passes: As in the class.
 
         Raises:
             InputError: The file holds no such model, the detector is not installed, or an
@@ -99,6 +115,7 @@ class FaceMaskExtractor:
             tracking=tracking,
             device=device,
             precision=precision,
+            passes=passes,
         )
 
     def image(self, image: npt.NDArray[np.uint8]) -> ExtractedFrame:
@@ -110,17 +127,18 @@ class FaceMaskExtractor:
         Raises:
             InputError: It is not of that kind.
         """
-        image = check_image(image)
-        if isinstance(self.detector, GivenFaces):
-            scored = [(place.box, 1.0) for place in self.detector.faces(0, image).values()]
-        else:
-            settings = self.tracking or TrackerSettings()
-            scored = [(f.box, f.score) for f in self.detector.detect(image)]
-            scored = [(box, score) for box, score in scored if score >= settings.min_score]
-        scored.sort(key=lambda found: -found[0].side)
-        faces = [TrackedFace(n, box, score, True) for n, (box, score) in enumerate(scored)]
+        frame = VideoFrame(0, 0.0, check_image(image))
         labeller = FaceLabeller(self.cascade, "off", self._bf16)
-        return labeller.label([VideoFrame(0, 0.0, image)], [faces])[0]
+        faces = [
+            TrackedFace(n, box, score, True, roll)
+            for n, (box, score, roll) in enumerate(self._found(frame.image))
+        ]
+        if self.passes == 2 and not isinstance(self.detector, GivenFaces):
+            shown = first_corrections(frame, faces, labeller, self.tracking.upright)
+            faces = _distinct(faces, shown)
+        faces.sort(key=lambda face: -face.box.side)
+        numbered = [replace(face, track_id=n) for n, face in enumerate(faces)]
+        return labeller.label([frame], [numbered])[0]
 
     def video(
         self,
@@ -164,52 +182,72 @@ class FaceMaskExtractor:
         Uses `temporal` if that is "window" or "off", which need no frame to come, else "stream".
         """
         live: Temporal = self.temporal if self.temporal in ("window", "off") else "stream"
-        return FaceMaskStream(self.tracker(), FaceLabeller(self.cascade, live, self._bf16))
+        return FaceMaskStream(self._follower(), FaceLabeller(self.cascade, live, self._bf16))
 
     def _labelled(
         self, frames: Iterable[VideoFrame], first: int, squares: SquarePixels, journal: Journal
     ) -> Iterator[ExtractedFrame]:
         """Yield every frame from the beginning of a chunk on, at `first` or before it."""
-        tracker = self.tracker()
         labeller = FaceLabeller(self.cascade, self.temporal, self._bf16)
+        follower = self._follower(journal)
+        given = isinstance(self.detector, GivenFaces)
         numbered = iter(frames)
         size = labeller.chunk
         count = first // size * size
         if self.temporal in ("window", "smooth"):  # need the frames before
             count = max(0, count - size)
         for done, frame in enumerate(itertools.islice(numbered, count), start=1):
-            self._follow(tracker, frame, squares)
-            for known in journal.corrections.get(done, ()):
-                tracker.correct(*known[:3])
+            follower.step(frame, squares, given)
+            follower.repeat(done)
         labeller.remember(journal.memories.get(count, {}), count - 1)
         while stored := list(itertools.islice(numbered, size)):
-            followed = [self._follow(tracker, frame, squares) for frame in stored]
+            followed = [follower.step(frame, squares, given) for frame in stored]
             chunk, faces = zip(*followed, strict=True)
             results = labeller.label(chunk, faces)
             count += len(stored)
-            if count not in journal.corrections:  # else this chunk only lies before `first`
-                journal.note(count, corrections_of(results), labeller.memories())
-            for known in journal.corrections[count]:
-                tracker.correct(*known[:3])
+            follower.correct(count, results, labeller.memories())
             for frame, result in zip(stored, results, strict=True):
                 yield as_stored(result, frame.image, squares)
 
-    def _follow(
-        self, tracker: FaceTracker, frame: VideoFrame, squares: SquarePixels
-    ) -> tuple[VideoFrame, list[TrackedFace]]:
-        """Return the next frame with square pixels, and its faces in these."""
-        square = replace(frame, image=squares.image(frame.image))
-        if not isinstance(self.detector, GivenFaces):
-            return square, tracker.step(square.image)
-        faces = tracker.step(frame.image)  # given boxes are in stored pixels
-        return square, [replace(face, box=face.box.scaled(squares.x, squares.y)) for face in faces]
+    def _follower(self, journal: Journal | None = None) -> FaceFollower:
+        twice = self.passes == 2 and not isinstance(self.detector, GivenFaces)
+        first_look = FaceLabeller(self.cascade, "off", self._bf16) if twice else None
+        return FaceFollower(self.tracker(), self.tracking.upright, first_look, journal)
+
+    def _found(self, image: npt.NDArray[np.uint8]) -> list[Detection]:
+        """Return the faces of a picture, the largest first."""
+        if isinstance(self.detector, GivenFaces):
+            given = self.detector.faces(0, image).values()
+            found = [Detection(face.box, 1.0, face.roll) for face in given]
+        else:
+            settings = self.tracking
+            least = settings.min_size * (min(image.shape[:2]) if settings.min_size < 1 else 1)
+            found = [
+                face
+                for face in self.detector.detect(image)
+                if face.score >= settings.min_score and face.box.side >= least
+            ]
+        found.sort(key=lambda face: -face.box.side)
+        return found[: self.tracking.max_faces]
+
+
+def _distinct(faces: Sequence[TrackedFace], shown: Sequence[Correction]) -> list[TrackedFace]:
+    """Return faces where their first masks show them, each once, and none without a mask."""
+    distinct: list[TrackedFace] = []
+    known = {correction.track_id: correction for correction in shown}
+    for face in sorted(faces, key=lambda face: -face.score):
+        _, box, _, roll = known[face.track_id]
+        if box is None or any(overlap(box, other.box) > _SAME_FACE for other in distinct):
+            continue
+        distinct.append(replace(face, box=box, roll=face.roll if roll is None else roll))
+    return distinct
 
 
 class FaceMaskStream:
     """Labels a live stream; made by `FaceMaskExtractor.stream`."""
 
-    def __init__(self, tracker: FaceTracker, labeller: FaceLabeller) -> None:
-        self._tracker = tracker
+    def __init__(self, follower: FaceFollower, labeller: FaceLabeller) -> None:
+        self._follower = follower
         self._labeller = labeller
         self._index = 0
 
@@ -223,16 +261,16 @@ class FaceMaskStream:
         Raises:
             InputError: The image is not of that kind.
         """
-        faces = self._tracker.step(image)
-        frame = VideoFrame(self._index, self._index / 25 if time is None else time, image)
+        image = check_image(image)
+        stored = VideoFrame(self._index, self._index / 25 if time is None else time, image)
+        frame, faces = self._follower.step(stored)
         self._index += 1
         results = self._labeller.label([frame], [faces])
-        for known in corrections_of(results):
-            self._tracker.correct(*known[:3])
+        self._follower.correct(self._index, results, {})
         return results[0]
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another stream."""
-        self._tracker.reset()
+        self._follower.reset()
         self._labeller.reset()
         self._index = 0

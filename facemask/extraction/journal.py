@@ -2,16 +2,14 @@
 
 import io
 import pickle
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
-import numpy as np
 import torch
 
-from facemask.boxes import Box, face_box_of_mask
-from facemask.extraction.results import ExtractedFace, ExtractedFrame
+from facemask.boxes import Box
+from facemask.extraction.corrections import Correction
 from facemask.files import write_atomic
 from facemask.models.cascade.clips import CascadeMemory
 
@@ -20,48 +18,6 @@ Memories: TypeAlias = dict[int, CascadeMemory]
 
 _LATEST: Final = 3
 """Chunks whose memories are kept: a part ends at most one before the newest."""
-_LEAST_FACE: Final = 0.02
-"""Share of a crop below which what is labelled there is no face."""
-
-
-class Correction(NamedTuple):
-    """Place where a mask showed a face, as `FaceTracker.correct` takes it.
-
-    Attributes:
-        track_id: The face.
-        box: Its box, upright about the box's own centre; None where the mask shows no face.
-        age: Number of frames since the mask's.
-        roll: Degrees by which the mask shows the face turned clockwise; None where it is not known.
-    """
-
-    track_id: int
-    box: Box | None
-    age: int
-    roll: float | None = None
-
-
-def corrections_of(frames: Sequence[ExtractedFrame]) -> list[Correction]:
-    """Return where the masks of consecutive frames show each face, for the tracker of these frames.
-
-    Args:
-        frames: Labelled frames; each face's last one counts.
-    """
-    found: dict[int, Correction] = {}
-    for age, frame in enumerate(reversed(frames)):
-        for face in frame.faces:
-            if face.track_id not in found:
-                found[face.track_id] = Correction(face.track_id, _mask_box(face), age)
-    return list(found.values())
-
-
-def _mask_box(face: ExtractedFace) -> Box | None:
-    if np.count_nonzero(face.crop_labels) < _LEAST_FACE * face.crop_labels.size:
-        return None
-    box = face_box_of_mask(face.crop_labels)
-    if box is None:
-        return None
-    x, y = face.box.left, face.box.top
-    return Box(box.left + x, box.top + y, box.right + x, box.bottom + y)
 
 
 @dataclass

@@ -145,9 +145,12 @@ def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> Ex
             squares.stored_plane(plane, corner, box, cv2.INTER_LINEAR)
             for plane in face.crop_probabilities
         ]
+        turned = face.turned_box.scaled(1 / squares.x, 1 / squares.y)
         faces.append(
             replace(
                 face,
+                roll=turned.roll,
+                upright_box=None if face.upright_box is None else turned.box,
                 box=box,
                 frame_size=(height, width),
                 crop_labels=squares.stored_plane(face.crop_labels, corner, box, cv2.INTER_NEAREST),

@@ -1,13 +1,14 @@
 """Painted faces found again at their places."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from facemask.boxes import Box
+from facemask.boxes import Box, face_box_of_mask
 from facemask.errors import InputError
 from facemask.extraction import FaceMaskExtractor, load_model
 from facemask.models import FCN, Cascade, CascadeSettings
@@ -46,10 +47,14 @@ def moving(count: int) -> tuple[list[Image], dict[int, list[Box]]]:
 
 def test_one_picture() -> None:
     labels, boxes = moving(1)
+    once = FaceMaskExtractor(reader(), Scripted(boxes), device="cpu", passes=1)
+    assert once.image(paint(labels[0])).faces[0].box.width == 90
     extractor = FaceMaskExtractor(reader(), Scripted(boxes), device="cpu")
     frame = extractor.image(paint(labels[0]))
     assert [face.track_id for face in frame.faces] == [0, 1]
-    assert frame.faces[0].box.width == 90  # the larger one first
+    largest = face_box_of_mask(frame.faces[0].labels)
+    assert largest is not None
+    assert frame.faces[0].box.width == pytest.approx(largest.width, abs=2)  # the mask's, larger
     assert (frame.labels == labels[0]).mean() > 0.995
     assert (frame.faces[1].labels[:, :110] == 0).all()
     assert frame.faces[0].probabilities.shape == (5, HEIGHT, WIDTH)
@@ -71,8 +76,9 @@ def test_faces_of_a_video_keep_their_ids_and_places() -> None:
     assert not any(face.restart for frame in frames[1:] for face in frame.faces)
 
 
-def test_a_mask_that_leaks_does_not_drag_the_crop_along() -> None:
-    labels = [paint_labels(HEIGHT, WIDTH, 70, 60, 60)] * 40
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_mask_that_leaks_does_not_drag_the_crop_along(passes: Literal[1, 2]) -> None:
+    labels = [paint_labels(HEIGHT, WIDTH, 70, 60, 60)] * 200
 
     class Leaking(PaletteReader):
         """Sees skin everywhere."""
@@ -85,12 +91,14 @@ def test_a_mask_that_leaks_does_not_drag_the_crop_along() -> None:
     truth = Box.around(70, 60, 60)
     extractor = FaceMaskExtractor(
         Cascade(Leaking(), settings=CascadeSettings(size=32)).eval(),
-        Scripted({t: [truth] for t in range(40)}),
+        Scripted({t: [truth] for t in range(200)}),
         device="cpu",
+        passes=passes,
     )
     frames = list(extractor.video(Frames([paint(of_frame) for of_frame in labels])))
     sides = [frame.faces[0].box.width for frame in frames]
-    assert max(sides) <= 1.12 * truth.width + 1
+    # the first mask counts for all, until the detector has said often enough that it is smaller
+    assert max(sides if passes == 1 else sides[150:]) <= 1.12 * truth.width + 1
     assert sides[-1] > truth.width  # within these limits the crop follows the mask
 
 
@@ -105,7 +113,7 @@ def test_a_box_beyond_the_frame_is_cut_there() -> None:
     labels = paint_labels(100, 100, 20, 50, 80)
     extractor = FaceMaskExtractor(
         reader(), Scripted({0: [Box.around(20, 50, 80), Box.around(300, 50, 80)]}),
-        device="cpu",
+        device="cpu", passes=1,
     )  # fmt: skip
     frame = extractor.image(paint(labels))
     assert len(frame.faces) == 1

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from facemask.boxes import Box
-from facemask.extraction.journal import Correction, Journal
+from facemask.extraction.corrections import Correction
+from facemask.extraction.journal import Journal
 from facemask.models.cascade.clips import CascadeMemory
 
 

@@ -155,7 +155,7 @@ def test_every_output_has_the_inputs_shape(
     assert image is not None
     assert image.shape[:2] == labels.shape
     rows = list(csv.DictReader(paths["csv"].open()))
-    left, right = (int(rows[2][name]) for name in ("left", "right"))
+    left, right = (float(rows[2][name]) for name in ("left", "right"))
     columns = np.flatnonzero((labels > 0).any(axis=0))
     assert left <= columns[0] < columns[-1] < right
 

@@ -11,7 +11,8 @@ import torch
 from facemask.boxes import Box
 from facemask.cli import main
 from facemask.extraction import command, outputs
-from facemask.extraction.journal import Correction, Journal
+from facemask.extraction.corrections import Correction
+from facemask.extraction.journal import Journal
 from facemask.models import Cascade
 from facemask.models.cascade.clips import CascadeMemory
 from facemask.tracking.detection import Detection

@@ -1,0 +1,86 @@
+"""Faces followed through a video by the tracker, by masks, and by what is known already."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from facemask.extraction.corrections import corrections_of, first_corrections
+from facemask.extraction.journal import Journal, Memories
+from facemask.extraction.results import ExtractedFrame
+from facemask.extraction.temporal import FaceLabeller
+from facemask.tracking.tracker import FaceTracker, TrackedFace
+from facemask.video.frames import SquarePixels, VideoFrame
+
+
+class FaceFollower:
+    """Follows the faces of one video, corrected by their masks.
+
+    Args:
+        tracker: A new tracker.
+        upright: Whether faces are turned upright.
+        first_look: Labels faces in the frame in which they begin, so that they are looked at again
+            where their masks show them; None leaves them where the detector saw them.
+        journal: What is known of these frames from an earlier call, and what this one learns.
+    """
+
+    def __init__(
+        self,
+        tracker: FaceTracker,
+        upright: bool,
+        first_look: FaceLabeller | None,
+        journal: Journal | None = None,
+    ) -> None:
+        self._tracker = tracker
+        self._upright = upright
+        self._first_look = first_look
+        self._journal = journal or Journal()
+
+    def step(
+        self, frame: VideoFrame, squares: SquarePixels | None = None, given: bool = False
+    ) -> tuple[VideoFrame, list[TrackedFace]]:
+        """Return the next frame with square pixels, and its faces in these.
+
+        Args:
+            frame: The frame as it is stored.
+            squares: The mapping to square pixels; None where they are square.
+            given: Whether faces are given, in stored pixels, rather than found in square ones.
+        """
+        square = frame if squares is None else replace(frame, image=squares.image(frame.image))
+        faces = self._tracker.step((frame if given else square).image)
+        if given and squares is not None:
+            places = [face.turned_box.scaled(squares.x, squares.y) for face in faces]
+            return square, [
+                replace(face, box=place.box, roll=place.roll)
+                for face, place in zip(faces, places, strict=True)
+            ]
+        begun = [face for face in faces if face.restart]
+        if self._first_look is None or not begun:
+            return square, faces
+        starts = self._journal.starts
+        if frame.index not in starts:
+            shown = first_corrections(square, begun, self._first_look, self._upright)
+            self._journal.note_start(frame.index, shown)
+        for known in starts[frame.index]:
+            self._tracker.correct(*known)
+        return square, self._tracker.faces()
+
+    def correct(self, count: int, results: Sequence[ExtractedFrame], memories: Memories) -> None:
+        """Take over where masks show the faces.
+
+        Args:
+            count: Number of frames labelled by now.
+            results: The latest of them.
+            memories: The networks' memories after them.
+        """
+        if count not in self._journal.corrections:  # else the frames lie before the first wanted
+            self._journal.note(count, corrections_of(results, self._upright), memories)
+        self.repeat(count)
+
+    def repeat(self, count: int) -> None:
+        """Take over what masks showed once `count` frames had been labelled, if that is known."""
+        for known in self._journal.corrections.get(count, ()):
+            self._tracker.correct(*known)
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of another video."""
+        self._tracker.reset()
+        self._journal = Journal()
