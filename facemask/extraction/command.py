@@ -40,6 +40,7 @@ def extract(
     min_score: float = 0.5,
     smallest_face: float | None = None,
     upright: bool = True,
+    passes: Literal[1, 2] = 2,
     device: str = "auto",
     precision: Precision = "auto",
     fps: float | None = None,
@@ -78,6 +79,9 @@ def extract(
             pixels on.
         upright: Look at faces upright, however they are turned; off takes them as they lie, and
             passes over the rolls of --boxes.
+        passes: 2 looks twice at the frame in which a face begins, the second time where its first
+            mask shows it, turned as that says; 1 takes it as the detector saw it. Faces of --boxes
+            and --cropped are where they are.
         device: auto, cpu, cuda, cuda:1 and so on.
         precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
             it.
@@ -119,7 +123,7 @@ def extract(
     own = None if network is None else network_from_config(Path(network))
     extractor = FaceMaskExtractor(
         load_model(weights, network=own), finder, temporal=temporal, tracking=tracking,
-        device=own_device(device), precision=precision,
+        device=own_device(device), precision=precision, passes=passes,
     )  # fmt: skip
     make_folder(Path(out))
     settings = asdict(tracking)
@@ -128,7 +132,7 @@ def extract(
         "network": _content(network), "temporal": temporal,
         "detector": type(finder).__name__.removesuffix("Detector").lower(),  # whatever "auto" is
         "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
-        "smallest_face": smallest_face,
+        "smallest_face": smallest_face, "passes": passes,
         **settings, "precision": precision, "fps": fps, "rotate": rotate,
         "opacity": opacity,
     }  # fmt: skip

@@ -221,6 +221,7 @@ def test_wrong_input(
         "file: cannot write": [*cropped, "-o", "file"],
         "opacity is 2.0": [*cropped, "--opacity", "2"],
         "every is 0": [*cropped, "--every", "0"],
+        "passes is '3', expected one of 1, 2": [*cropped, "--passes", "3"],
         "upright is 'maybe', expected on or off": [*cropped, "--upright", "maybe"],
         "left.csv: line 2: roll is 'left', expected degrees": [*given, "--boxes", "left.csv"],
         "device 'tpu' cannot be used": [*cropped, "--device", "tpu"],

@@ -97,6 +97,7 @@ def test_what_is_done_is_left_out_and_what_differs_is_not(
         ("it was made with another --opacity (0.5)", ["--opacity", "0.25"]),
         ("it was made with another --every (5)", ["--every", "7"]),
         ("it was made with another --upright (True)", ["--upright", "off"]),
+        ("it was made with another --passes (2)", ["--passes", "1"]),
     ]:
         said = run(capsys, A, *arguments, "--resume")
         assert f"00001: done anew, {reason}." in said
