@@ -39,9 +39,6 @@ LARGEST_JUMP: Final = 1.8
 HISTORY: Final = 64
 """Frames for which a mask may come late."""
 
-CROWDED: Final = 0.2
-"""The same, from which it may hide so much that the other is not found, nor its flow its own."""
-
 State: TypeAlias = npt.NDArray[np.float64]
 """x, y of the centre in pixels, the logarithm of the side, and the roll in degrees."""
 
@@ -94,7 +91,7 @@ class Track:
         unconfirmed: Frames since it was last seen.
         blind: Frames without a motion of its own.
         hidden: Frames for which it has been hidden.
-        denied: Whether the network sees no face there.
+        denied: Whether the network sees no face there; if hidden, whether it never saw one.
         strange: Whether its place looked like something else when the detector missed it.
         mask_age: Frames since its last mask.
         roll_age: Frames since a mask last confirmed its roll.
@@ -270,7 +267,7 @@ class Track:
 
     def hide(self) -> None:
         """Show the face no more from now on."""
-        self.visible = self.shown_before = False
+        self.visible = self.shown_before = self.denied = False
 
     def settle(self) -> None:
         """End the frame."""

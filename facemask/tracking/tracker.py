@@ -1,6 +1,7 @@
 """Follows faces through a video: detects now and then, moves the boxes in between."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,59 +10,19 @@ from facemask.errors import InputError
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, Image, check_image
 from facemask.tracking.flow import CutDetector, SmallFrame, face_motions
 from facemask.tracking.looks import is_strange, look_of
-from facemask.tracking.matching import is_covered, match
-from facemask.tracking.track import CROWDED, YOUNG, Track
+from facemask.tracking.matching import Sight, is_covered, is_crowded, turned_box
+from facemask.tracking.schedule import Schedule
+from facemask.tracking.settings import TrackerSettings
+from facemask.tracking.track import MASKS_LAST, YOUNG, Track
+from facemask.tracking.turns import detect_turned
 from facemask.turned import TurnedBox, wrapped
+
+__all__ = ["FaceTracker", "TrackedFace", "TrackerSettings"]
 
 SMALLEST_SIDE: Final = 8
 """Pixels below which a crop shows nothing."""
 MOST_BLIND: Final = 3
 """Frames for which a face is shown that neither flow nor the detector sees."""
-
-
-@dataclass(frozen=True)
-class TrackerSettings:
-    """Settings of a tracker.
-
-    Attributes:
-        every: Most frames from one detection to the next; in between the boxes move with
-            the picture. The detector also runs at once where a face is new, lost or near another,
-            after a cut and while no face is known.
-        max_faces: Most faces to follow, the largest first; None follows all.
-        min_score: Score from 0 to 1 that a new face must have; a known face needs less.
-        min_size: Smallest crop that counts as a face: pixels, or below 1 a share of the
-            frame's shorter side.
-        max_gap: A face that comes back within so many frames keeps its id; for as long it is
-            shown, too, while the detector misses it but flow still follows it.
-        smoothing: Share of a correction that is left after a frame, from 0 (boxes jump to
-            where the detector sees the face) to below 1.
-        upright: Whether faces are followed as they turn. If not, every roll is 0.
-    """
-
-    every: int = 5
-    max_faces: int | None = None
-    min_score: float = 0.5
-    min_size: float = 20.0
-    max_gap: int = 30
-    smoothing: float = 0.7
-    upright: bool = True
-
-    def __post_init__(self) -> None:
-        """Check all settings."""
-        if self.every < 1:
-            raise InputError(f"every is {self.every}: give a number of frames from 1 on.")
-        if self.max_faces is not None and self.max_faces < 1:
-            raise InputError(f"max_faces is {self.max_faces}: give 1 or more, or leave it out.")
-        if not 0 <= self.min_score <= 1:
-            raise InputError(f"min_score is {self.min_score}: give a score from 0 to 1.")
-        if not self.min_size >= 0:
-            raise InputError(
-                f"min_size is {self.min_size}: give pixels, or a share of the frame below 1."
-            )
-        if self.max_gap < 0:
-            raise InputError(f"max_gap is {self.max_gap}: give a number of frames from 0 on.")
-        if not 0 <= self.smoothing < 1:
-            raise InputError(f"smoothing is {self.smoothing}: give a share from 0 to below 1.")
 
 
 @dataclass(frozen=True)
@@ -105,13 +66,14 @@ class FaceTracker:
         self._detector = detector
         self._settings = settings or TrackerSettings()
         self._cuts = CutDetector()
+        self._schedule = Schedule(self._settings)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another video."""
         self._cuts.reset()
         self._frame = -1
-        self._looked = -self._settings.every
+        self._schedule.reset()
         self._tracks: list[Track] = []
         self._given: list[TrackedFace] = []
         self._next_id = 0
@@ -135,13 +97,10 @@ class FaceTracker:
             return self.faces()
         if cut:
             self._tracks = []
+            self._schedule.reset()
         self._move(small)
-        if self._must_look():
-            self._looked = self._frame
-            least = self._settings.min_size
-            least *= min(image.shape[:2]) if least < 1 else 1
-            found = [face for face in self._detect(detector, image) if face.box.side >= least]
-            self._take_over(found, small)
+        if turns := self._schedule.turns(self._frame, self._tracks):
+            self._look(detector, image, small, turns)
         self._retire(image)
         self._previous = small
         for track in self._visible():
@@ -182,9 +141,9 @@ class FaceTracker:
                 if box is not None:
                     track.correct(box, roll, self._frame - age)
                 else:
-                    track.denied = True
                     if track.restart and age == 0:
                         track.hide()
+                    track.denied = True
 
     def _known(self, places: dict[int, TurnedBox], cut: bool) -> list[TrackedFace]:
         before = {face.track_id for face in self._given}
@@ -192,9 +151,6 @@ class FaceTracker:
             TrackedFace(face, place.box, 1.0, cut or face not in before, self._roll(place))
             for face, place in sorted(places.items())
         ]
-
-    def _detect(self, detector: FaceDetector, image: Image) -> list[Detection]:
-        return [face._replace(roll=self._roll(face)) for face in detector.detect(image)]
 
     def _roll(self, face: Detection | TurnedBox) -> float:
         return _checked(face.roll) if self._settings.upright else 0.0
@@ -204,58 +160,73 @@ class FaceTracker:
 
     def _move(self, small: SmallFrame) -> None:
         visible = self._visible()
-        crowded = [self._is_crowded(track) for track in visible]
+        crowded = [is_crowded(track, self._visible()) for track in visible]
         if self._previous is not None:
             places = [track.place for track in visible]
             turning = self._settings.upright
             motions = face_motions(self._previous, small, places, turning=turning)
-            for track, motion, is_crowded in zip(visible, motions, crowded, strict=True):
-                track.move(motion, crowded=is_crowded)
+            for track, motion, covered in zip(visible, motions, crowded, strict=True):
+                track.move(motion, crowded=covered)
         for track in self._tracks:
             if not track.visible:
                 track.move(None, crowded=False)
         self._tracks = [t for t in self._tracks if t.hidden <= self._settings.max_gap]
 
-    def _is_crowded(self, track: Track) -> bool:
+    def _look(
+        self, detector: FaceDetector, image: Image, small: SmallFrame, turns: Sequence[int]
+    ) -> None:
+        """Let the detector look for faces of these rolls, or of all where that is not enough."""
+        sight = self._sight(detector, image, small, turns)
+        if self._settings.upright and (self._has_lost(sight) or any(map(self._is_new, sight.rest))):
+            turns, fewer = self._schedule.all_turns(self._frame), turns
+            if len(fewer) < len(turns):
+                sight = self._sight(detector, image, small, turns)
+        self._take_over(sight, small)
+
+    def _sight(
+        self, detector: FaceDetector, image: Image, small: SmallFrame, turns: Sequence[int]
+    ) -> Sight:
+        if self._settings.upright:
+            found = detect_turned(detector, image, turns)
+        else:
+            found = detector.detect(image)
+        least = self._settings.min_size
+        least *= min(image.shape[:2]) if least < 1 else 1
+        found = [f._replace(roll=self._roll(f)) for f in found if f.box.side >= least]
+        return Sight.of(self._tracks, found, small)
+
+    def _has_lost(self, sight: Sight) -> bool:
+        """Tell if a face that is shown was not found, first of all or with no mask to go by."""
         return any(
-            other is not track and overlap(track.place.box, other.place.box) > CROWDED
-            for other in self._visible()
+            track.visible
+            and row not in sight.pairs
+            and (track.misses == 0 or track.mask_age > MASKS_LAST)
+            for row, track in enumerate(self._tracks)
         )
 
-    def _must_look(self) -> bool:
-        if self._frame - self._looked >= self._settings.every:
-            return True
-        visible = self._visible()
-        return not visible or any(
-            track.in_doubt or track.hits < YOUNG or self._is_crowded(track) for track in visible
-        )
+    def _is_new(self, face: Detection) -> bool:
+        """Tell if a detection that belongs to no track may begin one."""
+        if face.score < self._settings.min_score or self._full():
+            return False
+        return all(overlap(face.box, track.place.box) <= 0.5 for track in self._visible())
 
-    def _take_over(self, found: list[Detection], small: SmallFrame) -> None:
+    def _take_over(self, sight: Sight, small: SmallFrame) -> None:
         """Give detections to their tracks, and begin new tracks with the rest."""
-        places = [TurnedBox(face.box, face.roll) for face in found]
-        looks = [look_of(small, place) for place in places]
-        pairs = match(self._tracks, found, looks)
         for row, track in enumerate(self._tracks):
-            column = pairs.get(row)
+            column = sight.pairs.get(row)
             if column is None:
                 track.misses += 1
                 track.strange = is_strange(track.look, look_of(small, track.place))
                 continue
-            face = found[column]
+            face = sight.found[column]
             if not track.visible and (face.score < self._settings.min_score or self._full()):
                 continue
-            track.confirm(places[column], face.score)
-            if not is_covered(face, found):
-                track.look = looks[column]
-        new = sorted(set(range(len(found))) - set(pairs.values()), key=lambda n: -found[n].box.side)
-        for n in new:
-            face = found[n]
-            if face.score < self._settings.min_score or self._full():
-                continue
-            if any(overlap(face.box, track.place.box) > 0.5 for track in self._visible()):
-                continue
-            smoothing = self._settings.smoothing
-            track = Track(self._next_id, places[n], face.score, smoothing, self._frame, looks[n])
+            track.confirm(turned_box(face), face.score)
+            if not is_covered(face, sight.found):
+                track.look = sight.looks[column]
+        for face in filter(self._is_new, sight.rest):
+            look, smoothing = look_of(small, turned_box(face)), self._settings.smoothing
+            track = Track(self._next_id, turned_box(face), face.score, smoothing, self._frame, look)
             self._tracks.append(track)
             self._next_id += 1
 
@@ -275,7 +246,7 @@ class FaceTracker:
             gone |= track.blind > MOST_BLIND or track.unconfirmed > longest
             gone |= track.hits < YOUNG and track.misses > 1
             gone |= track.misses > 0 and track.strange
-            gone |= track.misses > 0 and self._is_crowded(track)
+            gone |= track.misses > 0 and is_crowded(track, self._visible())
             if gone:
                 track.hide()
 

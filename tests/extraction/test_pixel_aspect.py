@@ -15,6 +15,7 @@ from facemask.extraction import FaceMaskExtractor, face_signals
 from facemask.extraction.outputs import SUFFIXES, Outputs, PartedOutputs, output_paths
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.tracking.detection import Detection
+from facemask.tracking.tracker import TrackerSettings
 from facemask.video.frames import SquarePixels
 from facemask.video.reading import open_source
 from tests.extraction.faces import Frames, Image, paint, paint_labels, reader
@@ -22,6 +23,7 @@ from tests.video.videos import turn
 
 SIDE = 90.0
 ASPECTS = [Fraction(3, 2), Fraction(2, 3), Fraction(16, 15), Fraction(64, 45)]
+AS_THEY_LIE = TrackerSettings(upright=False)
 
 
 class OneFace:
@@ -60,7 +62,7 @@ def test_faces_are_labelled_on_square_pixels(aspect: Fraction) -> None:
     expected = stored(labels, aspect)
     height, width = expected.shape
     detector = OneFace(80, 60)
-    extractor = FaceMaskExtractor(reader(), detector, device="cpu")
+    extractor = FaceMaskExtractor(reader(), detector, device="cpu", tracking=AS_THEY_LIE)
     square = next(extractor.video(Frames([paint(labels)]))).faces[0]
     frame = next(extractor.video(Stored([paint(expected)], aspect)))
     squares = SquarePixels.of(height, width, aspect)
@@ -131,7 +133,10 @@ def test_every_output_has_the_inputs_shape(
     expected = stored(square_labels(), Fraction(3, 2))
     video = write_squeezed(tmp_path / "a.mp4", [paint(expected)] * 5, Fraction(3, 2))
     paths = output_paths(tmp_path / "out", "a", list(SUFFIXES))
-    extractor = FaceMaskExtractor(reader(), OneFace(80, 60), device="cpu", temporal="smooth")
+    detector = OneFace(80, 60)
+    extractor = FaceMaskExtractor(
+        reader(), detector, device="cpu", temporal="smooth", tracking=AS_THEY_LIE
+    )
     with open_source(video) as source:
         assert source.pixel_aspect == Fraction(3, 2)
         opened: Outputs | PartedOutputs = (
@@ -165,7 +170,7 @@ def test_turned_by_metadata_too(tmp_path: Path) -> None:
     lying = np.ascontiguousarray(np.rot90(paint(upright)))
     plain = write_squeezed(tmp_path / "a.mp4", [lying], Fraction(3, 2))
     detector = OneFace(80, 60)
-    extractor = FaceMaskExtractor(reader(), detector, device="cpu")
+    extractor = FaceMaskExtractor(reader(), detector, device="cpu", tracking=AS_THEY_LIE)
     with open_source(turn(plain, (0, 1, -1, 0))) as source:  # clockwise
         assert source.pixel_aspect == Fraction(2, 3)
         frame = next(extractor.video(source))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -73,7 +74,13 @@ class Scene:
 
 
 class SceneDetector:
-    """Sees a scene's patches; `noise` shifts each box by so much of its side, `sway` each roll."""
+    """Sees a scene's patches; `noise` shifts each box by so much of its side, `sway` each roll.
+
+    It sees those that stand upright, within `FARTHEST_ROLL` degrees, in the image as it is given;
+    `calls` has the frame of each run, `turns` the way in which its image was turned.
+    """
+
+    FARTHEST_ROLL: Final = 60
 
     def __init__(
         self, scene: Scene, noise: float = 0.0, score: float = 0.9, sway: float = 0.0
@@ -81,14 +88,38 @@ class SceneDetector:
         self.scene, self.noise, self.score, self.sway = scene, noise, score, sway
         self.frame = -1
         self.calls: list[int] = []
+        self.turns: list[int] = []
         self._rng = np.random.default_rng(0)
 
+    @property
+    def looks(self) -> list[int]:
+        """Frames in which it was run."""
+        return sorted(set(self.calls))
+
     def detect(self, image: Image) -> list[Detection]:
+        quarters = self._quarters(image)
         self.calls.append(self.frame)
-        return [
-            Detection(self._shifted(face.box), self.score, self._swayed(face.roll))
-            for face in self.scene.faces(self.frame)
-        ]
+        self.turns.append(90 * quarters)
+        found = []
+        for face in self.scene.faces(self.frame):
+            box, roll = self._shifted(face.box), wrapped(self._swayed(face.roll) - 90 * quarters)
+            if abs(roll) <= self.FARTHEST_ROLL:
+                x, y = box.center
+                x, y = ((x, y), (y, WIDTH - x), (WIDTH - x, HEIGHT - y), (HEIGHT - y, x))[quarters]
+                score = self.score - abs(roll) / 1000  # the more upright, the surer
+                found.append(Detection(Box.around(x, y, box.side), score, roll))
+        return found
+
+    def _quarters(self, image: Image) -> int:
+        """Return how often an image was turned counter-clockwise by 90 degrees."""
+        height, width = self.scene.background.shape[:2]
+        unlike = {}
+        for quarters in range(4):
+            back = np.rot90(image, -quarters)
+            if (back.shape[0] > back.shape[1]) == (height > width):
+                known = self.scene.background[: back.shape[0], : back.shape[1]]
+                unlike[quarters] = float(np.abs(known.astype(float) - back).mean())
+        return min(unlike, key=lambda quarters: unlike[quarters])
 
     def _shifted(self, box: Box) -> Box:
         dx, dy, grow = self._rng.normal(0, self.noise, 3) if self.noise else (0.0, 0.0, 0.0)
