@@ -2,6 +2,9 @@
 
 Each frame's landmarks start from those of the frame before. dlib's face detector then looks at
 their place alone: where it sees no face there any more, the whole frame is searched again.
+
+With a detector of turned faces, which the paper's baseline lacks, all this also happens in a turned
+picture of the face.
 """
 
 from dataclasses import dataclass
@@ -15,10 +18,15 @@ from facemask.annotate.predictor import (
     Points,
     Square,
     cut_patch,
+    rectangle_of_crop,
     rectangle_of_points,
+    roll_of_points,
 )
+from facemask.boxes import Box
 from facemask.errors import InputError
-from facemask.tracking.detection import Image, check_image, import_dlib, resized
+from facemask.tracking.detection import FaceDetector, Image, check_image, import_dlib, resized
+from facemask.tracking.turns import detect_turned
+from facemask.turned import TurnedBox
 
 __all__ = ["FaceFinder", "LandmarkTracker", "LandmarkTrackerSettings"]
 
@@ -40,6 +48,13 @@ _LARGEST: Final = 2
 """Side of the largest, in units of the frame's longer side."""
 _LOWEST: Final = -1.5
 """Score below which its answers mean nothing."""
+_SAME_FACE: Final = 0.3
+"""Intersection over union from which an upright and a turned face are one, seen in two ways."""
+_TURNED: Final = 20.0
+"""Roll in degrees beyond which a face is looked at in a turned picture. Without, the predictor's
+error on 100 stills (Helen, LFPW) grows by 11 % at 15°, by 17 % at 20° and by 54 % at 30°."""
+_UPRIGHT: Final = 15.0
+"""Roll below which it is no longer, so that the way does not change with every frame."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,8 @@ class LandmarkTracker:
         predictor: Predictor of landmarks; None is dlib's, of the package
             face-recognition-models. Trackers may share one.
         settings: Thresholds at which a face is found and lost; None for the defaults.
+        detector: Detector that finds turned faces, for dlib to look at; None, as in the paper's
+            baseline, takes every face as upright.
 
     Raises:
         InputError: dlib or the package is missing.
@@ -157,15 +174,18 @@ class LandmarkTracker:
         self,
         predictor: LandmarkPredictor | None = None,
         settings: LandmarkTrackerSettings | None = None,
+        detector: FaceDetector | None = None,
     ) -> None:
         self.predictor = predictor or LandmarkPredictor()
         self.finder = FaceFinder()
         self.settings = settings or LandmarkTrackerSettings()
+        self.detector = detector
         self._last: Points | None = None  # (68, 2) in units of the frame
+        self._turned = False  # whether that face was looked at in a turned picture
 
     def reset(self) -> None:
         """Forget the face: the next frame is searched."""
-        self._last = None
+        self._last, self._turned = None, False
 
     def step(self, image: Image) -> Points | None:
         """Return the landmarks of the next frame.
@@ -190,14 +210,15 @@ class LandmarkTracker:
         if points is None:
             points = self._search(image, before)
         self._last = None if points is None else points / (width, height)
+        self._turned = points is not None and self._rectangle(points, self._turned).roll != 0
         return points
 
     def _follow(self, image: Image, before: Points | None) -> Points | None:
         """Return landmarks from those before, or None if they are on no face any more."""
         if before is None:
             return None
-        points = self.predictor.predict(image, rectangle_of_points(before))
-        where = rectangle_of_points(points)
+        points = self.predictor.predict(image, self._rectangle(before, self._turned))
+        where = self._rectangle(points, self._turned)
         if not _is_plausible(where, image):
             return None
         seen = self.finder.near(image, where)
@@ -212,11 +233,30 @@ class LandmarkTracker:
         points = self.predictor.predict(image, face)
         # once more from there: on 290 stills (Helen) mIoU rises from 80.1 to 81.0, a third time
         # adds nothing
-        return self.predictor.predict(image, rectangle_of_points(points))
+        return self.predictor.predict(image, self._rectangle(points, face.roll != 0))
+
+    def _rectangle(self, points: Points, turned: bool) -> Square:
+        """Return the rectangle of a face with these landmarks, turned with it if it is at all.
+
+        Args:
+            points: (68, 2) x, y in pixels from 0.
+            turned: Whether it was turned before.
+        """
+        if self.detector is None:
+            return rectangle_of_points(points)
+        roll = roll_of_points(points)
+        return rectangle_of_points(
+            points, roll if abs(roll) > (_UPRIGHT if turned else _TURNED) else 0.0
+        )
 
     def _search(self, image: Image, lost: Points | None) -> Points | None:
         """Return landmarks of a face found in the whole frame."""
+        self._turned = False
         found = self.finder.find(image, self.settings)
+        for square, score in self._find_turned(image):
+            rivals = [face for face in found if face[0].overlap(square) > _SAME_FACE]
+            if all(score > rival for _, rival in rivals):
+                found = [face for face in found if face not in rivals] + [(square, score)]
         if not found:
             return None
         sure = [square for square, score in found if score >= 0]
@@ -226,6 +266,19 @@ class LandmarkTracker:
             nearest = max((square for square, _ in found), key=place.overlap)
             chosen = nearest if place.overlap(nearest) > 0 else chosen
         return self._start(image, chosen)
+
+    def _find_turned(self, image: Image) -> list[tuple[Square, float]]:
+        """Return the turned faces of a whole frame, as dlib sees them upright, and its scores."""
+        faces = [] if self.detector is None else detect_turned(self.detector, image)
+        found = []
+        for face in faces:
+            if abs(face.roll) > _TURNED:
+                start = rectangle_of_crop(TurnedBox(face.box, face.roll))
+                where = self._rectangle(self._start(image, start), turned=True)
+                seen = self.finder.near(image, where) if _is_plausible(where, image) else None
+                if where.roll and seen is not None and seen[1] >= self.settings.find_above:
+                    found.append(seen)
+        return found
 
 
 def _is_plausible(where: Square, image: Image) -> bool:
@@ -238,5 +291,6 @@ def _is_plausible(where: Square, image: Image) -> bool:
 
 def _agree(tracked: Square, seen: Square) -> bool:
     """Tell if the landmarks lie where the detector sees the face."""
-    distance = max(abs(tracked.x - seen.x), abs(tracked.y - seen.y)) / tracked.side
-    return distance < _TOLERANCE and 1 / _RATIO < seen.side / tracked.side < _RATIO
+    beside = np.array([[seen.x - tracked.x, seen.y - tracked.y]])
+    distance = np.abs(TurnedBox(Box(0, 0, 0, 0), tracked.roll).to_upright(beside)).max()
+    return distance / tracked.side < _TOLERANCE and 1 / _RATIO < seen.side / tracked.side < _RATIO

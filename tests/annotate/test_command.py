@@ -50,15 +50,19 @@ def _one_predictor() -> Iterator[None]:
         yield
 
 
-def write(path: Path, first: int, last: int, empty: tuple[int, ...] = ()) -> None:
+def write(
+    path: Path, first: int, last: int, empty: tuple[int, ...] = (), *, on_its_side: bool = False
+) -> None:
     """Frames first to last of the talking head, counted from 1; those of `empty` are grey."""
     capture = cv2.VideoCapture(str(carphone()))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (176, 144))
+    size = (144, 176) if on_its_side else (176, 144)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, size)
     assert writer.isOpened()
     for number in range(1, last + 1):
         frame = capture.read()[1]
         if number >= first:
-            writer.write(np.full_like(frame, 90) if number in empty else frame)
+            shown = np.full_like(frame, 90) if number in empty else frame
+            writer.write(cv2.rotate(shown, cv2.ROTATE_90_CLOCKWISE) if on_its_side else shown)
     writer.release()
 
 
@@ -124,6 +128,17 @@ def test_landmarks_lie_on_the_face_of_their_frame(annotated: Path) -> None:
     assert 45 < box.width < 85
     eyes, mouth = points[36:48].mean(axis=0), points[48:].mean(axis=0)
     assert 0.25 * box.height < mouth[1] - eyes[1] < 0.5 * box.height
+
+
+def test_a_video_on_its_side(annotated: Path) -> None:
+    write(Path("side.avi"), 21, 28, on_its_side=True)
+    main(["landmarks", "side.avi", "out"])
+    assert frames_of(Path("out/001")) == list(range(1, 9))
+    for number in range(1, 9):
+        x, y = read_pts(annotated / f"003/annot/{number:06d}.pts").T
+        points = read_pts(Path(f"out/001/annot/{number:06d}.pts"))
+        distance = np.linalg.norm(points - np.stack([143 - y, x], axis=1), axis=1)
+        assert distance.mean() < 1.5  # the face is 70 pixels wide
 
 
 def test_landmarks_then_prepare_then_fit(

@@ -15,10 +15,13 @@ from facemask.annotate.predictor import (
     Square,
     cut_patch,
     packaged_predictor,
+    rectangle_of_crop,
     rectangle_of_points,
     roll_of_points,
 )
+from facemask.boxes import Box
 from facemask.errors import InputError
+from facemask.turned import TurnedBox
 from tests.video.videos import carphone
 
 dlib = pytest.importorskip("dlib")
@@ -113,6 +116,14 @@ def test_rectangle_of_a_turned_face_by_hand() -> None:
     assert (lying.side, lying.roll) == pytest.approx((2.79 * 4, 90.0))
     tilted = rectangle_of_points(points, -30.0)  # chin to the right, somewhat: above is left
     assert (tilted.x, tilted.y) == pytest.approx((4 - 0.274, 2 - 0.274 * 3**0.5))
+
+
+def test_rectangle_of_a_face_crop_by_hand() -> None:
+    crop = Box(10.0, 20.0, 110.0, 120.0)  # centre at the edges 60, 70, in pixels 59.5, 69.5
+    found = rectangle_of_crop(TurnedBox(crop))
+    assert (found.x, found.y, found.side, found.roll) == pytest.approx((59.5, 61.9, 82, 0))
+    found = rectangle_of_crop(TurnedBox(crop, 90.0))  # above is right
+    assert (found.x, found.y, found.side, found.roll) == pytest.approx((67.1, 69.5, 82, 90))
 
 
 @pytest.mark.parametrize(
