@@ -43,7 +43,8 @@ lint: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict
 
-# no compiler may be needed; outside of the checkout, so that the installed package is what runs
+# without any extra, and no compiler may be needed; outside of the checkout, so that the installed
+# package is what runs
 wheel: $(INSTALLED)
 	rm -rf dist .venv-wheel
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
@@ -51,7 +52,7 @@ wheel: $(INSTALLED)
 	CC=false CXX=false .venv-wheel/bin/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt torch
 	CC=false CXX=false .venv-wheel/bin/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt "$$(echo dist/facemask_video-*.whl)[dlib]"
+	  --constraint constraints.txt dist/facemask_video-*.whl
 	.venv-wheel/bin/python examples/try_wheel.py "$$($(BIN)/python examples/carphone.py)"
 
 weights: $(INSTALLED)

@@ -1,4 +1,4 @@
-"""Try the installed package on a video, without network: `make wheel` runs this.
+"""Try the installed package, no extras, on a video without network: `make wheel` runs this.
 
 python examples/try_wheel.py clip.mp4
 """
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import facemask
@@ -42,6 +43,9 @@ def main() -> None:
         raise SystemExit(f"{installed}: is not an installed package.")
     if version(DISTRIBUTION) != facemask.__version__:
         raise SystemExit(f"pip knows {version(DISTRIBUTION)}, not {facemask.__version__}.")
+    extras = [name for name in ("dlib", "mediapipe", "gradio", "matplotlib") if find_spec(name)]
+    if extras:
+        raise SystemExit(f"{', '.join(extras)}: the base install is to be tried, without extras.")
     subprocess.run([Path(sys.executable).with_name("facemask"), "weights", "list"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         run(folder, "weights", "verify")

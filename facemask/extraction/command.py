@@ -17,7 +17,7 @@ from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder, sha256_of
 from facemask.plotting import check_matplotlib
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
-from facemask.tracking.detectors import SMALLEST, BoxesFile, CroppedFrames, open_detector
+from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.catalog import find_weights
@@ -31,7 +31,7 @@ def extract(
     out: str = "masks",
     save: str = "overlay,csv",
     temporal: Temporal = "window",
-    detector: Literal["auto", "dlib", "mediapipe", "yunet"] = "auto",
+    detector: Literal["auto", "centerface", "dlib", "mediapipe", "yunet"] = "auto",
     detector_model: str | None = None,
     boxes: str | None = None,
     cropped: bool = False,
@@ -66,7 +66,7 @@ def extract(
         temporal: How frames help each other: window (each frame with its four predecessors), clip
             (clips of five, as in the paper), stream (memory carried on), smooth (single frames,
             Gaussian smoothing) or off (single frames).
-        detector: What finds faces: auto takes MediaPipe if it is installed, else dlib.
+        detector: What finds faces: auto takes centerface, which needs no extra.
         detector_model: Model file of yunet.
         boxes: CSV file of the face crops of a single video, instead of a detector.
         cropped: The videos are face crops already.
@@ -74,9 +74,9 @@ def extract(
         max_faces: Most faces to follow, the largest first. Default: all.
         min_score: Score, 0 to 1, from which a detection is a face.
         smallest_face: Smallest face to be found, as share of the picture's longer side, 0.02 to 1;
-            smaller ones are left out. dlib looks for that size, which takes longer the smaller it
-            is; the other detectors see what they see. Default: 0.125 for dlib, and crops from 20
-            pixels on.
+            smaller ones are left out. centerface and dlib look for that size, which takes longer
+            the smaller it is; the others see what they see. Default: 0.03 but at least 32 pixels
+            for centerface, 0.125 for dlib, and crops from 20 pixels on.
         upright: Look at faces upright, however they are turned; off takes them as they lie, and
             passes over the rolls of --boxes.
         passes: 2 looks twice at the frame in which a face begins, the second time where its first
@@ -182,4 +182,4 @@ def _finder(
             raise InputError("--smallest_face is for a detector, not for --boxes or --cropped.")
         return CroppedFrames() if boxes is None else BoxesFile(Path(boxes))
     file = None if model is None else Path(model)
-    return open_detector(detector, file, SMALLEST if smallest is None else smallest)
+    return open_detector(detector, file, smallest)

@@ -1,4 +1,4 @@
-"""Face detectors by name: dlib's, MediaPipe's and OpenCV's YuNet.
+"""Face detectors by name: CenterFace, dlib's, MediaPipe's and OpenCV's YuNet.
 
 Examples:
     >>> import numpy as np
@@ -7,7 +7,6 @@ Examples:
 """
 
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from facemask._distribution import pip_install
 from facemask.boxes import Box, overlap
 from facemask.errors import InputError, cause_of
 from facemask.tracking.boxes_file import BoxesFile, CroppedFrames
+from facemask.tracking.centerface import CenterFaceDetector
 from facemask.tracking.detection import (
     BoxMapping,
     Detection,
@@ -37,6 +37,7 @@ __all__ = [
     "DETECTORS",
     "SMALLEST",
     "BoxesFile",
+    "CenterFaceDetector",
     "CroppedFrames",
     "Detection",
     "DlibDetector",
@@ -48,8 +49,8 @@ __all__ = [
 ]
 
 SMALLEST: Final = 1 / 8
-"""Smallest face that is looked for by default, as a share of the image's longer side."""
-DETECTORS: Final = ("auto", "dlib", "mediapipe", "yunet", "cropped")
+"""Smallest face that dlib looks for by default, as a share of the image's longer side."""
+DETECTORS: Final = ("auto", "centerface", "dlib", "mediapipe", "yunet", "cropped")
 
 _DLIB_PIXELS: Final = 80
 """Side in pixels from which on dlib's detector sees faces."""
@@ -84,16 +85,16 @@ _YUNET_OVERLAP: Final = 0.3
 
 
 def open_detector(
-    name: str = "auto", model: Path | None = None, smallest: float = SMALLEST
+    name: str = "auto", model: Path | None = None, smallest: float | None = None
 ) -> FaceDetector:
     """Return a face detector by its name.
 
     Args:
-        name: `dlib`, `mediapipe`, `yunet`, `cropped` (every frame is a face crop already), or
-            `auto`: MediaPipe if it is installed, else dlib.
+        name: `auto` or `centerface`, which needs no extra; `dlib`, `mediapipe`, `yunet`; or
+            `cropped` (every frame is a face crop already).
         model: YuNet's model file; the others take none.
-        smallest: Smallest face that dlib finds, as a share of the image's longer side; the
-            others see what they see.
+        smallest: Smallest face that CenterFace and dlib find, as a share of the image's longer
+            side; the others see what they see. None means each detector's own default.
 
     Raises:
         InputError: The name is unknown, what it needs is not installed, or `model` is missing
@@ -107,19 +108,11 @@ def open_detector(
         return CroppedFrames()
     if name == "yunet":
         return YunetDetector(model)
-    has_dlib = name == "dlib" or find_spec("dlib") is not None
-    if name == "mediapipe" or (name == "auto" and find_spec("mediapipe") is not None):
-        try:
-            return MediapipeDetector()
-        except InputError:  # there, but broken or another version
-            if name == "mediapipe" or not has_dlib:
-                raise
-    if has_dlib:
-        return DlibDetector(smallest)
-    raise InputError(
-        f"no face detector is installed: {pip_install('dlib')} or {pip_install('mediapipe')}, "
-        "or do without: --boxes FILE.csv gives the faces, --cropped says that every frame is one."
-    )
+    if name == "mediapipe":
+        return MediapipeDetector()
+    if name == "dlib":
+        return DlibDetector(SMALLEST if smallest is None else smallest)
+    return CenterFaceDetector(smallest)
 
 
 class DlibDetector:

@@ -11,9 +11,9 @@ import pytest
 
 from facemask.boxes import Box, overlap
 from facemask.errors import InputError
-from facemask.tracking import detectors
 from facemask.tracking.detection import FaceDetector
 from facemask.tracking.detectors import (
+    CenterFaceDetector,
     DlibDetector,
     MediapipeDetector,
     YunetDetector,
@@ -42,15 +42,6 @@ def hog() -> FaceDetector:
     """dlib's detector, made once: it takes a second."""
     pytest.importorskip("dlib")
     return open_detector("dlib")
-
-
-def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """As if these packages were not installed."""
-    for name in names:
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr(
-        detectors, "find_spec", lambda name: None if name in names else find_spec(name)
-    )
 
 
 def check_finds(detector: FaceDetector, carphone: Image) -> None:
@@ -89,7 +80,6 @@ def test_dlib_finds_small_faces_on_request(carphone: Image, hog: FaceDetector) -
 def test_mediapipe(carphone: Image) -> None:
     pytest.importorskip("mediapipe")
     check_finds(open_detector("mediapipe"), carphone)
-    assert isinstance(open_detector("auto"), MediapipeDetector)
 
 
 def fake_mediapipe(found: list[list[tuple[float, ...]]]) -> SimpleNamespace:
@@ -138,31 +128,26 @@ def test_mediapipe_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", SimpleNamespace(__version__="0.10.99"))
     with pytest.raises(InputError, match=r"mediapipe 0.10.99 comes without its face detection"):
         open_detector("mediapipe")
-    monkeypatch.setattr(detectors, "find_spec", lambda name: name)
-    if find_spec("dlib"):
-        assert isinstance(open_detector(), DlibDetector)
-    monkeypatch.setattr(detectors, "find_spec", lambda name: name == "mediapipe" or None)
-    with pytest.raises(InputError, match=r"comes without its face detection"):
-        open_detector()
 
 
-def test_auto_falls_back_to_dlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("dlib")
-    without(monkeypatch, "mediapipe")
-    assert isinstance(open_detector(), DlibDetector)
-
-
-def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    without(monkeypatch, "mediapipe", "dlib")
-    with pytest.raises(InputError, match=r"\[dlib\].*\[mediapipe\].*--boxes.*--cropped"):
-        open_detector()
+def test_auto_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dlib", "mediapipe"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for detector in ("auto", "centerface"):
+        assert isinstance(open_detector(detector), CenterFaceDetector)
     for name in ("dlib", "mediapipe"):
         with pytest.raises(InputError, match=rf"not installed: pip install .*\[{name}\]"):
             open_detector(name)
 
 
+def test_centerface(carphone: Image) -> None:
+    check_finds(open_detector(), carphone)
+
+
 def test_wrong_names(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'haar': give one of auto, dlib, mediapipe, yunet"):
+    with pytest.raises(
+        InputError, match="'haar': give one of auto, centerface, dlib, mediapipe, yunet"
+    ):
         open_detector("haar")
     with pytest.raises(InputError, match="the cropped detector takes none: yunet does"):
         open_detector("cropped", tmp_path / "model.onnx")
