@@ -206,6 +206,9 @@ class CutDetector:
 
     A blank frame (black, or white in a flash) ends no scene; the next frame with a picture is
     compared with the last one before.
+
+    Attributes:
+        blank: Whether the last frame is blank.
     """
 
     def __init__(self) -> None:
@@ -215,10 +218,12 @@ class CutDetector:
         """Forget the frames so far."""
         self._flashes = 0
         self._last: _View | None = None
+        self.blank = False
 
     def is_cut(self, frame: SmallFrame) -> bool:
         """Tell if a new scene begins with the next frame; never at the first."""
         view, last = _View(frame), self._last
+        self.blank = view.blank
         if last is not None and (view.blank or self._is_flash(view, last)):
             return False
         self._last, self._flashes = view, 0

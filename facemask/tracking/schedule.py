@@ -5,7 +5,7 @@ from typing import Final
 
 from facemask.tracking.matching import is_crowded
 from facemask.tracking.settings import TrackerSettings
-from facemask.tracking.track import MASKS_LAST, YOUNG, Track
+from facemask.tracking.track import YOUNG, Track
 from facemask.tracking.turns import RIGHT_ANGLES
 
 ASIDE_EVERY: Final = 4
@@ -71,7 +71,7 @@ class Schedule:
         )
 
     def _is_roll_unsure(self, track: Track) -> bool:
-        weak = track.score < self._settings.min_score and track.roll_age > MASKS_LAST
+        weak = track.score < self._settings.min_score and not track.is_roll_confirmed
         return weak or track.doubted or track.contrary > 0
 
     def _turns_of(self, known: Sequence[Track]) -> tuple[int, ...]:

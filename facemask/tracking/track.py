@@ -27,8 +27,8 @@ LEAST_RELIABLE: Final = 0.25
 """Share of points that must be followed for the motion to count."""
 YOUNG: Final = 3
 """Detections after which a face counts as sure."""
-MOST_CONTRARY: Final = 3
-"""Detections in a row that turn a face round whose roll masks have confirmed."""
+MOST_CONTRARY: Final = (2, 10)
+"""Detections in a row that turn a face round, and one whose roll masks confirm."""
 MASKS_LAST: Final = 32
 """Frames after a mask in which the detector only confirms, because masks are finer."""
 LEAST_AGREEMENT: Final = 0.5
@@ -138,7 +138,13 @@ class Track:
     @property
     def in_doubt(self) -> bool:
         """Tell if the detector should look at once."""
-        return self.denied or self.doubted or self.blind > 0 or self.contrary > 0
+        contrary = self.contrary > 0 and not self.is_roll_confirmed
+        return self.denied or self.doubted or self.blind > 0 or contrary
+
+    @property
+    def is_roll_confirmed(self) -> bool:
+        """Tell if a mask has lately shown the face with this roll."""
+        return self.roll_age <= MASKS_LAST
 
     def move(self, motion: Motion | None, *, crowded: bool) -> None:
         """Go on to the next frame.
@@ -199,7 +205,7 @@ class Track:
         """Detections in a row that it takes to turn the face round."""
         if self.doubted:
             return 1
-        return MOST_CONTRARY if self.roll_age <= MASKS_LAST else 2
+        return MOST_CONTRARY[self.is_roll_confirmed]
 
     def _begin_at(self, seen: State) -> None:
         self._estimate, self._shown = seen.copy(), seen.copy()
@@ -252,7 +258,7 @@ class Track:
         if self.doubted:
             way[3] = 0.0
         else:
-            self.roll_age = self.contrary = 0
+            self.roll_age = 0
         return way
 
     def _stay_near_anchor(self) -> None:

@@ -91,12 +91,14 @@ class FaceTracker:
         image = check_image(image)
         self._frame += 1
         small, detector = SmallFrame.of(image), self._detector
+        dark = self._cuts.blank
         cut = self._cuts.is_cut(small)
         if isinstance(detector, GivenFaces):
             self._given = self._known(detector.faces(self._frame, image), cut)
             return self.faces()
         if cut:
             self._tracks = []
+        if cut or (dark and not self._cuts.blank):
             self._schedule.reset()
         self._move(small)
         if turns := self._schedule.turns(self._frame, self._tracks):

@@ -129,6 +129,19 @@ def test_a_cut_from_upright_to_lying() -> None:
     assert runs(detector)[11] == [0, 90, 180, 270]
 
 
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_face_that_comes_out_of_the_dark_is_seen_at_once(grey: int) -> None:
+    scene = Scene([face(100.0)])
+    detector = SceneDetector(Scene([]))
+    tracker = FaceTracker(detector)
+    for detector.frame in range(9):
+        assert tracker.step(np.full_like(scene.background, grey)) == []
+    detector.scene = scene
+    for detector.frame in range(9, 12):
+        (shown,) = tracker.step(scene.frame(detector.frame))
+        assert (shown.restart, round(shown.roll)) == (detector.frame == 9, 100)
+
+
 def test_a_face_denied_by_its_first_mask_leaves_the_scene_idle() -> None:
     detector = SceneDetector(Scene([face(0.0)]))
     tracker = FaceTracker(detector)
