@@ -1,6 +1,7 @@
 """Face detectors, measured on annotated videos and stills.
 
-Run: python benchmarks/detectors.py VIDEOS [--stills FOLDER] [--detector dlib] [--frames 600]
+Run: python benchmarks/detectors.py VIDEOS [--stills FOLDER] [--detector dlib|mediapipe|yunet]
+     [--detector_model FILE] [--frames 600]
 
 VIDEOS is a folder in the 300VW layout (NNN/vid.*, NNN/annot/000001.pts), FOLDER one of pictures
 with a .pts of the same name. Prints the constants that map the detector's own box to the
@@ -23,10 +24,15 @@ from facemask.data.landmarks import read_pts
 from facemask.data.vw300 import read_frames
 from facemask.files import read_image
 from facemask.tracking.detection import BoxMapping, Image
-from facemask.tracking.detectors import DlibDetector, MediapipeDetector
+from facemask.tracking.detectors import DlibDetector, MediapipeDetector, YunetDetector
 from facemask.tracking.five_points import crop_of_five_points
 
-Detector = DlibDetector | MediapipeDetector
+Detector = DlibDetector | MediapipeDetector | YunetDetector
+DETECTORS: dict[str, type[Detector]] = {
+    "dlib": DlibDetector,
+    "mediapipe": MediapipeDetector,
+    "yunet": YunetDetector,
+}
 Points = npt.NDArray[np.float64]
 ROUGH = BoxMapping(0.0, 0.07, 1.2)  # only decides which box is whose
 
@@ -117,11 +123,13 @@ def main() -> None:
     )
     parser.add_argument("videos", type=Path, help="folder in the 300VW layout")
     parser.add_argument("--stills", type=Path, help="folder of pictures with .pts files")
-    parser.add_argument("--detector", choices=("dlib", "mediapipe"), default="dlib")
+    parser.add_argument("--detector", choices=DETECTORS, default="dlib")
+    parser.add_argument("--detector_model", type=Path, help="model file of yunet")
     parser.add_argument("--frames", type=int, default=600, help="first frames of each video")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    detector = DlibDetector() if options.detector == "dlib" else MediapipeDetector()
+    kind = DETECTORS[options.detector]
+    detector = kind(options.detector_model) if kind is YunetDetector else kind()
     videos = sorted(folder for folder in options.videos.iterdir() if (folder / "annot").is_dir())
     data = list(samples(videos, options.stills, options.frames))
     fit(detector, data)

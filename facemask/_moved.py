@@ -69,10 +69,11 @@ _MOVED: Final = {
     "tracking.landmarks": ["annotate.predictor"],
     "tracking.mediapipe_detector": ["tracking.detectors"],
     "tracking.pseudo_folder": ["annotate.pseudo_folder"],
-    "tracking.yunet_detector": ["tracking.detectors"],
+    "tracking.yunet_detector": ["tracking.yunet"],
     "trainer_cli": ["training.cli"],
     "video.squares": ["video.frames"],
     "weights.find": ["weights.catalog"],
+    "weights.hub": ["hub"],
 }
 """Former path of a module, and the modules that have its public names now."""
 

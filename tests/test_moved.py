@@ -72,6 +72,7 @@ FORMER = [
     ("tracking.yunet_detector", "YunetDetector"),
     ("video.squares", "SquarePixels"),
     ("weights.find", "find_weights"),
+    ("weights.hub", "parse_id"),
 ]
 
 

@@ -67,7 +67,7 @@ def extract(
             (clips of five, as in the paper), stream (memory carried on), smooth (single frames,
             Gaussian smoothing) or off (single frames).
         detector: What finds faces: auto takes centerface, which needs no extra.
-        detector_model: Model file of yunet.
+        detector_model: Model file of yunet. Default: OpenCV's, fetched when it is first needed.
         boxes: CSV file of the face crops of a single video, instead of a detector.
         cropped: The videos are face crops already.
         every: Frames from one detection to the next; in between boxes are tracked.
@@ -75,7 +75,7 @@ def extract(
         min_score: Score, 0 to 1, from which a detection is a face.
         smallest_face: Smallest face to be found, as share of the picture's longer side, 0.02 to 1;
             smaller ones are left out. centerface and dlib look for that size, which takes longer
-            the smaller it is; the others see what they see. Default: 0.03 but at least 32 pixels
+            the smaller it is; mediapipe sees what it sees. Default: 0.03 but at least 32 pixels
             for centerface, 0.125 for dlib, and crops from 20 pixels on.
         upright: Look at faces upright, however they are turned; off takes them as they lie, and
             passes over the rolls of --boxes.

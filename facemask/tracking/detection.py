@@ -1,6 +1,7 @@
 """Common parts of all face detectors: their answer, their protocol, the mapping of their boxes."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+import math
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -12,6 +13,9 @@ from facemask.errors import InputError
 from facemask.turned import TurnedBox
 
 Image = npt.NDArray[np.uint8]
+
+SMALLEST: Final = 1 / 8
+"""Smallest face that dlib and YuNet look for by default, as a share of the image's longer side."""
 
 
 class Detection(NamedTuple):
@@ -114,6 +118,16 @@ def resized(image: Image, scale: float) -> Image:
 def best_first(faces: list[Detection]) -> list[Detection]:
     """Return detections by falling score."""
     return sorted(faces, key=lambda face: -face.score)
+
+
+def rescored(score: float, threshold: float) -> float:
+    """Return a network's score, in [0, 1], as the power of it that makes its threshold 0.5.
+
+    Examples:
+        >>> rescored(0.7, 0.7), round(rescored(0.49, 0.7), 3)
+        (0.5, 0.25)
+    """
+    return float(score ** (math.log(0.5) / math.log(threshold)))
 
 
 def check_smallest(smallest: float) -> float:

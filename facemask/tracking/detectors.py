@@ -10,15 +10,13 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
-import numpy as np
-
 from facemask._distribution import pip_install
 from facemask.boxes import Box, overlap
-from facemask.errors import InputError, cause_of
+from facemask.errors import InputError
 from facemask.tracking.boxes_file import BoxesFile, CroppedFrames
 from facemask.tracking.centerface import CenterFaceDetector
 from facemask.tracking.detection import (
+    SMALLEST,
     BoxMapping,
     Detection,
     FaceDetector,
@@ -31,7 +29,7 @@ from facemask.tracking.detection import (
     import_dlib,
     resized,
 )
-from facemask.tracking.five_points import face_of_five_points
+from facemask.tracking.yunet import YunetDetector
 
 __all__ = [
     "DETECTORS",
@@ -48,8 +46,6 @@ __all__ = [
     "open_detector",
 ]
 
-SMALLEST: Final = 1 / 8
-"""Smallest face that dlib looks for by default, as a share of the image's longer side."""
 DETECTORS: Final = ("auto", "centerface", "dlib", "mediapipe", "yunet", "cropped")
 
 _DLIB_PIXELS: Final = 80
@@ -77,12 +73,6 @@ _RIGHTWARDS: Final = BoxMapping(-0.09, 0.11, 1.205)
 _DLIB: Final = (_FRONTAL, _LEFTWARDS, _RIGHTWARDS, _FRONTAL, _FRONTAL)
 _MEDIAPIPE: Final = (BoxMapping(0.0, 0.038, 1.21), BoxMapping(0.0, 0.083, 1.134))
 
-_YUNET_FILE: Final = "face_detection_yunet_2023mar.onnx"
-_YUNET_SIDE: Final = 640
-"""Size of the square input. Older model files take no other."""
-_YUNET_LOWEST: Final = 0.3
-_YUNET_OVERLAP: Final = 0.3
-
 
 def open_detector(
     name: str = "auto", model: Path | None = None, smallest: float | None = None
@@ -93,8 +83,8 @@ def open_detector(
         name: `auto` or `centerface`, which needs no extra; `dlib`, `mediapipe`, `yunet`; or
             `cropped` (every frame is a face crop already).
         model: YuNet's model file; the others take none.
-        smallest: Smallest face that CenterFace and dlib find, as a share of the image's longer
-            side; the others see what they see. None means each detector's own default.
+        smallest: Smallest face to be found, as a share of the image's longer side; MediaPipe sees
+            what it sees. None means each detector's own default.
 
     Raises:
         InputError: The name is unknown, what it needs is not installed, or `model` is missing
@@ -107,7 +97,7 @@ def open_detector(
     if name == "cropped":
         return CroppedFrames()
     if name == "yunet":
-        return YunetDetector(model)
+        return YunetDetector(model, SMALLEST if smallest is None else smallest)
     if name == "mediapipe":
         return MediapipeDetector()
     if name == "dlib":
@@ -202,53 +192,3 @@ class MediapipeDetector:
                 own = Box(left, top, left + box.width * width, top + box.height * height)
                 faces.append(OwnBox(own, kind, float(found.score[0])))
         return faces
-
-
-class YunetDetector:
-    """OpenCV's YuNet.
-
-    Args:
-        model: The ONNX file, for instance OpenCV Zoo's `face_detection_yunet_2023mar.onnx`.
-
-    Raises:
-        InputError: No file is given, it is missing or no such model, or OpenCV lacks YuNet.
-    """
-
-    def __init__(self, model: Path | None) -> None:
-        if model is None:
-            raise InputError(
-                f"the yunet detector needs a model file: give {_YUNET_FILE} of OpenCV Zoo "
-                "(github.com/opencv/opencv_zoo, models/face_detection_yunet)."
-            )
-        if not Path(model).is_file():
-            raise InputError(f"{model}: no such file, expected YuNet's model ({_YUNET_FILE}).")
-        if not hasattr(cv2, "FaceDetectorYN"):
-            raise InputError(
-                f"OpenCV {cv2.__version__} has no YuNet: pip install --upgrade opencv-python "
-                "opencv-python-headless."
-            )
-        try:
-            self._detector: Any = cv2.FaceDetectorYN.create(
-                str(model), "", (_YUNET_SIDE, _YUNET_SIDE), _YUNET_LOWEST, _YUNET_OVERLAP
-            )
-        except cv2.error as error:
-            raise InputError(
-                f"{model}: OpenCV cannot read it as a YuNet model, as {_YUNET_FILE} is "
-                f"({cause_of(error)})."
-            ) from error
-
-    def detect(self, image: Image) -> list[Detection]:
-        """Return the faces of an RGB image uint8 (H, W, 3), best first."""
-        image = check_image(image)
-        scale = _YUNET_SIDE / max(image.shape[:2])
-        small = resized(image, scale)
-        square = np.zeros((_YUNET_SIDE, _YUNET_SIDE, 3), dtype=np.uint8)
-        square[: small.shape[0], : small.shape[1]] = small[..., ::-1]  # YuNet takes BGR
-        try:
-            _, rows = self._detector.detect(square)
-        except cv2.error as error:
-            raise InputError(f"OpenCV cannot run the YuNet model: {cause_of(error)}.") from error
-        faces = np.empty((0, 15)) if rows is None else np.asarray(rows, dtype=np.float64)
-        return best_first(
-            [face_of_five_points(row[4:14].reshape(5, 2) / scale, float(row[14])) for row in faces]
-        )

@@ -9,7 +9,7 @@ from typing import Final
 from facemask._distribution import pip_install
 from facemask.errors import InputError, Notice
 from facemask.files import sha256_of
-from facemask.weights.hub import download, parse_id
+from facemask.hub import download, parse_id
 
 FOLDER = Path(__file__).parent
 """Folder of `weights.json` and of the files that it lists."""

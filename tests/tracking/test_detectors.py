@@ -2,7 +2,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,10 +15,8 @@ from facemask.tracking.detectors import (
     CenterFaceDetector,
     DlibDetector,
     MediapipeDetector,
-    YunetDetector,
     open_detector,
 )
-from facemask.tracking.five_points import crop_of_five_points
 
 Image = npt.NDArray[np.uint8]
 CARPHONE_FACE = Box(58.0, 41.5, 122.0, 105.5)
@@ -171,57 +168,3 @@ def test_wrong_images(image: Image, message: str) -> None:
 def test_dlib_checks_the_image(hog: FaceDetector) -> None:
     with pytest.raises(InputError, match=r"shape \(20, 30\) was given"):
         hog.detect(np.zeros((20, 30), dtype=np.uint8))
-
-
-class FakeYunet:
-    """Stands in for the network: says which BGR image it saw."""
-
-    def __init__(self, rows: npt.NDArray[np.float32] | None) -> None:
-        self.rows = rows
-        self.image: Image = np.zeros((1, 1, 3), dtype=np.uint8)
-
-    def detect(self, image: Image) -> tuple[int, npt.NDArray[np.float32] | None]:
-        self.image = image
-        return 1, self.rows
-
-
-def test_yunet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    model = tmp_path / "yunet.onnx"
-    model.write_bytes(b"model")
-    # in the 640 × 640 input, twice the image's size: eyes, nose, mouth of a frontal face
-    five = [100.0, 80.0, 140.0, 80.0, 120.0, 104.0, 104.0, 128.0, 136.0, 128.0]
-    rows = np.array([[0, 0, 9, 9, *five, 0.6], [0, 0, 9, 9, *five, 0.8]], dtype=np.float32)
-    network = FakeYunet(rows)
-    made: list[tuple[Any, ...]] = []
-
-    def create(*args: object) -> FakeYunet:
-        made.append(args)
-        return network
-
-    monkeypatch.setattr(cv2, "FaceDetectorYN", SimpleNamespace(create=create), raising=False)
-    image = np.zeros((240, 320, 3), dtype=np.uint8)
-    image[..., 0] = 200  # red
-    faces = open_detector("yunet", model).detect(image)
-    assert made[0][:3] == (str(model), "", (640, 640))
-    assert network.image.shape == (640, 640, 3)
-    assert network.image[100, 100].tolist() == [0, 0, 200]  # BGR
-    assert network.image[500, 100].tolist() == [0, 0, 0]  # below the image
-    assert [face.score for face in faces] == pytest.approx([0.8, 0.6])
-    points = np.array(five).reshape(5, 2) / 2
-    assert faces[0].box == pytest.approx(crop_of_five_points(points))
-    network.rows = None
-    assert open_detector("yunet", model).detect(image) == []
-
-
-def test_yunet_without_a_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"needs a model file: give face_detection_yunet"):
-        open_detector("yunet")
-    with pytest.raises(InputError, match=r"none.onnx: no such file, expected YuNet's model"):
-        YunetDetector(tmp_path / "none.onnx")
-    broken = tmp_path / "broken.onnx"
-    broken.write_bytes(b"not a model")
-    with pytest.raises(InputError, match=r"broken.onnx: OpenCV cannot read it as a YuNet model"):
-        YunetDetector(broken)
-    monkeypatch.delattr(cv2, "FaceDetectorYN")
-    with pytest.raises(InputError, match=r"has no YuNet: pip install --upgrade opencv-python"):
-        YunetDetector(broken)

@@ -11,8 +11,8 @@ from huggingface_hub import errors
 from facemask.app.extraction import find_models
 from facemask.errors import InputError
 from facemask.extraction import FaceMaskExtractor, load_model
+from facemask.hub import RepositoryFile, parse_id
 from facemask.weights import LicenceNotice, find_weights
-from facemask.weights.hub import RepositoryFile, parse_id
 from tests.weights.conftest import LICENCE, flip
 
 
