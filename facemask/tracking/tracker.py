@@ -13,7 +13,7 @@ from facemask.tracking.looks import is_strange, look_of
 from facemask.tracking.matching import Sight, is_covered, is_crowded, turned_box
 from facemask.tracking.schedule import Schedule
 from facemask.tracking.settings import TrackerSettings
-from facemask.tracking.track import MASKS_LAST, YOUNG, Track
+from facemask.tracking.track import FARTHEST_TURN, MASKS_LAST, YOUNG, Track
 from facemask.tracking.turns import detect_turned
 from facemask.turned import TurnedBox, wrapped
 
@@ -207,10 +207,17 @@ class FaceTracker:
         )
 
     def _is_new(self, face: Detection) -> bool:
-        """Tell if a detection that belongs to no track may begin one."""
-        if face.score < self._settings.min_score or self._full():
+        """Tell if a detection that belongs to no track may begin one.
+
+        One that is turned otherwise than all faces shown is seldom a face: it must be surer.
+        """
+        least, shown = self._settings.min_score, self._visible()
+        turns = [abs(wrapped(face.roll - track.place.roll)) for track in shown]
+        if turns and min(turns) > FARTHEST_TURN:
+            least = (least + 1) / 2
+        if face.score < least or self._full():
             return False
-        return all(overlap(face.box, track.place.box) <= 0.5 for track in self._visible())
+        return all(overlap(face.box, track.place.box) <= 0.5 for track in shown)
 
     def _take_over(self, sight: Sight, small: SmallFrame) -> None:
         """Give detections to their tracks, and begin new tracks with the rest."""

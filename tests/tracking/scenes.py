@@ -33,12 +33,14 @@ class Patch:
         seed: Its looks.
         seen: Frames in which the detector is allowed to see it; None: all.
         roll: Degrees by which it is turned clockwise in a frame.
+        score: Factor of the detector's score.
     """
 
     place: Callable[[int], Box | None]
     seed: int
     seen: Callable[[int], bool] = lambda _: True
     roll: Callable[[int], float] = lambda _: 0.0
+    score: float = 1.0
 
 
 class Scene:
@@ -60,8 +62,8 @@ class Scene:
     def frames(self, count: int) -> Iterator[Image]:
         return (self.frame(number) for number in range(count))
 
-    def faces(self, number: int) -> list[TurnedBox]:
-        """Boxes and rolls of the patches that are there, seen and not covered by a later one."""
+    def faces(self, number: int) -> list[tuple[TurnedBox, float]]:
+        """The patches, with their factors, that are there, seen and not covered by a later one."""
         found = []
         for i, patch in enumerate(self.patches):
             box = patch.place(number)
@@ -69,7 +71,7 @@ class Scene:
                 continue
             later = (other.place(number) for other in self.patches[i + 1 :])
             if not any(other is not None and _covers(other, box) for other in later):
-                found.append(TurnedBox(box, patch.roll(number)))
+                found.append((TurnedBox(box, patch.roll(number)), patch.score))
         return found
 
 
@@ -101,12 +103,12 @@ class SceneDetector:
         self.calls.append(self.frame)
         self.turns.append(90 * quarters)
         found = []
-        for face in self.scene.faces(self.frame):
+        for face, factor in self.scene.faces(self.frame):
             box, roll = self._shifted(face.box), wrapped(self._swayed(face.roll) - 90 * quarters)
             if abs(roll) <= self.FARTHEST_ROLL:
                 x, y = box.center
                 x, y = ((x, y), (y, WIDTH - x), (WIDTH - x, HEIGHT - y), (HEIGHT - y, x))[quarters]
-                score = self.score - abs(roll) / 1000  # the more upright, the surer
+                score = factor * self.score - abs(roll) / 1000  # the more upright, the surer
                 found.append(Detection(Box.around(x, y, box.side), score, roll))
         return found
 

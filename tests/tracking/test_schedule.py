@@ -14,10 +14,12 @@ from tests.tracking.scenes import Patch, Scene, SceneDetector
 PLACE = Box.around(160, 120, 80)
 
 
-def face(roll: float, first: int = 0, last: int = 1000, x: float = 160) -> Patch:
+def face(roll: float, first: int = 0, last: int = 1000, x: float = 160, score: float = 1) -> Patch:
     """A face that is there from its first to before its last frame."""
     place = Box.around(x, 120, 80)
-    return Patch(lambda i: place if first <= i < last else None, 1, roll=lambda _: roll)
+    return Patch(
+        lambda i: place if first <= i < last else None, 1, roll=lambda _: roll, score=score
+    )
 
 
 def follow(
@@ -86,8 +88,17 @@ def test_a_face_lying_from_the_start_takes_one_run(roll: float, turn: int) -> No
 def test_another_face_turned_otherwise_is_found() -> None:
     scene = Scene([face(0.0, x=90), face(180.0, first=10, x=230)])
     shown = follow(SceneDetector(scene), 75)
-    assert len(shown[9]) == 1
     assert [round(abs(f.roll)) for f in shown[-1]] == [0, 180]
+    assert [len(faces) for faces in shown[:10]] == [1] * 10
+
+
+@pytest.mark.parametrize("first", [0, 10])
+def test_a_weak_face_turned_otherwise_than_others_is_none(first: int) -> None:
+    scene = Scene([face(-20.0, x=90), face(180.0, first=first, x=230, score=0.8)])
+    assert {len(faces) for faces in follow(SceneDetector(scene), 75)} == {1}
+    scene = Scene([face(-20.0, x=90), face(20.0, first=first, x=230, score=0.8)])
+    assert len(follow(SceneDetector(scene), 75)[-1]) == 2
+    assert len(follow(SceneDetector(Scene([face(180.0, score=0.8)])), 5)[-1]) == 1
 
 
 def test_a_face_that_is_lost_is_looked_for_all_around() -> None:
