@@ -22,6 +22,7 @@ from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, check_image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
+from facemask.tracking.turns import detect_turned
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
 
@@ -221,12 +222,12 @@ class FaceMaskExtractor:
             found = [Detection(face.box, 1.0, face.roll) for face in given]
         else:
             settings = self.tracking
+            if settings.upright:
+                found = detect_turned(self.detector, image)
+            else:
+                found = [face._replace(roll=0.0) for face in self.detector.detect(image)]
             least = settings.min_size * (min(image.shape[:2]) if settings.min_size < 1 else 1)
-            found = [
-                face
-                for face in self.detector.detect(image)
-                if face.score >= settings.min_score and face.box.side >= least
-            ]
+            found = [f for f in found if f.score >= settings.min_score and f.box.side >= least]
         found.sort(key=lambda face: -face.box.side)
         return found[: self.tracking.max_faces]
 

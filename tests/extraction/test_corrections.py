@@ -106,13 +106,13 @@ def test_nothing_and_a_box_outside_are_no_faces() -> None:
 
 
 class Says:
-    """Sees the same in every picture."""
+    """Sees faces in one picture, and none in turned copies of it."""
 
-    def __init__(self, *found: Detection) -> None:
-        self.found = list(found)
+    def __init__(self, picture: Picture, *found: Detection) -> None:
+        self.picture, self.found = picture, list(found)
 
     def detect(self, image: Picture) -> list[Detection]:
-        return self.found
+        return self.found if np.array_equal(image, self.picture) else []
 
 
 def test_a_picture_is_labelled_from_where_the_first_mask_shows_the_face() -> None:
@@ -121,7 +121,9 @@ def test_a_picture_is_labelled_from_where_the_first_mask_shows_the_face() -> Non
     wrong = Detection(Box.around(x + 9, y + 9, 0.8 * box.side), 0.9, wrapped(140 + 170))
     same = Detection(Box.around(x - 9, y, box.side), 0.8, 140)  # of the same face
     nothing = Detection(Box.around(130, 20, 30), 0.7)
-    extractor = FaceMaskExtractor(cascade(), Says(wrong, same, nothing), device="cpu")
+    extractor = FaceMaskExtractor(
+        cascade(), Says(paint(labels), wrong, same, nothing), device="cpu"
+    )
     frame = extractor.image(paint(labels))
     (face,) = frame.faces
     assert face.track_id == 0
@@ -137,7 +139,7 @@ def test_a_video_is_right_from_its_first_frame_on(
     seen = Detection(Box.around(box.center[0] + 5, box.center[1], box.side), 0.9, 60.0)
     settings = TrackerSettings(every=3)
     extractor = FaceMaskExtractor(
-        cascade(), Says(seen), temporal=temporal, tracking=settings, device="cpu"
+        cascade(), Says(paint(labels), seen), temporal=temporal, tracking=settings, device="cpu"
     )
     images = [paint(labels)] * 24
     frames = list(extractor.video(Frames(images)))
@@ -153,10 +155,32 @@ def test_a_video_is_right_from_its_first_frame_on(
 def test_one_pass_keeps_what_the_detector_says() -> None:
     labels, box = scene(0)
     seen = Detection(box.shifted(5, 0), 0.9, 20.0)
-    extractor = FaceMaskExtractor(cascade(), Says(seen), device="cpu", passes=1)
+    extractor = FaceMaskExtractor(cascade(), Says(paint(labels), seen), device="cpu", passes=1)
     (face,) = extractor.image(paint(labels)).faces
     assert face.roll == 20
     assert face.upright_box == pytest.approx(seen.box)
+
+
+def test_without_turning_a_detector_that_knows_rolls_is_not_heard() -> None:
+    labels, box = scene(0)
+    seen = Detection(box.shifted(5, 0), 0.9, 20.0)
+    settings = TrackerSettings(upright=False)
+    extractor = FaceMaskExtractor(
+        cascade(), Says(paint(labels), seen), tracking=settings, device="cpu"
+    )
+    (face,) = extractor.image(paint(labels)).faces
+    assert face.roll == 0
+    assert face.upright_box is None
+
+
+def test_a_picture_of_a_face_on_its_side_is_searched_in_all_four_turns() -> None:
+    labels, _ = scene(0)
+    seen = Detection(TRUE, 0.9)  # by a detector of upright faces alone
+    extractor = FaceMaskExtractor(cascade(), Says(paint(labels), seen), device="cpu")
+    lying = np.ascontiguousarray(np.rot90(labels, -1))
+    frame = extractor.image(paint(lying))
+    assert [round(face.roll) for face in frame.faces] == [90]
+    assert (frame.labels == lying).mean() > 0.99
 
 
 def test_later_masks_correct_box_and_roll() -> None:
@@ -174,4 +198,4 @@ def test_later_masks_correct_box_and_roll() -> None:
 @pytest.mark.parametrize("passes", [0, 3])
 def test_other_numbers_of_passes_are_refused(passes: int) -> None:
     with pytest.raises(InputError, match=f"passes is {passes}: give 1 or 2"):
-        FaceMaskExtractor(cascade(), Says(), passes=passes)  # type: ignore[arg-type]
+        FaceMaskExtractor(cascade(), Says(paint(scene(0)[0])), passes=passes)  # type: ignore[arg-type]
