@@ -4,14 +4,17 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
 
 from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detection import Detection, FaceDetector, Image, best_first, check_image
-from facemask.turned import mean_angle, wrapped
+from facemask.turned import TurnedBox, mean_angle, wrapped
 
 RIGHT_ANGLES: Final = (0, 90, 180, 270)
+EIGHT_TURNS: Final = (*RIGHT_ANGLES, 45, 135, 225, 315)
+"""Find small faces that lie half on their side, too, which detectors see less well than others."""
 
 _SAME_FACE: Final = 0.4
 """Share of the smaller crop inside the other one from which on two turns mean one face: a wrong
@@ -28,12 +31,12 @@ class _Seen(NamedTuple):
     """A face of the image, the turn in which it was seen, and how much that is to be trusted."""
 
     face: Detection
-    turn: int
+    turn: float
     weight: float
 
 
 def detect_turned(
-    detector: FaceDetector, image: Image, turns: Sequence[int] = RIGHT_ANGLES
+    detector: FaceDetector, image: Image, turns: Sequence[float] = RIGHT_ANGLES
 ) -> list[Detection]:
     """Return the faces that a detector finds in an image and in turned copies of it, best first.
 
@@ -43,40 +46,60 @@ def detect_turned(
     Args:
         detector: Any detector, also one that knows no rolls.
         image: RGB uint8 (H, W, 3).
-        turns: Rolls, in degrees, of the faces that stand upright in the copies: whole multiples
-            of 90. Each costs a run of the detector.
+        turns: Rolls, in degrees, of the faces that stand upright in the copies. Each costs a run
+            of the detector; copies that are not turned by a right angle are larger.
 
     Returns:
         One detection a face, its box and roll in the image's own direction.
 
     Raises:
-        InputError: There are no turns, or one is no right angle.
+        InputError: There are no turns.
     """
     image = check_image(image)
-    if not turns or any(turn % 90 for turn in turns):
-        raise InputError(f"the turns are {tuple(turns)}: give multiples of 90 degrees.")
-    height, width = image.shape[:2]
+    if not turns:
+        raise InputError("no turns are given: give degrees, such as 0, 90, 180 and 270.")
     seen = []
     for turn in dict.fromkeys(turn % 360 for turn in turns):
-        for face in detector.detect(np.ascontiguousarray(np.rot90(image, turn // 90))):
+        copy, place = _copy(image, turn)
+        for face in detector.detect(copy):
             uprightness = max(math.cos(math.radians(face.roll)), 0.0)
-            turned_back = _turned_back(face, turn, height, width)
+            turned_back = _turned_back(face, place) if turn else face
             seen.append(_Seen(turned_back, turn, face.score * uprightness**_UPRIGHT))
     return best_first(_merged(seen))
 
 
-def _turned_back(face: Detection, turn: int, height: int, width: int) -> Detection:
-    """Return a face of a turned copy as it lies in the image of this size.
+def _copy(image: Image, turn: float) -> tuple[Image, TurnedBox]:
+    """Return a copy in which faces of a roll are upright, and where it lies in the image."""
+    height, width = image.shape[:2]
+    if turn % 90 == 0:
+        copy = np.ascontiguousarray(np.rot90(image, round(turn / 90)))
+        return copy, _around_middle(width, height, copy.shape[1], copy.shape[0], turn)
+    corners = TurnedBox(Box(0.0, 0.0, float(width), float(height)), -turn).bounds
+    columns, rows = math.ceil(corners.width), math.ceil(corners.height)
+    place = _around_middle(width, height, columns, rows, turn)
+    # where the centres of the copy's first pixel and of its right and lower neighbours lie
+    first, right, below = place.to_image(np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]])) - 0.5
+    matrix = np.column_stack([right - first, below - first, first])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(image, matrix, (columns, rows), flags=flags), np.uint8), place
+
+
+def _around_middle(width: int, height: int, columns: int, rows: int, turn: float) -> TurnedBox:
+    """Return the turned box of a size that has an image's middle."""
+    left, top = (width - columns) / 2, (height - rows) / 2
+    return TurnedBox(Box(left, top, left + columns, top + rows), turn)
+
+
+def _turned_back(face: Detection, copy: TurnedBox) -> Detection:
+    """Return a face of a turned copy as it lies in the image.
 
     A box is that of the face turned upright, so that only its centre and its roll change.
     """
-    if turn == 0:
-        return face
-    x, y = face.box.center
-    places = {90: (width - y, x), 180: (width - x, height - y), 270: (y, height - x)}
-    (new_x, new_y), half_x, half_y = places[turn], face.box.width / 2, face.box.height / 2
-    box = Box(new_x - half_x, new_y - half_y, new_x + half_x, new_y + half_y)
-    return Detection(box, face.score, wrapped(face.roll + turn))
+    # at right angles, halves of pixels stay what they are
+    ((x, y),) = copy.to_image(np.array([face.box.center])).round(9).tolist()
+    half_x, half_y = face.box.width / 2, face.box.height / 2
+    box = Box(x - half_x, y - half_y, x + half_x, y + half_y)
+    return Detection(box, face.score, wrapped(face.roll + copy.roll))
 
 
 def _merged(seen: list[_Seen]) -> list[Detection]:

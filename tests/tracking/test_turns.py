@@ -59,11 +59,39 @@ def test_each_turn_once() -> None:
     detector = Scripted({})
     assert detect_turned(detector, IMAGE, (270, -90, 0, 360)) == []
     assert detector.seen == [270, 0]
-    for turns in ((), (0, 45)):
-        with pytest.raises(InputError, match=r"the turns are .*give multiples of 90 degrees"):
-            detect_turned(detector, IMAGE, turns)
+    with pytest.raises(InputError, match="no turns are given: give degrees"):
+        detect_turned(detector, IMAGE, ())
     with pytest.raises(InputError, match=r"shape \(5, 8\) was given"):
         detect_turned(detector, IMAGE[..., 0])
+
+
+class Spots:
+    """Finds the brightest spot, to parts of a pixel, and says that it has a roll of 7 degrees."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+
+    def detect(self, image: Image) -> list[Detection]:
+        self.sizes.append(image.shape)
+        light = image[..., 0].astype(float)
+        y, x = (np.indices(light.shape) * light).sum(axis=(1, 2)) / light.sum() + 0.5
+        return [Detection(Box.around(float(x), float(y), 12.0), 0.75, 7.0)]
+
+
+@pytest.mark.parametrize(
+    ("turn", "size"),  # sin 30° = 0.5: 60 · 0.5 + 30 · 0.866 high, 60 · 0.866 + 30 · 0.5 wide
+    [(30, (56, 67, 3)), (-45, (64, 64, 3)), (400, (62, 66, 3))],
+)
+def test_any_turn(turn: int, size: tuple[int, ...]) -> None:
+    y, x = np.indices((30, 60)) + 0.5
+    spot = 250 * np.exp(-((x - 44.25) ** 2 + (y - 12.75) ** 2) / 8)
+    image = np.repeat(spot.astype(np.uint8)[..., None], 3, axis=2)
+    detector = Spots()
+    (face,) = detect_turned(detector, image, (turn,))
+    assert face.box.center == pytest.approx((44.25, 12.75), abs=0.05)
+    assert face.box.side == pytest.approx(12)
+    assert face.roll == pytest.approx((turn + 7 + 180) % 360 - 180)
+    assert detector.sizes == [size]
 
 
 def at(x: float, y: float, side: float, score: float, roll: float) -> Detection:
