@@ -11,8 +11,9 @@ class TrackerSettings:
 
     Attributes:
         every: Most frames from one detection to the next; in between the boxes move with
-            the picture. The detector also runs at once where a face is new, lost or near another,
-            after a cut and while no face is known.
+            the picture. The detector also looks at once where a face is new, lost or near another,
+            and after a cut. While no face is known, it runs once in so many frames (if not
+            `upright`, in each).
         max_faces: Most faces to follow, the largest first; None follows all.
         min_score: Score from 0 to 1 that a new face must have; a known face needs less.
         min_size: Smallest crop that counts as a face: pixels, or below 1 a share of the

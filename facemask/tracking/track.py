@@ -97,6 +97,7 @@ class Track:
         roll_age: Frames since a mask last confirmed its roll.
         contrary: Detections in a row that contradict its roll.
         doubted: Whether the last mask contradicts its roll.
+        confirmed: Whether the mask of the frame with which it began shows a face.
     """
 
     track_id: int
@@ -119,6 +120,7 @@ class Track:
     roll_age: int = HISTORY
     contrary: int = 0
     doubted: bool = False
+    confirmed: bool = False
 
     def __post_init__(self, seen: TurnedBox) -> None:
         """Put both boxes where the face was seen."""
@@ -212,13 +214,13 @@ class Track:
         self._anchor = seen.copy()  # the estimate without masks
         self.hits, self.velocity = 1, np.zeros(2)
         self.mask_age = self.roll_age = HISTORY
-        self.contrary = 0
+        self.contrary, self.confirmed = 0, False
         self._history.clear()
 
     def correct(self, box: Box, roll: float | None, frame: int) -> None:
         """Take over where the network's mask of a frame, this one or one before, shows the face.
 
-        The mask of the frame with which the face begins counts for all.
+        That of the frame with which the face begins counts for all, and then as one detection.
 
         Args:
             box: The box that follows from the mask, turned upright about its centre.
@@ -235,7 +237,7 @@ class Track:
         if self.restart and frame == self.frame:
             self._begin_at(seen)
             self._history.append((frame, seen))
-            self.hits, self.mask_age = YOUNG, 0
+            self.mask_age, self.confirmed = 0, True
             self.roll_age = HISTORY if roll is None else 0
             self._seen()
             return

@@ -253,7 +253,7 @@ class FaceTracker:
             gone = not (0 <= x <= width and 0 <= y <= height) or box.side < SMALLEST_SIDE
             gone |= track.denied and track.unconfirmed > 0
             gone |= track.blind > MOST_BLIND or track.unconfirmed > longest
-            gone |= track.hits < YOUNG and track.misses > 1
+            gone |= track.hits < YOUNG and track.misses > 1 and not track.confirmed
             gone |= track.misses > 0 and track.strange
             gone |= track.misses > 0 and is_crowded(track, self._visible())
             if gone:

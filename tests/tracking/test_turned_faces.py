@@ -126,6 +126,34 @@ def test_a_first_mask_without_a_face_ends_it() -> None:
     assert tracker.faces() == faces
 
 
+def test_a_face_that_its_first_mask_shows_stays_though_the_detector_misses_it() -> None:
+    scene = Scene([Patch(lambda _: PLACE, 1, lambda i: i < 1)])
+    for shown in (False, True):
+        detector = SceneDetector(scene)
+        tracker = FaceTracker(detector)
+        for detector.frame in range(10):
+            faces = tracker.step(scene.frame(detector.frame))
+            if shown and detector.frame == 0:
+                tracker.correct(0, PLACE, roll=0.0)
+        assert len(faces) == shown
+
+
+def test_a_first_mask_that_leaks_is_outvoted() -> None:
+    """The next two looks say twice that the face is smaller."""
+    scene = turned_scene(0)
+    tracker = FaceTracker(SceneDetector(scene))
+    sides = []
+    for i in range(12):
+        (face,) = tracker.step(scene.frame(i))
+        if i == 0:
+            tracker.correct(0, Box.around(160, 120, 120), roll=0.0)
+            (face,) = tracker.faces()
+        sides.append(face.box.side)
+    assert sides[0] == pytest.approx(120)
+    assert sides[2] < 110
+    assert sides[-1] < 100
+
+
 @pytest.mark.parametrize("confirmed", [False, True])
 def test_one_contrary_answer_turns_nothing(confirmed: bool) -> None:
     """The detector sees the face upside down, once at 10 and always from 20 on."""
@@ -133,7 +161,7 @@ def test_one_contrary_answer_turns_nothing(confirmed: bool) -> None:
     detector = SceneDetector(scene)
     tracker = FaceTracker(detector, TrackerSettings(every=2))
     begins, wrong = [], turned_scene(0, -20.0)
-    for i in range(58):
+    for i in range(56):
         detector.frame, detector.scene = i, wrong if i == 10 or i >= 20 else scene
         (face,) = tracker.step(scene.frame(i))
         if face.restart:
