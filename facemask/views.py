@@ -7,7 +7,10 @@ network says is sampled once at the centres of the image's pixels.
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +18,10 @@ from torch import Tensor
 from facemask.boxes import Box, Crop
 from facemask.errors import InputError
 from facemask.resample import crop_pixels, paste_back, resize_whole, scores_at_size
-from facemask.turned import TurnedBox
+from facemask.turned import Points, TurnedBox
+
+_APART: Final = 1.25
+"""Pixels of the image by which samples may lie apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,32 +70,28 @@ class View:
         Returns:
             uint8 (3, size, size); 0 outside the upright box and outside the image.
         """
-        pixels = self.pixels
         height, width = self.size
         upright = box.scaled(width, height)
         if not self.is_turned:
-            return crop_pixels(pixels, upright, (size, size))
-        # as many samples as the image has pixels, and a whole number of them for each one wanted
-        across, down = (size * math.ceil(side / size) for side in (upright.width, upright.height))
-        u, v = _centres(upright, down, across, pixels.device)
-        x, y = _turned(u - width / 2, v - height / 2, self.place.roll)
-        x, y = x + self.place.box.center[0], y + self.place.box.center[1]
-        sampled = _sample(pixels[None].float(), x / pixels.shape[-1], y / pixels.shape[-2])
-        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-        inside &= (x >= 0) & (x < pixels.shape[-1]) & (y >= 0) & (y < pixels.shape[-2])
-        sampled = sampled * inside
-        if sampled.shape[-2:] != (size, size):
-            with torch.autocast(pixels.device.type, enabled=False):
-                sampled = F.interpolate(sampled, (size, size), mode="bilinear", antialias=True)
-        return sampled[0].round_().clamp_(0, 255).byte()
+            return crop_pixels(self.pixels, upright, (size, size))
+        # about as many samples as the image has pixels, a whole number of them for each one wanted
+        across, down = (
+            size * max(1, math.ceil(side / (size * _APART)))
+            for side in (upright.width, upright.height)
+        )
+        sampled = _warped(self.pixels, self._to_image(upright, across, down), down, across)
+        if not 0 <= box.left <= box.right <= 1 or not 0 <= box.top <= box.bottom <= 1:
+            u, v = _centres(upright, down, across, self.pixels.device)
+            sampled = sampled * ((u >= 0) & (u < width) & (v >= 0) & (v < height))
+        return sampled if across == down == size else resize_whole(sampled, size)
 
     def scores(self, scores: Tensor) -> Tensor:
         """Return scores (C, h, w) of the upright face at the image's pixels, float32 (C, H, W)."""
         height, width = self.pixels.shape[-2:]
         if not self.is_turned:
             return scores_at_size(scores.float(), height, width)
-        u, v = self._upright(Crop(0, 0, width, height))
-        return _sample(scores[None].float(), u / self.size[1], v / self.size[0])[0]
+        whole = Box(0.0, 0.0, self.size[1], self.size[0])
+        return self._sample(scores.float(), whole, Crop(0, 0, width, height))
 
     def inside(self, box: Box) -> Tensor:
         """Tell which pixels' centres lie in a box, bool (H, W).
@@ -125,8 +127,29 @@ class View:
         if least[0] < maps.shape[-2] or least[1] < maps.shape[-1]:  # else pixels would skip some
             shape = tuple(min(pair) for pair in zip(least, maps.shape[-2:], strict=True))
             maps = F.interpolate(maps[None], shape, mode="bilinear", antialias=True)[0]
-        x, y = (u - box.left) / box.width, (v - box.top) / box.height
-        return _sample(maps[None], x, y)[0], crop.pixels, inside
+        return self._sample(maps, box, crop), crop.pixels, inside
+
+    def _to_image(self, upright: Box, columns: int, rows: int) -> Points:
+        """Return the affine map (2, 3) of a box's samples to pixels, both counted from centres."""
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # columns and rows of samples
+        steps = np.array([upright.width / columns, upright.height / rows])
+        here = (corners + 0.5) * steps + (upright.left, upright.top)
+        first, right, below = self.place.to_image(here) - 0.5
+        return np.stack([right - first, below - first, first], axis=1)
+
+    def _sample(self, maps: Tensor, box: Box, crop: Crop) -> Tensor:
+        """Sample maps (C, h, w) of a box at the centres of the image's pixels, edges repeated."""
+        # from places in the crop to places in the box, both from -1 to 1
+        edges = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        there = edges * (crop.width, crop.height) + (crop.left, crop.top)
+        relative = (self.place.to_upright(there) - (box.left, box.top)) / (box.width, box.height)
+        first, right, below = 2 * relative - 1
+        across, down = (right - first) / 2, (below - first) / 2
+        theta = np.stack([across, down, first + across + down], axis=1)[None]
+        shape = [1, len(maps), crop.height, crop.width]
+        with torch.autocast(maps.device.type, enabled=False):
+            grid = F.affine_grid(torch.from_numpy(theta).to(maps), shape, align_corners=False)
+            return F.grid_sample(maps[None], grid, padding_mode="border", align_corners=False)[0]
 
     def _upright(self, crop: Crop) -> tuple[Tensor, Tensor]:
         """Return the upright coordinates of the centres of the image's pixels."""
@@ -170,8 +193,32 @@ def _turned(x: Tensor, y: Tensor, degrees: float) -> tuple[Tensor, Tensor]:
     return x * cos - y * sin, x * sin + y * cos
 
 
-def _sample(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Sample maps (1, C, h, w) bilinearly at relative places (H, W) in [0, 1], edges repeated."""
-    grid = torch.stack([2 * x - 1, 2 * y - 1], dim=-1)[None].to(maps.dtype)
-    with torch.autocast(maps.device.type, enabled=False):
-        return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
+def _warped(pixels: Tensor, to_image: Points, rows: int, columns: int) -> Tensor:
+    """Sample bytes (3, H, W) bilinearly: uint8 (3, rows, columns), 0 outside the image.
+
+    Args:
+        pixels: The image.
+        to_image: The affine map (2, 3) from samples to the image's pixels, both by their centres.
+        rows: Number of rows of samples.
+        columns: Number of samples in a row.
+    """
+    if pixels.device.type == "cpu":  # eight times as fast as torch
+        image = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpAffine(image, to_image, (columns, rows), flags=flags)
+        return torch.from_numpy(np.asarray(warped, dtype=np.uint8)).permute(2, 0, 1)
+    return warp_on_device(pixels, to_image, rows, columns)
+
+
+def warp_on_device(pixels: Tensor, to_image: Points, rows: int, columns: int) -> Tensor:
+    """Sample bytes like OpenCV, where the image is, such as on a GPU; see `View.cut`."""
+    image = np.array(pixels.shape[:0:-1])  # width and height
+    middle = np.array([(columns - 1) / 2, (rows - 1) / 2, 1.0])  # of the samples
+    from_middle = to_image[:, :2] * (columns, rows) / image[:, None]
+    shift = (2 * (to_image @ middle) + 1) / image - 1
+    theta = torch.from_numpy(np.concatenate([from_middle, shift[:, None]], axis=1)[None])
+    size = [1, pixels.shape[0], rows, columns]
+    with torch.autocast(pixels.device.type, enabled=False):
+        grid = F.affine_grid(theta.to(pixels.device, torch.float32), size, align_corners=False)
+        sampled = F.grid_sample(pixels[None].float(), grid, align_corners=False)
+    return sampled[0].round_().byte()

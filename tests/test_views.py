@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.resample import crop_pixels, resize_whole
 from facemask.turned import TurnedBox
-from facemask.views import View, view_of
+from facemask.views import View, view_of, warp_on_device
 
 WHOLE = Box(0, 0, 1, 1)
 
@@ -87,6 +88,19 @@ def test_a_mask_comes_back_where_it_was(roll: float) -> None:
     pasted[pixels] = ((maps[1] > 0) & inside).numpy()
     wrong = (pasted != true) & (np.abs(np.hypot(columns - x, rows - y) - radius) > 0.5)
     assert not wrong.any()
+
+
+def test_devices_sample_like_opencv() -> None:
+    image = torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8)
+    to_image = np.array([[0.9, -0.2, 3.25], [0.25, 1.1, 5.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    expected = cv2.warpAffine(
+        image.permute(1, 2, 0).contiguous().numpy(), to_image, (40, 30), flags=flags
+    )
+    found = warp_on_device(image, to_image, 30, 40).permute(1, 2, 0).numpy()
+    difference = np.abs(found.astype(int) - expected)
+    assert difference.max() <= 5  # OpenCV may round places to 1/32 of a pixel
+    assert difference.mean() < 1
 
 
 def test_the_inside_of_a_box_in_upright_coordinates() -> None:
