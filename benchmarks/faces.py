@@ -1,14 +1,16 @@
 """Faces found, and falsely found: upright, turned and small ones.
 
 Run: python benchmarks/faces.py FOLDER... [--without FOLDER] [--detectors centerface dlib]
-     [--detector_model FILE] [--every 1]
+     [--detector_model FILE] [--every 1] [--eight] [--sides 128 77 40] [--smallest 0.02]
 
 Each FOLDER holds pictures with a .pts file of the same name (68 landmarks of one face); the folder
 of --without, and those in it, hold pictures without any. Prints for each detector the share of
 faces found in the pictures as they are (one run), turned by 45 to 180 degrees (four runs, as
-facemask does where no face is known), and pasted into scenes of 1280 x 720, their crop 60 pixels
-wide, upright and turned by the same angles in turn. The scenes are the largest pictures of
---without, or blurred noise. Then it counts the pictures of --without in which a face is found.
+facemask does where no face is known, or --eight at every 45 degrees), and pasted into scenes of
+1280 x 720, their crop 60 pixels wide, upright and turned by the same angles in turn. The scenes
+are the largest pictures of --without, or blurred noise. With --sides it is upright faces in scenes
+alone, of these crops, and --smallest goes to the detector. Then it counts the pictures of
+--without in which a face is found.
 
 A face counts as found by a detection with a score of at least 0.5 whose turned crop has an IoU of
 more than 0.4 with the true one: the landmarks' crop, turned with the picture. Its roll is compared
@@ -32,7 +34,7 @@ from facemask.files import read_image
 from facemask.tracking.detection import Detection, FaceDetector, Image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.five_points import roll_of_five_points
-from facemask.tracking.turns import detect_turned
+from facemask.tracking.turns import EIGHT_TURNS, detect_turned
 from facemask.turned import TurnedBox, wrapped
 
 Points = npt.NDArray[np.float64]
@@ -64,6 +66,11 @@ class Answer(NamedTuple):
 def once(detector: FaceDetector, image: Image) -> list[Detection]:
     """One run."""
     return detector.detect(image)
+
+
+def eight_times(detector: FaceDetector, image: Image) -> list[Detection]:
+    """One run for every 45 degrees."""
+    return detect_turned(detector, image, EIGHT_TURNS)
 
 
 def shown(
@@ -120,12 +127,15 @@ def turned(pts: Path, angle: int) -> Picture:
     return shown(pts, lambda *_: (matrix, angle), ground)
 
 
-def pasted(pts: Path, angle: int, scene: Image, rng: np.random.Generator) -> Picture:
+def pasted(
+    pts: Path, angle: int, scene: Image, rng: np.random.Generator, side: float = PASTED
+) -> Picture:
     """A still, reduced until its crop has 60 pixels, somewhere in a scene."""
-    place = rng.uniform((PASTED, PASTED), (SCENE[1] - PASTED, SCENE[0] - PASTED))
+    margin = min(side, SCENE[0] / 2)
+    place = rng.uniform((margin, margin), (SCENE[1] - margin, SCENE[0] - margin))
 
     def matrix_of(_: Image, crop: Box) -> tuple[Points, int]:
-        linear = turning(angle, PASTED / crop.side)
+        linear = turning(angle, side / crop.side)
         return np.column_stack([linear, place - linear @ crop.center]), angle
 
     return shown(pts, matrix_of, scene)
@@ -189,23 +199,44 @@ def found_table(folder: Path, names: list[str], options: argparse.Namespace) -> 
     print("| detector, pictures | faces | found | roll within 20° | within 45° | IoU | ms |")
     print("| --- |" + " ---: |" * 6)
     backgrounds = pictures_of(options.without) if options.without else []
+    turned_way = eight_times if options.eight else detect_turned
     for name in names:
         large = open_detector(name, options.detector_model if name == "yunet" else None)
         share = PASTED / SCENE[1] if name in ("dlib", "yunet") else None
         small = open_detector(name, options.detector_model if name == "yunet" else None, share)
         for angle in (0, *ANGLES):
-            way = detect_turned if angle else once
+            way = turned_way if angle else once
             title = f"{name}, turned by {angle}°" if angle else f"{name}, as they are"
             answers = [answered(turned(pts, angle), large, way) for pts in stills]
             print(row(title, answers), flush=True)
         for angles, title in (((0,), "pasted"), (ANGLES, "pasted and turned")):
             rng, scene = np.random.default_rng(0), scenes(backgrounds)
-            way = once if angles == (0,) else detect_turned
+            way = once if angles == (0,) else turned_way
             answers = [
                 answered(pasted(pts, angle, next(scene), rng), small, way)
                 for pts, angle in zip(stills, cycle(angles), strict=False)
             ]
             print(row(f"{name}, {title}", answers), flush=True)
+
+
+def sides_table(folder: Path, names: list[str], options: argparse.Namespace) -> None:
+    """Upright faces of several sizes, in scenes."""
+    stills = sorted(folder.glob("*.pts"))[:: options.every]
+    print(f"\n{folder.name}: {len(stills)} faces in scenes\n")
+    print(
+        "| detector, side of the crop | faces | found | roll within 20° | within 45° | IoU | ms |"
+    )
+    print("| --- |" + " ---: |" * 6)
+    backgrounds = pictures_of(options.without) if options.without else []
+    for name in names:
+        model = options.detector_model if name == "yunet" else None
+        detector = open_detector(name, model, options.smallest)
+        for side in options.sides:
+            rng, scene = np.random.default_rng(0), scenes(backgrounds)
+            answers = [
+                answered(pasted(pts, 0, next(scene), rng, side), detector, once) for pts in stills
+            ]
+            print(row(f"{name}, {side:.0f}", answers), flush=True)
 
 
 def pictures_of(folder: Path) -> list[Path]:
@@ -242,11 +273,15 @@ def main() -> None:
     parser.add_argument("--without", type=Path, help="pictures without faces")
     parser.add_argument("--detectors", nargs="+", default=["centerface"], help="their names")
     parser.add_argument("--detector_model", type=Path, help="model file of yunet")
+    parser.add_argument("--eight", action="store_true", help="eight runs for turned pictures")
+    parser.add_argument("--sides", type=float, nargs="+", help="sides of crops, in pixels")
+    parser.add_argument("--smallest", type=float, help="smallest face, for --sides")
     parser.add_argument("--every", type=int, default=1, help="take every nth still")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     for folder in options.folders:
-        found_table(folder, options.detectors, options)
+        table = sides_table if options.sides else found_table
+        table(folder, options.detectors, options)
     if options.without:
         false_table(options.without, options.detectors, options.detector_model)
 
