@@ -21,6 +21,7 @@ from facemask.models.cascade.cascade import Cascade
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, check_image
 from facemask.tracking.detectors import open_detector
+from facemask.tracking.second_look import surer
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.tracking.turns import detect_turned
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
@@ -223,7 +224,7 @@ class FaceMaskExtractor:
         else:
             settings = self.tracking
             if settings.upright:
-                found = detect_turned(self.detector, image)
+                found = surer(self.detector, image, detect_turned(self.detector, image))
             else:
                 found = [face._replace(roll=0.0) for face in self.detector.detect(image)]
             least = settings.min_size * (min(image.shape[:2]) if settings.min_size < 1 else 1)

@@ -1,0 +1,64 @@
+"""A second look at faces of which a detector is not sure: alone, upright and large enough."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+import torch
+
+from facemask.boxes import Box, overlap
+from facemask.resample import crop_pixels
+from facemask.tracking.detection import Detection, FaceDetector, Image, best_first
+from facemask.tracking.turns import detect_turned
+from facemask.turned import TurnedBox, wrapped
+from facemask.views import View
+
+SURE: Final = 0.8
+"""Score from which on a face is not looked at again."""
+_WIDE: Final = 2.0
+"""Side of the part that is looked at, over the crop's."""
+_SIDE: Final = 216
+"""The same in pixels: that of the crop, 108, is one that all detectors see."""
+_SAME_FACE: Final = 0.25
+_STRICTER: Final = 1.5
+"""Power of the second score: it is high for faces, so that 0.63 there is as good as 0.5."""
+_NOT_SEEN: Final = 0.5
+"""Share of the first score that is left to what is not seen again."""
+
+
+def surer(detector: FaceDetector, image: Image, faces: Iterable[Detection]) -> list[Detection]:
+    """Return the same faces, those with low scores as a second look sees them, best first.
+
+    Scores of small faces, and of those half on their side, say little: a second look, from all
+    four sides at the part of the image around the face, tells most of them from other things,
+    and finds the roll. What it does not see is left with half the score.
+
+    Args:
+        detector: The detector that found them.
+        image: RGB uint8 (H, W, 3).
+        faces: Its faces. Each with a score below 0.8 costs four runs on 216 × 216 pixels.
+    """
+    return best_first([f if f.score >= SURE else _again(detector, image, f) for f in faces])
+
+
+def _again(detector: FaceDetector, image: Image, face: Detection) -> Detection:
+    """Return a face as it is seen in the part around it."""
+    x, y = face.box.center
+    part = TurnedBox(Box.around(x, y, _WIDE * face.box.side), face.roll)
+    middle = Box.around(_SIDE / 2, _SIDE / 2, _SIDE / _WIDE)
+    for seen in detect_turned(detector, _cut(image, part)):  # best first
+        if overlap(seen.box, middle) > _SAME_FACE:
+            scale = part.box.side / _SIDE
+            box = part.part(seen.box.scaled(scale, scale)).box
+            return Detection(box, seen.score**_STRICTER, wrapped(face.roll + seen.roll))
+    return face._replace(score=_NOT_SEEN * face.score)
+
+
+def _cut(image: Image, part: TurnedBox) -> Image:
+    """Return a part of an image, upright, uint8 (216, 216, 3)."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    if part.roll == 0:
+        cut = crop_pixels(pixels, part.box, (_SIDE, _SIDE))
+    else:
+        cut = View(pixels, part).cut(Box(0.0, 0.0, 1.0, 1.0), _SIDE)
+    return cut.permute(1, 2, 0).contiguous().numpy()
