@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from facemask.boxes import overlap
+from facemask.boxes import FACE_CROP_SCALE, overlap
 from facemask.tracking.detection import Detection
 from facemask.tracking.flow import SmallFrame
 from facemask.tracking.looks import Look, is_strange, look_of
@@ -68,6 +68,13 @@ def is_crowded(track: Track, shown: Sequence[Track]) -> bool:
         other is not track and overlap(track.place.box, other.place.box) > CROWDED
         for other in shown
     )
+
+
+def is_part_of(face: Detection, track: Track) -> bool:
+    """Tell if a detection is part of a larger face, among whose landmarks its centre lies."""
+    place = track.place.box
+    apart = math.dist(place.center, face.box.center)
+    return face.box.side < place.side and apart < 0.5 * place.side / FACE_CROP_SCALE
 
 
 def match(

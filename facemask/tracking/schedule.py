@@ -10,6 +10,8 @@ from facemask.tracking.turns import RIGHT_ANGLES
 
 ASIDE_EVERY: Final = 4
 """Looks of which one looks for faces, too, that are turned otherwise than those known."""
+WEAK_EVERY: Final = 3
+"""Looks of which one is all around while a face has a low score."""
 
 
 class Schedule:
@@ -49,8 +51,10 @@ class Schedule:
         self._last = frame
         if not self._settings.upright:
             return RIGHT_ANGLES[:1]
-        waited = frame - self._last_of_all >= self._settings.every
-        if self._looks == 1 or any(map(self._is_roll_unsure, shown)):
+        waited = (frame - self._last_of_all) // self._settings.every
+        if self._looks == 1 or any(track.doubted or track.contrary > 0 for track in shown):
+            return self.all_turns(frame)
+        if waited >= WEAK_EVERY and any(map(self._is_weak, shown)):
             return self.all_turns(frame)
         if known and not shown and waited:
             return self.all_turns(frame)
@@ -70,9 +74,8 @@ class Schedule:
             track.in_doubt or track.hits < YOUNG or is_crowded(track, shown) for track in shown
         )
 
-    def _is_roll_unsure(self, track: Track) -> bool:
-        weak = track.score < self._settings.min_score and not track.is_roll_confirmed
-        return weak or track.doubted or track.contrary > 0
+    def _is_weak(self, track: Track) -> bool:
+        return track.score < self._settings.min_score and not track.is_roll_confirmed
 
     def _turns_of(self, known: Sequence[Track]) -> tuple[int, ...]:
         near = {nearest_turn(track.place.roll) for track in known}
@@ -81,7 +84,8 @@ class Schedule:
             others = others[1:] if self._looks % 2 else others[:1]
         elif not others or self._looks % ASIDE_EVERY:
             return tuple(sorted(near))
-        return (*sorted(near), others[self._looks // 2 % len(others)])
+        turn = self._looks // (ASIDE_EVERY if known else 2) % len(others)
+        return (*sorted(near), others[turn])
 
 
 def nearest_turn(roll: float) -> int:

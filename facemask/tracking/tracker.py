@@ -10,7 +10,7 @@ from facemask.errors import InputError
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, Image, check_image
 from facemask.tracking.flow import CutDetector, SmallFrame, face_motions
 from facemask.tracking.looks import is_strange, look_of
-from facemask.tracking.matching import Sight, is_covered, is_crowded, turned_box
+from facemask.tracking.matching import Sight, is_covered, is_crowded, is_part_of, turned_box
 from facemask.tracking.schedule import Schedule
 from facemask.tracking.settings import TrackerSettings
 from facemask.tracking.track import FARTHEST_TURN, MASKS_LAST, YOUNG, Track
@@ -216,6 +216,8 @@ class FaceTracker:
         if turns and min(turns) > FARTHEST_TURN:
             least = (least + 1) / 2
         if face.score < least or self._full():
+            return False
+        if self._settings.upright and any(is_part_of(face, track) for track in shown):
             return False
         return all(overlap(face.box, track.place.box) <= 0.5 for track in shown)
 

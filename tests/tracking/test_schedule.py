@@ -92,6 +92,21 @@ def test_another_face_turned_otherwise_is_found() -> None:
     assert [len(faces) for faces in shown[:10]] == [1] * 10
 
 
+def test_with_two_rolls_known_both_others_are_looked_at() -> None:
+    detector = SceneDetector(Scene([face(0.0, x=90), face(90.0, x=230)]))
+    follow(detector, 75)
+    assert {180, 270} <= set(detector.turns[4:])
+    assert sum(len(turns) for turns in runs(detector).values()) == 4 + 2 * 2 + 14 * 2 + 4
+
+
+def test_a_part_of_a_face_is_none() -> None:
+    """Something like a face on the cheek of another one; beside it, it counts."""
+    for x, count in ((120, 1), (160, 2)):
+        cheek = Patch(lambda i, x=x: Box.around(x, 120, 35) if i > 5 else None, 2)  # type: ignore[misc]
+        shown = follow(SceneDetector(Scene([face(0.0, x=90), cheek])), 20)
+        assert len(shown[-1]) == count
+
+
 @pytest.mark.parametrize("first", [0, 10])
 def test_a_weak_face_turned_otherwise_than_others_is_none(first: int) -> None:
     scene = Scene([face(-20.0, x=90), face(180.0, first=first, x=230, score=0.8)])
@@ -123,7 +138,7 @@ def test_a_weak_score_is_looked_at_all_around() -> None:
             tracker.correct(0, PLACE, roll=0.0)
     turns = runs(detector)
     assert len(turns[7]) <= 2
-    assert len(turns[17]) == 4  # the one at 12 was weak
+    assert len(turns[17]) == 4  # the one at 12 was weak, the last look all around is long ago
     assert len(turns[22]) <= 2  # masks know the roll
 
 
