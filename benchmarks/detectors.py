@@ -1,7 +1,7 @@
 """Face detectors, measured on annotated videos and stills.
 
-Run: python benchmarks/detectors.py VIDEOS [--stills FOLDER] [--detector dlib|mediapipe|yunet]
-     [--detector_model FILE] [--frames 600]
+Run: python benchmarks/detectors.py VIDEOS [--stills FOLDER] [--frames 600]
+     [--detector centerface|dlib|mediapipe|yunet] [--detector_model FILE]
 
 VIDEOS is a folder in the 300VW layout (NNN/vid.*, NNN/annot/000001.pts), FOLDER one of pictures
 with a .pts of the same name. Prints the constants that map the detector's own box to the
@@ -24,11 +24,17 @@ from facemask.data.landmarks import read_pts
 from facemask.data.vw300 import read_frames
 from facemask.files import read_image
 from facemask.tracking.detection import BoxMapping, Image
-from facemask.tracking.detectors import DlibDetector, MediapipeDetector, YunetDetector
+from facemask.tracking.detectors import (
+    CenterFaceDetector,
+    DlibDetector,
+    MediapipeDetector,
+    YunetDetector,
+)
 from facemask.tracking.five_points import crop_of_five_points
 
-Detector = DlibDetector | MediapipeDetector | YunetDetector
+Detector = CenterFaceDetector | DlibDetector | MediapipeDetector | YunetDetector
 DETECTORS: dict[str, type[Detector]] = {
+    "centerface": CenterFaceDetector,
     "dlib": DlibDetector,
     "mediapipe": MediapipeDetector,
     "yunet": YunetDetector,
@@ -99,6 +105,18 @@ def fit(detector: Detector, data: list[Sample]) -> None:
             show_spread(group, [overlap(mapping.crop(own), crop) for own, crop in pairs])
 
 
+def handed_out(detector: Detector, data: list[Sample]) -> None:
+    """The crops of `detect`, with what the detector makes of points and rolls."""
+    print("crops handed out; IoU")
+    ious: dict[str, list[float]] = {}
+    for group, image, points in data:
+        crop = face_box_of_points(points)
+        best = max((overlap(face.box, crop) for face in detector.detect(image)), default=0.0)
+        ious.setdefault(group, []).append(best)
+    for group, values in ious.items():
+        show_spread(group, [iou for iou in values if iou > 0.4])
+
+
 def show_spread(group: str, ious: list[float]) -> None:
     median, low = np.median(ious), np.percentile(ious, 5)
     print(f"  {group} ({len(ious)}): median {median:.3f}, 5th percentile {low:.3f}")
@@ -123,7 +141,7 @@ def main() -> None:
     )
     parser.add_argument("videos", type=Path, help="folder in the 300VW layout")
     parser.add_argument("--stills", type=Path, help="folder of pictures with .pts files")
-    parser.add_argument("--detector", choices=DETECTORS, default="dlib")
+    parser.add_argument("--detector", choices=DETECTORS, default="centerface")
     parser.add_argument("--detector_model", type=Path, help="model file of yunet")
     parser.add_argument("--frames", type=int, default=600, help="first frames of each video")
     options = parser.parse_args()
@@ -133,6 +151,7 @@ def main() -> None:
     videos = sorted(folder for folder in options.videos.iterdir() if (folder / "annot").is_dir())
     data = list(samples(videos, options.stills, options.frames))
     fit(detector, data)
+    handed_out(detector, data)
     five_points(data)
 
 

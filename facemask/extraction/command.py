@@ -75,7 +75,7 @@ def extract(
         min_score: Score, 0 to 1, from which a detection is a face.
         smallest_face: Smallest face to be found, as share of the picture's longer side, 0.02 to 1;
             smaller ones are left out. centerface and dlib look for that size, which takes longer
-            the smaller it is; mediapipe sees what it sees. Default: 0.025 but at least 32 pixels
+            the smaller it is; mediapipe sees what it sees. Default: 0.03 but at least 40 pixels
             for centerface, 0.125 for dlib, and crops from 20 pixels on.
         upright: Look at faces upright, however they are turned; off takes them as they lie, and
             passes over the rolls of --boxes.

@@ -175,7 +175,7 @@ def test_the_answers_by_hand(
     image = np.zeros((480, 640, 3), dtype=np.uint8)
     image[..., 0] = 200  # red
     best, other = detector.own_boxes(image)
-    assert network.blob.shape == (1, 3, 288, 384)  # 32 of 640 pixels become 19 and a bit
+    assert network.blob.shape == (1, 3, 288, 384)  # 40 of 640 pixels become 24
     assert network.blob[0, :, 100, 100].tolist() == [200.0, 0.0, 0.0]
     # centre (20.5 + 0.5, 10.5 + 0.25) strides, in an image that is 5/3 as large
     x, y = 21 * 4 / 0.6, 10.75 * 4 / 0.6
