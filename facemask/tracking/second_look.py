@@ -46,11 +46,15 @@ def _again(detector: FaceDetector, image: Image, face: Detection) -> Detection:
     x, y = face.box.center
     part = TurnedBox(Box.around(x, y, _WIDE * face.box.side), face.roll)
     middle = Box.around(_SIDE / 2, _SIDE / 2, _SIDE / _WIDE)
-    for seen in detect_turned(detector, _cut(image, part)):  # best first
-        if overlap(seen.box, middle) > _SAME_FACE:
-            scale = part.box.side / _SIDE
-            box = part.part(seen.box.scaled(scale, scale)).box
-            return Detection(box, seen.score**_STRICTER, wrapped(face.roll + seen.roll))
+    shares = [
+        (overlap(seen.box, middle), seen) for seen in detect_turned(detector, _cut(image, part))
+    ]
+    same = [(share * seen.score, seen) for share, seen in shares if share > _SAME_FACE]
+    if same:  # a surer face beside it is another one
+        _, seen = max(same)
+        scale = part.box.side / _SIDE
+        box = part.part(seen.box.scaled(scale, scale)).box
+        return Detection(box, seen.score**_STRICTER, wrapped(face.roll + seen.roll))
     return face._replace(score=_NOT_SEEN * face.score)
 
 

@@ -35,8 +35,9 @@ def test_a_second_look_says_where_the_face_is() -> None:
     weak = Detection(Box(20.0, 30.0, 40.0, 50.0), 0.4)
     # the part is 40 pixels wide, from (10, 20); in 216 pixels each of them is 5.4
     near = Detection(Box(54.0, 54.0, 172.8, 172.8), 0.81, 12.0)
-    aside = Detection(Box(0.0, 0.0, 60.0, 60.0), 0.9)
-    detector = Scripted(aside, near)
+    aside = Detection(Box(0.0, 0.0, 60.0, 60.0), 0.95)
+    half_aside = Detection(Box(108.0, 64.0, 216.0, 172.0), 0.9)  # IoU 0.29
+    detector = Scripted(aside, half_aside, near)
     (face,) = surer(detector, SCENE, [weak])
     assert [image.shape for image in detector.seen] == [(216, 216, 3)] * 4
     assert face.box == pytest.approx(Box(20.0, 30.0, 42.0, 52.0))
