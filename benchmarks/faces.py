@@ -34,7 +34,7 @@ from facemask.files import read_image
 from facemask.tracking.detection import Detection, FaceDetector, Image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.five_points import roll_of_five_points
-from facemask.tracking.second_look import surer
+from facemask.tracking.second_look import faces_of_photograph
 from facemask.tracking.turns import EIGHT_TURNS, detect_turned
 from facemask.turned import TurnedBox, wrapped
 
@@ -70,8 +70,8 @@ def once(detector: FaceDetector, image: Image) -> list[Detection]:
 
 
 def as_photographs(detector: FaceDetector, image: Image) -> list[Detection]:
-    """Four runs, and a second look at the faces that are not sure."""
-    return surer(detector, image, detect_turned(detector, image))
+    """Four runs, more if they find nothing, and a second look at the faces that are not sure."""
+    return faces_of_photograph(detector, image, 0.5)
 
 
 def eight_times(detector: FaceDetector, image: Image) -> list[Detection]:

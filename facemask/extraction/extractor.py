@@ -21,9 +21,8 @@ from facemask.models.cascade.cascade import Cascade
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, check_image
 from facemask.tracking.detectors import open_detector
-from facemask.tracking.second_look import surer
+from facemask.tracking.second_look import faces_of_photograph
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
-from facemask.tracking.turns import detect_turned
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
 
@@ -224,7 +223,7 @@ class FaceMaskExtractor:
         else:
             settings = self.tracking
             if settings.upright:
-                found = surer(self.detector, image, detect_turned(self.detector, image))
+                found = faces_of_photograph(self.detector, image, settings.min_score)
             else:
                 found = [face._replace(roll=0.0) for face in self.detector.detect(image)]
             least = settings.min_size * (min(image.shape[:2]) if settings.min_size < 1 else 1)

@@ -3,7 +3,7 @@
 Examples:
     >>> import numpy as np
     >>> open_detector("cropped").detect(np.zeros((40, 50, 3), dtype=np.uint8))
-    [Detection(box=Box(left=0.0, top=0.0, right=50.0, bottom=40.0), score=1.0)]
+    [Detection(box=Box(left=0.0, top=0.0, right=50.0, bottom=40.0), score=1.0, roll=0.0)]
 """
 
 import math

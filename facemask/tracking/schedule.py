@@ -8,7 +8,7 @@ from facemask.tracking.settings import TrackerSettings
 from facemask.tracking.track import YOUNG, Track
 from facemask.tracking.turns import RIGHT_ANGLES
 
-ASIDE_EVERY: Final = 4
+ASIDE_EVERY: Final = 8
 """Looks of which one looks for faces, too, that are turned otherwise than those known."""
 WEAK_EVERY: Final = 3
 """Looks of which one is all around while a face has a low score."""

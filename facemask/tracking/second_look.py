@@ -9,7 +9,7 @@ import torch
 from facemask.boxes import Box, overlap
 from facemask.resample import crop_pixels
 from facemask.tracking.detection import Detection, FaceDetector, Image, best_first
-from facemask.tracking.turns import detect_turned
+from facemask.tracking.turns import EIGHT_TURNS, RIGHT_ANGLES, detect_turned
 from facemask.turned import TurnedBox, wrapped
 from facemask.views import View
 
@@ -24,6 +24,24 @@ _STRICTER: Final = 1.5
 """Power of the second score: it is high for faces, so that 0.63 there is as good as 0.5."""
 _NOT_SEEN: Final = 0.5
 """Share of the first score that is left to what is not seen again."""
+
+
+def faces_of_photograph(detector: FaceDetector, image: Image, least: float) -> list[Detection]:
+    """Return the faces of one picture, whichever way they are turned, best first.
+
+    It is searched in four turns, and where that finds no face, at every 45 degrees.
+
+    Args:
+        detector: Any detector.
+        image: RGB uint8 (H, W, 3).
+        least: Score from which a detection is a face. Less sure ones are returned, too.
+    """
+    found: list[Detection] = []
+    for turns in (RIGHT_ANGLES, EIGHT_TURNS):
+        found = surer(detector, image, detect_turned(detector, image, turns))
+        if found and found[0].score >= least:
+            break
+    return found
 
 
 def surer(detector: FaceDetector, image: Image, faces: Iterable[Detection]) -> list[Detection]:

@@ -105,6 +105,25 @@ def test_nothing_and_a_box_outside_are_no_faces() -> None:
     assert shown[3].box is not None
 
 
+class Unsure(PaletteReader):
+    def forward(self, images: Tensor) -> Tensor:
+        return 0.1 * super().forward(images)
+
+
+@pytest.mark.parametrize(("score", "side", "is_face"), [(0.7, 60, 0), (0.85, 60, 1), (0.7, 36, 1)])
+def test_unsure_masks_of_weak_detections_are_no_faces(
+    score: float, side: float, is_face: bool
+) -> None:
+    """Small faces are spared: their masks are never sure."""
+    labels = paint_labels(SIZE, SIZE, *TRUE.center, side)
+    unsure = Cascade(Unsure(), settings=CascadeSettings(size=96, temperature=1.0)).eval()
+    faces = [TrackedFace(0, Box.around(*TRUE.center, side), score, True)]
+    frame, labeller = VideoFrame(0, 0.0, paint(labels)), FaceLabeller(unsure, "off")
+    for upright in (True, False):
+        (shown,) = first_corrections(frame, faces, labeller, upright)
+        assert (shown.box is not None) == is_face
+
+
 class Says:
     """Sees faces in one picture, and none in turned copies of it."""
 

@@ -72,16 +72,16 @@ def test_a_face_that_comes_is_found_however_it_is_turned(roll: float) -> None:
 @pytest.mark.parametrize(("roll", "turn"), [(-8.0, 0), (100.0, 90), (170.0, 180), (-60.0, 270)])
 def test_a_face_lying_from_the_start_takes_one_run(roll: float, turn: int) -> None:
     detector = SceneDetector(Scene([face(roll)]))
-    shown = follow(detector, 63)
-    assert [len(faces) for faces in shown] == [1] * 63
+    shown = follow(detector, 143)
+    assert [len(faces) for faces in shown] == [1] * 143
     assert {f.track_id for faces in shown for f in faces} == {0}
     assert all(abs(wrapped(faces[0].roll - roll)) < 1 for faces in shown)
     assert all(overlap(faces[0].box, PLACE) > 0.95 for faces in shown)
     turns = runs(detector)
-    assert detector.looks == [0, 1, 2, *range(7, 63, 5)]
+    assert detector.looks == [0, 1, 2, *range(7, 143, 5)]
     assert all(turn in turns[frame] for frame in turns)
     aside = [frame for frame in turns if len(turns[frame]) == 2]
-    assert len(aside) == 3  # of 14 looks after the first one fourth also looks aside
+    assert len(aside) == 3  # of 30 looks after the first one eighth also looks aside
     assert len({*turns[aside[0]], *turns[aside[1]], *turns[aside[2]]}) == 4
 
 
@@ -94,9 +94,9 @@ def test_another_face_turned_otherwise_is_found() -> None:
 
 def test_with_two_rolls_known_both_others_are_looked_at() -> None:
     detector = SceneDetector(Scene([face(0.0, x=90), face(90.0, x=230)]))
-    follow(detector, 75)
+    follow(detector, 150)
     assert {180, 270} <= set(detector.turns[4:])
-    assert sum(len(turns) for turns in runs(detector).values()) == 4 + 2 * 2 + 14 * 2 + 4
+    assert sum(len(turns) for turns in runs(detector).values()) == 4 + 2 * 2 + 29 * 2 + 4
 
 
 def test_a_part_of_a_face_is_none() -> None:

@@ -6,7 +6,7 @@ from skimage import data
 from facemask.boxes import Box
 from facemask.tracking.centerface import CenterFaceDetector
 from facemask.tracking.detection import Detection, Image
-from facemask.tracking.second_look import surer
+from facemask.tracking.second_look import faces_of_photograph, surer
 
 NOISE = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
 SCENE: Image = np.asarray(cv2.GaussianBlur(NOISE, (0, 0), 2), dtype=np.uint8)
@@ -80,3 +80,21 @@ def test_a_real_face_and_something_else() -> None:
     assert face.score > 0.6
     assert abs(face.roll + 90) < 20
     assert other.score == pytest.approx(0.3)
+
+
+class Counting:
+    """Finds one face of a score in each picture, and counts the pictures."""
+
+    def __init__(self, score: float) -> None:
+        self.score, self.seen = score, 0
+
+    def detect(self, image: Image) -> list[Detection]:
+        self.seen += 1
+        return [Detection(Box(2.0, 2.0, 12.0, 12.0), self.score)] if self.score else []
+
+
+def test_a_picture_without_a_face_is_searched_at_every_45_degrees() -> None:
+    assert faces_of_photograph(nothing := Counting(0.0), SCENE, 0.5) == []
+    assert nothing.seen == 4 + 8
+    assert faces_of_photograph(sure := Counting(0.9), SCENE, 0.5)[0].score == 0.9
+    assert sure.seen == 4
