@@ -5,12 +5,12 @@ Run: python benchmarks/faces.py FOLDER... [--without FOLDER] [--detectors center
 
 Each FOLDER holds pictures with a .pts file of the same name (68 landmarks of one face); the folder
 of --without, and those in it, hold pictures without any. Prints for each detector the share of
-faces found in the pictures as they are (one run), turned by 45 to 180 degrees (four runs and a
-second look at what is not sure, as facemask does with photographs, or --eight at every 45
-degrees), and pasted into scenes of 1280 x 720, their crop 60 pixels wide, upright and turned by
-the same angles in turn. The scenes are the largest pictures of --without, or blurred noise. With
---sides it is upright faces in scenes alone, of these crops, and --smallest goes to the detector.
-Then it counts the pictures of --without in which a face is found.
+faces found in the pictures as they are, turned by 45 to 180 degrees (four runs, more if they find
+nothing, and a second look at what is not sure, as facemask does with photographs; or --eight, runs
+at every 45 degrees), and pasted into scenes of 1280 x 720, their crop 60 pixels wide, upright and
+turned by the same angles in turn. The scenes are the largest pictures of --without, or blurred
+noise. With --sides it is upright faces in scenes alone, of these crops, with one run; --smallest
+goes to the detector. Then it counts the pictures of --without in which a face is found.
 
 A face counts as found by a detection with a score of at least 0.5 whose turned crop has an IoU of
 more than 0.4 with the true one: the landmarks' crop, turned with the picture. Its roll is compared
@@ -205,19 +205,17 @@ def found_table(folder: Path, names: list[str], options: argparse.Namespace) -> 
     print("| detector, pictures | faces | found | roll within 20° | within 45° | IoU | ms |")
     print("| --- |" + " ---: |" * 6)
     backgrounds = pictures_of(options.without) if options.without else []
-    turned_way = eight_times if options.eight else as_photographs
+    way = eight_times if options.eight else as_photographs
     for name in names:
         large = open_detector(name, options.detector_model if name == "yunet" else None)
         share = PASTED / SCENE[1] if name in ("dlib", "yunet") else None
         small = open_detector(name, options.detector_model if name == "yunet" else None, share)
         for angle in (0, *ANGLES):
-            way = turned_way if angle else once
             title = f"{name}, turned by {angle}°" if angle else f"{name}, as they are"
             answers = [answered(turned(pts, angle), large, way) for pts in stills]
             print(row(title, answers), flush=True)
         for angles, title in (((0,), "pasted"), (ANGLES, "pasted and turned")):
             rng, scene = np.random.default_rng(0), scenes(backgrounds)
-            way = once if angles == (0,) else turned_way
             answers = [
                 answered(pasted(pts, angle, next(scene), rng), small, way)
                 for pts, angle in zip(stills, cycle(angles), strict=False)

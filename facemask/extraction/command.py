@@ -76,7 +76,7 @@ def extract(
         smallest_face: Smallest face to be found, as share of the picture's longer side, 0.02 to 1;
             smaller ones are left out. centerface and dlib look for that size, which takes longer
             the smaller it is; mediapipe sees what it sees. Default: 0.03 but at least 40 pixels
-            for centerface, 0.125 for dlib, and crops from 20 pixels on.
+            for centerface (45 in small frames), 0.125 for dlib, and crops from 20 pixels on.
         upright: Look at faces upright, however they are turned; off takes them as they lie, and
             passes over the rolls of --boxes.
         passes: 2 looks twice at the frame in which a face begins, the second time where its first

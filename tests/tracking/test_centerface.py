@@ -162,6 +162,20 @@ class Answers:
         return [part[None] for part in np.split(answer, [1, 3, 5])]
 
 
+def test_the_input_follows_the_image(
+    monkeypatch: pytest.MonkeyPatch, detector: CenterFaceDetector
+) -> None:
+    network = Answers()
+    monkeypatch.setattr(detector, "_network_of", lambda *_: network)
+    for size, expected in {
+        (720, 1280): (448, 768),  # 40 pixels become 24
+        (480, 640): (256, 352),  # 45 pixels become 24
+        (1080, 1920): (448, 768),  # 1/32, 60 pixels, becomes 24
+    }.items():
+        assert detector.detect(np.zeros((*size, 3), dtype=np.uint8)) == []
+        assert network.blob.shape == (1, 3, *expected)
+
+
 def test_the_answers_by_hand(
     monkeypatch: pytest.MonkeyPatch,
     detector: CenterFaceDetector,
@@ -172,10 +186,10 @@ def test_the_answers_by_hand(
     weaker = (0.16, np.log(2), np.log(2), 0.0, 0.0, *points)
     network = Answers((10, 20, face), (40, 60, weaker))
     monkeypatch.setattr(detector, "_network_of", lambda *_: network)
-    image = np.zeros((480, 640, 3), dtype=np.uint8)
+    image = np.zeros((960, 1280, 3), dtype=np.uint8)
     image[..., 0] = 200  # red
     best, other = detector.own_boxes(image)
-    assert network.blob.shape == (1, 3, 288, 384)  # 40 of 640 pixels become 24
+    assert network.blob.shape == (1, 3, 576, 768)  # 40 of 1280 pixels become 24
     assert network.blob[0, :, 100, 100].tolist() == [200.0, 0.0, 0.0]
     # centre (20.5 + 0.5, 10.5 + 0.25) strides, in an image that is 5/3 as large
     x, y = 21 * 4 / 0.6, 10.75 * 4 / 0.6
@@ -206,8 +220,8 @@ def test_answers_to_one_face_are_averaged(
     first, second = ((score, np.log(9), np.log(9), 0.0, 0.0, *points) for score in (0.8, 0.4))
     network = Answers((10, 20, first), (10, 21, second))
     monkeypatch.setattr(detector, "_network_of", lambda *_: network)
-    (face,) = detector.own_boxes(np.zeros((288, 384, 3), dtype=np.uint8))
-    scale = network.blob.shape[3] / 384
+    (face,) = detector.own_boxes(np.zeros((720, 1280, 3), dtype=np.uint8))
+    scale = 0.6
     x = (20.5 * 0.64 + 21.5 * 0.16) / 0.8 * 4
     assert face.box.center == pytest.approx((x / scale, 10.5 * 4 / scale), rel=1e-3)
     assert face.score == pytest.approx(0.8**0.5)
