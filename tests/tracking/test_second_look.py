@@ -93,8 +93,33 @@ class Counting:
         return [Detection(Box(2.0, 2.0, 12.0, 12.0), self.score)] if self.score else []
 
 
-def test_a_picture_without_a_face_is_searched_at_every_45_degrees() -> None:
+def test_a_picture_without_a_face_is_searched_closer_and_at_every_45_degrees() -> None:
     assert faces_of_photograph(nothing := Counting(0.0), SCENE, 0.5) == []
-    assert nothing.seen == 4 + 8
+    assert nothing.seen == 4 + 4 + 8
     assert faces_of_photograph(sure := Counting(0.9), SCENE, 0.5)[0].score == 0.9
     assert sure.seen == 4
+
+
+class Reader:
+    """Sees a red square of at least 300 pixels, where it is."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def detect(self, image: Image) -> list[Detection]:
+        self.shapes.append(image.shape)
+        red = (image[..., 0] > 128) & (image[..., 1] < 128)
+        rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+        if len(rows) == 0 or rows[-1] - rows[0] < 300:
+            return []
+        edges = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        return [Detection(Box(*map(float, edges)), 0.9)]
+
+
+def test_a_small_face_is_found_in_an_enlarged_part_once() -> None:
+    image = np.full((200, 400, 3), 255, dtype=np.uint8)
+    image[90:150, 170:230] = (255, 0, 0)  # its 60 pixels are in all four parts but for some rows
+    reader = Reader()
+    (face,) = faces_of_photograph(reader, image, 0.5)
+    assert reader.shapes[4:] == [(640, 1280, 3)] * 4  # of 120 × 240 pixels
+    assert face.box == pytest.approx(Box(170, 90, 230, 150), abs=0.3)
