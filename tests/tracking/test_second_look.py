@@ -123,3 +123,9 @@ def test_a_small_face_is_found_in_an_enlarged_part_once() -> None:
     (face,) = faces_of_photograph(reader, image, 0.5)
     assert reader.shapes[4:] == [(640, 1280, 3)] * 4  # of 120 × 240 pixels
     assert face.box == pytest.approx(Box(170, 90, 230, 150), abs=0.3)
+
+
+def test_only_centerface_is_asked_again() -> None:
+    """dlib's scores are lower: what it sees once with 0.55 is a face."""
+    assert faces_of_photograph(weak := Counting(0.55), SCENE, 0.5)[0].score == 0.55
+    assert weak.seen == 4
