@@ -84,9 +84,7 @@ def first_corrections(
     best = _looks(frame, faces, labeller, upright)
     if not upright:
         return [look.verdict for look in best.values()]
-    unsure = [
-        look.face for look in best.values() if look.sureness < _SURE or look.shown.roll is None
-    ]
+    unsure = [look.face for look in best.values() if look.is_unsure]
     for turn in (90, 180, 270):
         turned = [replace(face, roll=wrapped(face.roll + turn)) for face in unsure]
         _keep_surer(best, _looks(frame, turned, labeller, upright))

@@ -226,7 +226,7 @@ class FaceMaskExtractor:
                 found = faces_of_photograph(self.detector, image, settings.min_score)
             else:
                 found = [face._replace(roll=0.0) for face in self.detector.detect(image)]
-            least = settings.min_size * (min(image.shape[:2]) if settings.min_size < 1 else 1)
+            least = settings.least_side(*image.shape[:2])
             found = [f for f in found if f.score >= settings.min_score and f.box.side >= least]
         found.sort(key=lambda face: -face.box.side)
         return found[: self.tracking.max_faces]

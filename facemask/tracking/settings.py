@@ -33,6 +33,10 @@ class TrackerSettings:
     smoothing: float = 0.7
     upright: bool = True
 
+    def least_side(self, height: int, width: int) -> float:
+        """Return the side in pixels from which a crop counts as a face in a frame of this size."""
+        return self.min_size * (min(height, width) if self.min_size < 1 else 1)
+
     def __post_init__(self) -> None:
         """Check all settings."""
         if self.every < 1:

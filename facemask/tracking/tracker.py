@@ -192,8 +192,7 @@ class FaceTracker:
             found = detect_turned(detector, image, turns)
         else:
             found = detector.detect(image)
-        least = self._settings.min_size
-        least *= min(image.shape[:2]) if least < 1 else 1
+        least = self._settings.least_side(*image.shape[:2])
         found = [f._replace(roll=self._roll(f)) for f in found if f.box.side >= least]
         return Sight.of(self._tracks, found, small)
 
