@@ -63,10 +63,13 @@ class Box(NamedTuple):
     bottom: float
 
     @classmethod
-    def around(cls, x: float, y: float, side: float) -> "Box":
-        """Return the square of this side with its centre at the edge coordinates (x, y)."""
-        half = side / 2
-        return cls(x - half, y - half, x + half, y + half)
+    def around(cls, x: float, y: float, side: float, height: float | None = None) -> "Box":
+        """Return the square of this side with its centre at the edge coordinates (x, y).
+
+        With a height, it is the box of that height whose width is the side.
+        """
+        across, down = side / 2, (side if height is None else height) / 2
+        return cls(x - across, y - down, x + across, y + down)
 
     @property
     def width(self) -> float:

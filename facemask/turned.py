@@ -121,8 +121,7 @@ class TurnedBox(NamedTuple):
     def part(self, box: Box) -> "TurnedBox":
         """Return a part of this box, given in upright coordinates, as a box of the image."""
         x, y = self.to_image(np.array([box.center]))[0].tolist()
-        half_x, half_y = box.width / 2, box.height / 2
-        return TurnedBox(Box(x - half_x, y - half_y, x + half_x, y + half_y), self.roll)
+        return TurnedBox(Box.around(x, y, box.width, box.height), self.roll)
 
     def _polygon_inside(self, height: int, width: int) -> Points:
         """Return the corners, in upright coordinates, of what the box and the image share."""

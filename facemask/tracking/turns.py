@@ -97,8 +97,7 @@ def _turned_back(face: Detection, copy: TurnedBox) -> Detection:
     """
     # at right angles, halves of pixels stay what they are
     ((x, y),) = copy.to_image(np.array([face.box.center])).round(9).tolist()
-    half_x, half_y = face.box.width / 2, face.box.height / 2
-    box = Box(x - half_x, y - half_y, x + half_x, y + half_y)
+    box = Box.around(x, y, face.box.width, face.box.height)
     return Detection(box, face.score, wrapped(face.roll + copy.roll))
 
 
