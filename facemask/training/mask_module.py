@@ -252,6 +252,7 @@ def _warn_if_unbounded(loss: nn.Module) -> None:
     """Warn of a loss without a lower bound on free scores; those of a ConvLSTM are bounded."""
     if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
         rank_zero_warn(
-            "The FCN's scores are free and SegmentationLoss(form='linear') is unbounded below "
-            "on them: give it activation='tanh', or form='hinge'."
+            "The FCN's scores are free and SegmentationLoss(form='linear', activation=None) is "
+            "unbounded below on them, so that training will fail: leave activation at 'auto' "
+            "(softmax), or give form='hinge'."
         )

@@ -53,9 +53,10 @@ def segmentation_loss(
     activation: str | None = None,
     include_background: bool = True,
     ignore_index: int = 255,
+    temperature: float = 1.0,
 ) -> float:
     vectors, ids = to_vectors(scores, target)
-    vectors, ids = vectors[ids != ignore_index], ids[ids != ignore_index]
+    vectors, ids = vectors[ids != ignore_index] / temperature, ids[ids != ignore_index]
     if activation == "tanh":
         vectors = np.tanh(vectors)
     counted = vectors

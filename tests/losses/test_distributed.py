@@ -11,9 +11,9 @@ from torch.nn.parallel import DistributedDataParallel
 from facemask.losses import IoULoss, SegmentationLoss
 
 LOSSES: dict[str, nn.Module] = {
-    "linear": SegmentationLoss("linear", 0.1, sync=True),
+    "linear": SegmentationLoss("linear", 0.1, temperature=0.5, sync=True),
     "hinge": SegmentationLoss("hinge", 1.0, include_background=False, sync=True),
-    "soft": SegmentationLoss("linear", weights="soft", activation="softmax", sync=True),
+    "soft": SegmentationLoss("linear", weights="soft", activation="tanh", sync=True),
     "iou": IoULoss(sync=True),
 }
 

@@ -25,9 +25,10 @@ MODULES: list[nn.Module] = [
     CrossEntropyLoss(),
     CrossEntropyLoss(temperature=0.1),
     IoULoss(),
-    SegmentationLoss("linear", 0.1, activation="tanh"),
-    SegmentationLoss("hinge", 1.0),
+    SegmentationLoss("linear", 0.1, temperature=0.5),
+    SegmentationLoss("hinge", 1.0, temperature=0.5),
     SegmentationLoss("linear", weights="soft", sync=True),
+    SegmentationLoss("linear", activation=None),
     CompositeLoss({"ce": CrossEntropyLoss(), "seg": SegmentationLoss()}, {"seg": 0.5}),
 ]
 

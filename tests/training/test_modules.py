@@ -317,9 +317,9 @@ def test_terms_of_a_composite_loss_are_logged(mask_root: Path, tmp_path: Path) -
 
 def test_a_loss_that_free_scores_make_unbounded_is_told_of() -> None:
     with pytest.warns(UserWarning, match="unbounded below"):
-        FCNModule(BACKBONE, loss=SegmentationLoss())
-    for loss in (SegmentationLoss(activation="tanh"), SegmentationLoss("hinge", 1.0)):
+        FCNModule(BACKBONE, loss=SegmentationLoss(activation=None))
+    for loss in (SegmentationLoss(), SegmentationLoss("hinge")):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             FCNModule(BACKBONE, loss=loss)
-            ConvLSTMFCNModule(BACKBONE, loss=SegmentationLoss())
+            ConvLSTMFCNModule(BACKBONE, loss=loss)
