@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from facemask.boxes import face_box_of_points
 from facemask.data.artist import cover
 from facemask.data.synthetic.body import Body
 from facemask.data.synthetic.drawing import Points, Scene, curve
@@ -28,7 +29,7 @@ MIN_SIZE: Final = 96
 CATEGORIES: Final = (1, 2, 3)
 
 # Independent streams of random numbers, so that leaving one part out changes no other.
-_WHO, _MOTION, _LOOK, _COVER, _NOISE = range(5)
+_WHO, _MOTION, _LOOK, _COVER, _NOISE, _FAR = range(6)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Settings:
     height: int
     fps: int
     categories: tuple[int, ...]
+    hard: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -91,6 +93,7 @@ class SyntheticVideo:
         height: int,
         fps: int,
         occluders: bool = True,
+        hard: bool = False,
     ) -> None:
         """Draw everything that stays for the whole video; arguments as in `render_video`."""
         Settings(seed, frames, width, height, fps, (category,))
@@ -110,6 +113,9 @@ class SyntheticVideo:
         self._background = background * np.float32(0.4 + 0.6 * dim)
         covered = category == 3 and occluders
         self._covers = make_occluders(self._stream(_COVER), self.identity, index) if covered else []
+        if hard:
+            box = face_box_of_points(self.points(0))
+            self._degradation = Degradation.far(self._stream(_FAR), box.right - box.left, height)
 
     def _stream(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([*self._key, *key])
@@ -155,6 +161,7 @@ def render_video(
     height: int = 320,
     fps: int = 30,
     occluders: bool = True,
+    hard: bool = False,
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]]:
     """Render one video without writing it.
 
@@ -171,6 +178,8 @@ def render_video(
         height: Of a frame in pixels, at least 96.
         fps: Frames a second.
         occluders: Whether category 3 covers the face. The landmarks are the same without.
+        hard: Whether a cheap camera films from afar, whatever the category: see
+            `Degradation.far`. The landmarks are the same without.
 
     Yields:
         The frame, uint8 (height, width, 3) RGB, and its 68 landmarks, float64 (68, 2) x, y in
@@ -193,6 +202,7 @@ def render_video(
         height=height,
         fps=fps,
         occluders=occluders,
+        hard=hard,
     )
     # A generator expression, so that a bad option is refused here and not at the first frame.
     return ((video.frame(k), video.points(k)) for k in range(frames))

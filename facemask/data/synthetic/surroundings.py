@@ -138,6 +138,31 @@ class Degradation:
             focus=Wave(rng, 0.2, 0.7),
         )
 
+    @classmethod
+    def far(cls, rng: np.random.Generator, side: float, height: int) -> "Degradation":
+        """Draw the faults of a cheap camera that is far away: all of them, in every frame.
+
+        The face is small on its sensor, out of focus, dark, noisy and compressed into blocks.
+
+        Args:
+            rng: Source of the draws.
+            side: Of the face crop in the frame, in pixels; 30 to 60 of them are left.
+            height: Rows of the frame.
+        """
+        reduction = max(1.0, side / float(rng.uniform(30, 60)))
+        return cls(
+            gain=float(rng.uniform(0.35, 0.65)),
+            bloom=0.0,
+            defocus=float(rng.uniform(0.3, 0.9)) * reduction / height,
+            smear=0.0,
+            smear_angle=0.0,
+            reduction=reduction,
+            noise=float(rng.uniform(4, 12)),
+            quality=int(rng.integers(25, 51)),
+            flicker=Wave(rng, 0.3, 1.2),
+            focus=Wave(rng, 0.2, 0.7),
+        )
+
     def apply(self, canvas: Canvas, t: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Spoil a frame.
 

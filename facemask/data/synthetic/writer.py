@@ -29,6 +29,7 @@ def synthesize(
     height: int = 320,
     fps: int = 30,
     categories: Sequence[int] = (1, 2, 3),
+    hard: bool = False,
     seed: int = 0,
     workers: int | None = None,
 ) -> None:
@@ -48,6 +49,8 @@ def synthesize(
         fps: Frames a second.
         categories: Difficulties that the videos cycle through: 1 good light; 2 bad light, blur,
             noise, low resolution; 3 hands, glasses, microphones and large poses on top.
+        hard: Whether a cheap camera films all of them from afar: face crops of 30 to 60 pixels,
+            enlarged, blurred, dark, noisy, in blocks. The landmarks are as exact as ever.
         seed: 0 or more.
         workers: Processes; None is one for each processor, 0 or 1 works in this process.
 
@@ -67,7 +70,7 @@ def synthesize(
     if not categories:
         raise InputError("categories is empty, expected some of 1, 2 and 3.")
     frames = round(seconds * fps) if 0 < seconds < 1e6 else 0
-    settings = Settings(seed, frames, width, height, fps, tuple(categories))
+    settings = Settings(seed, frames, width, height, fps, tuple(categories), hard)
     _prepare_folder(out, settings)
     shown = max(videos, _count_finished(out))
     rows = [f"{k + 1:03d},{k + 1:03d},{settings.category(k)}\n" for k in range(shown)]
@@ -99,6 +102,8 @@ def _prepare_folder(out: Path, settings: Settings) -> None:
     if file.is_file():
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(found, dict):
+                found = {"hard": False, **found}  # folders of before the option
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{file}: cannot read the settings of the videos there ({error}); choose "
@@ -158,6 +163,7 @@ def _write_frames(video: Path, index: int, settings: Settings) -> None:
             width=settings.width,
             height=settings.height,
             fps=settings.fps,
+            hard=settings.hard,
         )
         for number, (frame, points) in enumerate(rendered, start=1):
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
