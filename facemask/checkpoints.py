@@ -3,13 +3,16 @@
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from facemask.errors import InputError, cause_of, system_cause
+
+_OPTIONAL: Final = ("num_batches_tracked", "offsets")
+"""Last parts of names of tensors that older files lack."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
     Args:
         module: Module to load into.
         weights: Tensors by their names in the module's state_dict; others are ignored. Batch
-            counters (`num_batches_tracked`) may be missing.
+            counters (`num_batches_tracked`) and a network's `offsets` may be missing.
         path: The file they come from, for the error message.
 
     Raises:
@@ -130,7 +133,7 @@ def check_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str)
         InputError: A tensor is missing or has another shape.
     """
     wanted = module.state_dict()
-    missing = [k for k in wanted if k not in weights and not k.endswith("num_batches_tracked")]
+    missing = [k for k in wanted if k not in weights and k.rpartition(".")[2] not in _OPTIONAL]
     wrong = [k for k in wanted if k in weights and weights[k].shape != wanted[k].shape]
     if missing or wrong:
         raise InputError(

@@ -163,7 +163,7 @@ class ConvLSTMFCN(EncoderNetwork):
             )
         features = self.encoder(clips)  # (B, T, F, h, w)
         scores = self.convlstm.last_of_windows(features, length)
-        return upsample_bilinear(scores, (clips.shape[-2], clips.shape[-1]))
+        return upsample_bilinear(self.calibrated(scores), (clips.shape[-2], clips.shape[-1]))
 
     def score_features(
         self, features: Tensor, size: tuple[int, int], state: State | None = None
@@ -182,4 +182,5 @@ class ConvLSTMFCN(EncoderNetwork):
             InputError: The features or the state have another shape.
         """
         scores, state = self.convlstm(features, state)  # (B, [T,] C, h, w)
-        return upsample_bilinear(scores, size), state
+        # the state stays as it is: what is remembered does not depend on the calibration
+        return upsample_bilinear(self.calibrated(scores), size), state

@@ -19,16 +19,21 @@ class EncoderNetwork(nn.Module):
         described: Arguments of the constructor that `description` gives; a file may say more.
         encoder: Images to features.
         num_classes: Number of classes C, background included.
+        offsets: What is added to each class's scores, float (C,), zeros unless the network is
+            calibrated (`facemask calibrate`): where it draws the line between classes.
     """
 
     described: ClassVar[tuple[str, ...]] = ("backbone", "num_classes", "output_stride")
     encoder: ImageEncoder
+    offsets: Tensor
 
     def __init__(self, encoder: ImageEncoder, num_classes: int) -> None:
         super().__init__()
         check_positive(type(self).__name__, num_classes=num_classes)
         self.encoder = encoder
         self.num_classes = num_classes
+        self.register_buffer("offsets", torch.zeros(num_classes))
+        self.register_load_state_dict_pre_hook(_uncalibrated)  # type: ignore[no-untyped-call]
 
     @property
     def mean(self) -> Tensor:
@@ -39,6 +44,13 @@ class EncoderNetwork(nn.Module):
     def std(self) -> Tensor:
         """Standard deviation (3, 1, 1) that images in [0, 1] are normalised with."""
         return self.encoder.std
+
+    def calibrated(self, scores: Tensor) -> Tensor:
+        """Add the classes' offsets to scores (..., C, h, w).
+
+        Before up-sampling: bilinear interpolation keeps what is the same everywhere.
+        """
+        return scores + self.offsets[:, None, None]
 
     def description(self) -> dict[str, Any]:
         """Return what a file says of the network, for JSON, by names of the constructor's."""
@@ -75,7 +87,7 @@ class ClassifierNetwork(EncoderNetwork):
             InputError: The images have another shape or hold integers.
         """
         features = self.encoder(images)  # (..., F, h, w)
-        scores = self.classifier(features.flatten(0, -4))  # (N, C, h, w)
+        scores = self.calibrated(self.classifier(features.flatten(0, -4)))  # (N, C, h, w)
         scores = upsample_bilinear(scores, (images.shape[-2], images.shape[-1]))  # (N, C, H, W)
         return scores.reshape(*images.shape[:-3], *scores.shape[1:])
 
@@ -130,6 +142,16 @@ class FCN(ClassifierNetwork):
         encoder = Encoder(backbone, pretrained, output_stride, skips, skip_channels)
         super().__init__(encoder, num_classes)
         self.classifier = nn.Conv2d(encoder.channels, num_classes, kernel_size=1)
+
+
+def _uncalibrated(
+    network: EncoderNetwork,
+    state_dict: dict[str, Any],
+    prefix: str,
+    *_: Any,  # noqa: ANN401  # what else torch hands to such hooks
+) -> None:
+    """Let a state_dict that has no offsets, as all had before there were any, stand for zeros."""
+    state_dict.setdefault(f"{prefix}offsets", torch.zeros_like(network.offsets))
 
 
 def check_positive(owner: str, **numbers: int | None) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from facemask.checkpoints import check_weights, load_weights, read_checkpoint, weights_below
 from facemask.lightning_guard import MODULE_KEY, build_from, keep_known
 from facemask.models.description import USE_KEY, check_description, describe, describe_use, use_of
+from facemask.models.fcn import EncoderNetwork
 from facemask.models.own_network import check_network, first_output, normalise, takes_clips
 from facemask.regions import Region
 from facemask.training.scored_module import ScoredModule
@@ -132,6 +133,8 @@ class NetworkModule(ScoredModule):
         if self.init_from is not None:
             weights = self.initial_weights(self.describe_network())
             load_weights(self.network, weights, Path(self.init_from))
+            if isinstance(self.network, EncoderNetwork):
+                self.network.offsets.zero_()  # other weights need others
 
     def initial_weights(self, expected: dict[str, Any]) -> dict[str, Tensor]:
         """Read the weights of `init_from`, by their names in the network.

@@ -66,7 +66,7 @@ def test_from_fcn_keeps_the_encoder_and_the_classes(num_classes: int) -> None:
     encoder = [name for name in before if name.startswith("encoder.")]
     assert encoder == [name for name in after if name.startswith("encoder.")]
     assert all(torch.equal(before[name], after[name]) for name in encoder)
-    assert {name.split(".")[0] for name in after} == {"encoder", "convlstm"}
+    assert {name.split(".")[0] for name in after} == {"encoder", "convlstm", "offsets"}
     assert isinstance(model.convlstm, ConvLSTM)
     assert model.convlstm.weight_input.shape == (4 * num_classes, 288, 3, 3)
     assert model.convlstm.weight_ci is None

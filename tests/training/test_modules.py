@@ -182,6 +182,21 @@ def test_a_second_stage_of_an_fcn_starts_from_all_of_the_first(
         FCNModule(BACKBONE, init_from="y.ckpt", pretrained="x.pth")
 
 
+def test_what_starts_from_a_calibrated_network_is_not_calibrated(
+    fcn_checkpoint: Path, mask_root: Path, tmp_path: Path
+) -> None:
+    content = torch.load(fcn_checkpoint, weights_only=True)
+    content["state_dict"]["network.offsets"] += torch.arange(5)
+    torch.save(content, tmp_path / "calibrated.ckpt")
+    run = trainer(tmp_path, limit_train_batches=1, limit_val_batches=0)
+    for kind, length in ((FCNModule, None), (ConvLSTMFCNModule, 5)):
+        module = kind(BACKBONE, init_from=str(tmp_path / "calibrated.ckpt"))
+        run.fit(module, data(mask_root, length))
+        assert not module.network.offsets.any()
+    loaded = FCNModule.load_from_checkpoint(tmp_path / "calibrated.ckpt")
+    assert loaded.network.offsets.tolist() == [0, 1, 2, 3, 4]
+
+
 def test_checkpoint_of_another_convlstm(mask_root: Path, tmp_path: Path) -> None:
     run = trainer(tmp_path, limit_train_batches=1, limit_val_batches=0)
     run.fit(ConvLSTMFCNModule(BACKBONE, peephole=False), data(mask_root))

@@ -115,7 +115,7 @@ class DeepLab(VGG16Network):
         height, width = images.shape[-2:]
         right, below = -(width - 1) % 8, -(height - 1) % 8
         features = self.encoder(F.pad(images, (0, right, 0, below)))  # 0 is the mean colour
-        scores = self.classifier(features.flatten(0, -4)).float()  # (N, C, h, w)
+        scores = self.calibrated(self.classifier(features.flatten(0, -4)).float())  # (N, C, h, w)
         scores = F.interpolate(
             scores, (height + below, width + right), mode="bilinear", align_corners=True
         )
