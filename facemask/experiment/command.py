@@ -25,7 +25,7 @@ def experiment(
     logging: str | None = None,
     parallel: int = 1,
     groups: int = 10,
-    seed: int = 0,
+    seed: list[int] | int = 0,
 ) -> None:
     """Train and test every row of the paper's tables, and put them beside the paper's numbers.
 
@@ -43,16 +43,21 @@ def experiment(
         parallel: Steps at a time. Each has a GPU of its own where there are several, else a share
             of the CPUs.
         groups: Groups of sequences of the significance test (10 in the paper).
-        seed: Seed of training, order of data, groups and bootstrap.
+        seed: Seed of training and order of data (groups and bootstrap take the first). Several, as
+            in "[0, 1, 2]", run everything once with each, into OUT/seed_0 and so on; the tables
+            are then of all of them together, with intervals over the seeds.
 
     Raises:
         InputError: The plan, an option or the data is wrong, a step was run with other settings in
             `out`, or a step failed.
     """
-    given = {"parallel": (parallel, 1), "groups": (groups, 2), "seed": (seed, 0)}
-    for option, (value, least) in given.items():
+    seeds = [seed] if isinstance(seed, int) else seed
+    given = [("parallel", parallel, 1), ("groups", groups, 2), *(("seed", s, 0) for s in seeds)]
+    for option, value, least in given:
         if value < least:
             raise InputError(f"{option} is {value}, expected at least {least}.")
+    if len(set(seeds)) < max(1, len(seeds)):
+        raise InputError(f"seed is {seeds}, expected one or more different seeds.")
     if not fast and (gpus := torch.cuda.device_count()) and parallel > gpus:
         raise InputError(f"parallel is {parallel}, but there are {gpus} GPUs: give at most {gpus}.")
     path, root, folder = Path(plan), Path(data), Path(out)
@@ -68,25 +73,31 @@ def experiment(
     def say(line: str) -> None:
         nonlocal count
         count += 1
-        console.print(f"{count:>3} of {len(steps)}  {line}", highlight=False)
+        console.print(f"{count:>3} of {len(steps) * len(seeds)}  {line}", highlight=False)
 
-    job = Job(read, path.parent, root.resolve(), folder.resolve(), fast, seed, logging_file)
-    failed = run_steps(job, steps, parallel, say)
+    failed: dict[str, str] = {}
+    finished = []  # each seed's folders by step
+    for number in seeds:
+        place = folder if len(seeds) == 1 else folder / f"seed_{number}"
+        make_folder(place)
+        job = Job(read, path.parent, root.resolve(), place.resolve(), fast, number, logging_file)
+        lost = run_steps(job, steps, parallel, say)
+        finished.append({name: job.folder(name) for name in steps if name not in lost})
+        failed |= {f"{place / 'logs' / name}.log": f"{name}: {why}" for name, why in lost.items()}
 
-    folders = {name: job.folder(name) for name in steps if name not in failed}
     facts = {
         "Command": f"facemask experiment {plan} --data {data} --out {out} --seed {seed}"
         + (" --fast" if fast else ""),
         "Written by": f"facemask {__version__}",
     }
-    page = experiment_page(read, folders, facts, groups, seed)
+    page = experiment_page(read, finished, facts, groups, seeds[0])
     for name, content in page.files().items():
         write_atomic(folder / name, content)
     minutes = (time.monotonic() - start) / 60
     console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
     if failed:
-        name, reason = next(iter(failed.items()))
+        log, reason = next(iter(failed.items()))
         raise InputError(
-            f"{len(failed)} of {len(steps)} steps failed, first {name}: {reason} (see "
-            f"{folder / 'logs' / name}.log); the same command tries them again."
+            f"{len(failed)} of {len(steps) * len(seeds)} steps failed, first {reason} (see {log}); "
+            "the same command tries them again."
         )

@@ -1,22 +1,24 @@
 """The tables of an experiment, beside the paper's."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from facemask.experiment.plan import PaperTable, Plan, Row
+from facemask.experiment.seeds import positions_over_seeds, scores_over_seeds
 from facemask.report.page import Page, Section, Table
-from facemask.report.runs import load_runs
+from facemask.report.runs import Comparison, load_runs
 from facemask.report.tables import positions_section, scores_section
 
 
 def experiment_page(
-    plan: Plan, folders: dict[str, Path], facts: dict[str, str], groups: int, seed: int
+    plan: Plan, folders: Sequence[dict[str, Path]], facts: dict[str, str], groups: int, seed: int
 ) -> Page:
-    """All tables whose baseline and at least one row were tested.
+    """All tables whose baseline and at least one row were tested, with every seed.
 
     Args:
         plan: The experiment.
-        folders: The folders of the steps that were tested, by name.
+        folders: For each seed, the folders of the steps that were tested, by name.
         facts: What the page says first, by name.
         groups: Groups of sequences of the significance test.
         seed: Decides the groups and the bootstrap.
@@ -24,33 +26,43 @@ def experiment_page(
     Raises:
         InputError: A record cannot be read, or the steps of a table were tested on other data.
     """
+    done = set(folders[0]).intersection(*folders)
     sections = []
     for table in plan.tables:
-        rows = [row for row in table.rows if row.step in folders]
-        if rows and table.baseline in folders:
-            sections.append(_section(table, rows, folders, groups, seed))
+        rows = [row for row in table.rows if row.step in done]
+        if rows and table.baseline in done:
+            runs = [_runs(table, rows, of_seed) for of_seed in folders]
+            sections.append(_section(table, runs, groups, seed))
     return Page(plan.title, facts, sections)
 
 
-def _section(
-    table: PaperTable, rows: list[Row], folders: dict[str, Path], groups: int, seed: int
-) -> Section:
+def _runs(table: PaperTable, rows: list[Row], folders: dict[str, Path]) -> Comparison:
     # the baseline under the name that its own row has, if it has one
     names = {row.step: row.name for row in rows}
     steps = list(dict.fromkeys([table.baseline, *names]))
-    runs = load_runs(
+    return load_runs(
         [str(folders[step]) for step in steps],
         str(folders[table.baseline]),
         [names.get(step, table.baseline) for step in steps],
     )
-    section = positions_section(runs) if table.positions else scores_section(runs, groups, seed)
+
+
+def _section(table: PaperTable, runs: list[Comparison], groups: int, seed: int) -> Section:
+    if len(runs) > 1:
+        found = (
+            positions_over_seeds(runs) if table.positions else scores_over_seeds(runs, groups, seed)
+        )
+    else:
+        found = (
+            positions_section(runs[0]) if table.positions else scores_section(runs[0], groups, seed)
+        )
     file = table.name.lower().replace(" ", "")
-    found = [replace(t, file=f"{file}.csv") for t in section.tables]
+    paper = _paper_table(table, file)
     return replace(
-        section,
+        found,
         title=f"{table.name}: {table.title}",
-        text="Found here, and below it what the paper reports on 300VW.",
-        tables=[*found, *_paper_table(table, file)],
+        text="Found here, and below it what the paper reports on 300VW." if paper else "",
+        tables=[*(replace(t, file=f"{file}.csv") for t in found.tables), *paper],
     )
 
 

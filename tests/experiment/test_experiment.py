@@ -103,6 +103,23 @@ def test_a_broken_step_keeps_the_others_and_nothing_is_done_twice(
     assert "step 'fcn' was run with other settings than it has now; give another --out" in other
 
 
+@pytest.mark.slow
+def test_several_seeds_have_a_folder_each_and_one_report(
+    mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [str(write_plan(tmp_path)), "--data", str(mask_root), "--out", "out", "--fast"]
+    main(["experiment", *options, "--only", "[convlstm]", "--seed", "[3, 4]"])
+    assert "4 of 4  convlstm: done" in capsys.readouterr().out
+    for seed in (3, 4):
+        fit = yaml.safe_load(Path(f"out/seed_{seed}/runs/convlstm/fit.yaml").read_text())
+        assert fit["seed_everything"] == seed
+        start = tmp_path / "out" / f"seed_{seed}" / "runs" / "fcn" / "best.ckpt"
+        assert Path(fit["model"]["init_args"]["init_from"]) == start
+    report = Path("out/report.md").read_text("utf-8")
+    assert "| Over seeds |" in report
+    assert "--seed [3, 4]" in report
+
+
 def test_a_misspelt_option_is_found_before_anything_runs(
     mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +198,11 @@ def test_wrong_options(mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "not a data set" in error_of([plan, "--data", ".", "--out", "o", "--fast"], capsys)
     fast = [plan, *data, "--out", "o", "--fast"]
     assert "parallel is 0, expected at least 1" in error_of([*fast, "--parallel", "0"], capsys)
+    assert "seed is -1, expected at least 0" in error_of([*fast, "--seed", "[0, -1]"], capsys)
+    assert "seed is [1, 1], expected one or more different" in error_of(
+        [*fast, "--seed", "[1, 1]"], capsys
+    )
+    assert "seed is [], expected one or more" in error_of([*fast, "--seed", "[]"], capsys)
     assert "no table, row or step 'x y'" in error_of([*fast, "--only", "x y"], capsys)
     assert "cannot read the experiment" in error_of(["no.yaml", *fast[1:]], capsys)
     assert "no.yaml: cannot read the configuration" in error_of(

@@ -119,6 +119,15 @@ def test_a_steps_configuration_has_its_own_folder_data_seed_and_weights() -> Non
     assert cascade["mouth"] == "/out/runs/mouth_0.02/best.ckpt"
 
 
+def test_steps_of_one_run_share_a_folder_of_features(tmp_path: Path) -> None:
+    config = {"model": {"init_args": {"feature_cache": "features"}},
+              "data": {"init_args": {}}, "trainer": {}}  # fmt: skip
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(config))
+    plan = read_plan(write(tmp_path, small_plan()))
+    of_step = Job(plan, tmp_path, Path("/data"), Path("/out"), False, seed=7).config("two", "fit")
+    assert of_step["model"]["init_args"]["feature_cache"] == "/out/features"
+
+
 def test_table_2_has_the_papers_baselines_small_when_fast() -> None:
     plan = read_plan(IJCV)
     table = next(table for table in plan.tables if table.name == "Table 2")
