@@ -55,7 +55,8 @@ def load_model(
         clip = torch.zeros(1, 2, 3, size, size)
         if not use.get("clips") or not takes_clips(loaded, clip):
             loaded = FrameNetwork(loaded)
-    temperature = 0.1 if isinstance(loaded, ConvLSTMFCN) else 1.0  # bounded scores, or free ones
+    bounded = isinstance(loaded, ConvLSTMFCN) and loaded.convlstm.activation == "tanh"
+    temperature = 0.1 if bounded else 1.0
     return Cascade(loaded, settings=CascadeSettings(size=size, temperature=temperature)).eval()
 
 

@@ -3,10 +3,22 @@
 from typing import TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask.errors import InputError
+from facemask.models.cell import (
+    CELLS,
+    GATES,
+    CellActivation,
+    GateActivation,
+    KernelStart,
+    check_arguments,
+    check_choice,
+    check_deviation,
+    he_normal_,
+    start_biases,
+)
+from facemask.models.convolution import conv2d_same
 
 State: TypeAlias = tuple[Tensor, Tensor]
 """(h, c): hidden and cell state, each (B, out_channels, H, W)."""
@@ -22,13 +34,13 @@ class ConvLSTM(nn.Module):
         o_t &= \sigma(W_{xo} * X_t + W_{ho} * H_{t-1} + W_{co} \circ C_t + b_o) \\
         H_t &= o_t \circ \tanh(C_t)
 
-    where * is a convolution with "same" zero padding. The output lies in (-1, 1).
+    where * is a convolution with "same" zero padding. The output lies in (-1, 1). With
+    `activation="linear"` both tanh are left out, and the output is free, as an FCN's scores are.
 
     The weights of the four gates are stacked along dimension 0 in the order i, f, c, o (that of
     `torch.nn.LSTM` and Keras): `weight_input` (4·out, in, k, k), `weight_recurrent`
     (4·out, out, k, k), `bias` (4·out). The peepholes `weight_ci`, `weight_cf` and `weight_co` are
-    (out, 1, 1), or (out, H, W) with `peephole_size`; without peepholes they are None. They start
-    at 0, the forget gate's bias at 1, the rest as in Keras (Glorot and orthogonal).
+    (out, 1, 1), or (out, H, W) with `peephole_size`; without peepholes they are None.
 
     The input is convolved for all frames at once, outside the time loop.
 
@@ -53,8 +65,10 @@ class ConvLSTM(nn.Module):
         kernel_size: int = 1,
         peephole: bool = True,
         peephole_size: tuple[int, int] | None = None,
+        activation: CellActivation = "tanh",
+        gate_activation: GateActivation = "sigmoid",
     ) -> None:
-        """Make a layer with new weights.
+        """Make a layer with new weights, those of `reset_parameters`.
 
         Args:
             in_channels: Channels of the input.
@@ -63,27 +77,20 @@ class ConvLSTM(nn.Module):
             peephole: Whether the gates see the cell state; False is the variant of Keras.
             peephole_size: (H, W) of the paper's full-map Hadamard weights W_ci, W_cf, W_co, which
                 fix the size of the input. None: one weight a channel, for inputs of any size.
+            activation: Of candidate and output: "tanh" (Eq. 1) or "linear".
+            gate_activation: Of the three gates: "sigmoid" (Eq. 1), or "hard_sigmoid" as Keras 2
+                computed it, clip(0.2 x + 0.5, 0, 1).
 
         Raises:
-            InputError: A channel count or a size is below 1, the kernel is even, or `peephole_size`
-                is given without `peephole`.
+            InputError: A channel count or a size is below 1, the kernel is even, `peephole_size`
+                is given without `peephole`, or an activation is unknown.
         """
         super().__init__()
-        if in_channels < 1 or out_channels < 1:
-            raise InputError(
-                f"ConvLSTM got in_channels={in_channels} and out_channels={out_channels}: "
-                "give at least 1 of each"
-            )
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise InputError(
-                f"ConvLSTM got kernel_size={kernel_size}: an even kernel has no centre, "
-                "give an odd number such as 1 or 3"
-            )
-        if peephole_size is not None and (not peephole or min(peephole_size) < 1):
-            raise InputError(
-                f"ConvLSTM got peephole_size={tuple(peephole_size)} with peephole={peephole}: "
-                "give peephole=True and the height and width of the feature maps, or leave it out"
-            )
+        check_arguments(in_channels, out_channels, kernel_size, peephole, peephole_size)
+        check_choice("activation", activation, CELLS)
+        check_choice("gate_activation", gate_activation, GATES)
+        self.activation = activation
+        self.gate_activation = gate_activation
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = kernel_size
@@ -97,9 +104,23 @@ class ConvLSTM(nn.Module):
             self.register_parameter(name, weight if peephole else None)
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw new weights; peepholes 0, biases 0 but the forget gate's, which are 1."""
-        nn.init.xavier_uniform_(self.weight_input)
+    def reset_parameters(self, kernel: KernelStart = "glorot") -> None:
+        """Draw new weights as Keras does: recurrent ones orthogonal; peepholes and biases 0.
+
+        The forget gate's bias is 1.
+
+        Args:
+            kernel: Distribution of the input's weights: "glorot" (uniform) or "he_normal" (normal,
+                cut off at two deviations).
+
+        Raises:
+            InputError: The distribution is unknown.
+        """
+        check_choice("kernel", kernel, ("glorot", "he_normal"))
+        if kernel == "glorot":
+            nn.init.xavier_uniform_(self.weight_input)
+        else:
+            he_normal_(self.weight_input)
         nn.init.orthogonal_(self.weight_recurrent)
         nn.init.zeros_(self.bias)
         nn.init.ones_(self.bias[self.out_channels : 2 * self.out_channels])
@@ -107,28 +128,69 @@ class ConvLSTM(nn.Module):
             if weight is not None:
                 nn.init.zeros_(weight)
 
+    @classmethod
+    def authors_cell(cls, in_channels: int, out_channels: int, kernel_size: int = 1) -> "ConvLSTM":
+        """Make a layer as the paper's authors probably had it, with new weights.
+
+        Linear, without peepholes, with Keras 2's hard sigmoid and `he_normal`. It is inferred, not
+        published (docs/models.md), and they trained it with an L2 penalty on the input's weights.
+        """
+        layer = cls(
+            in_channels,
+            out_channels,
+            kernel_size,
+            peephole=False,
+            activation="linear",
+            gate_activation="hard_sigmoid",
+        )
+        layer.reset_parameters("he_normal")
+        return layer
+
+    @torch.no_grad()
+    def divide_input_weights(self, deviation: Tensor | float) -> None:
+        """Divide the weights of the input by its deviation, in place.
+
+        New weights are made for an input of unit deviation. A wider one saturates the gates and
+        tanh, where there is no gradient, and whole classes may never be learnt.
+
+        Args:
+            deviation: Root mean square of the input, one number, or one for each of its channels,
+                (in,).
+
+        Raises:
+            InputError: It has another shape, or is not above 0 and finite.
+        """
+        divisor = torch.as_tensor(deviation).to(self.weight_input)
+        check_deviation(divisor, self.in_channels)
+        self.weight_input.div_(divisor.view(-1, 1, 1))
+
     @torch.no_grad()
     def start_from_convolution(self, convolution: nn.Conv2d, scale: float) -> None:
-        """Make the layer begin as a 1 × 1 convolution under a tanh, in place.
+        """Make the layer begin as a scaled 1 × 1 convolution, in place.
 
-        The cell's input becomes tanh(scale · convolution(x)); input and output gates are
-        open, and no gate sees anything yet. From a zero state, the largest channel of the first
-        output is then that of the convolution; later outputs are a decaying sum over the frames.
+        From a zero state the first output is scale · convolution(x), bent by two tanh unless the
+        activation is linear (by 1 % at 0.1). Input and output gates are open, and the candidate's
+        weights make up for what they still hold back; no gate sees anything yet. Later outputs are
+        a decaying sum over the frames; the linear layer, which nothing bounds, forgets faster.
+
         A bounded layer started at random can lose rare classes at once: their channels saturate
         at -1, where no gradient brings them back.
 
         Args:
             convolution: From in_channels to out_channels, kernel 1.
-            scale: Keeps tanh from saturating; about the inverse of the largest scores.
+            scale: 1 for the linear activation; with tanh about the inverse of the largest scores,
+                which keeps it from saturating.
         """
         n, centre = self.out_channels, self.kernel_size // 2
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
-        self.weight_input[2 * n : 3 * n, :, centre, centre] = scale * convolution.weight[:, :, 0, 0]
+        opened, forgotten, passed = start_biases(self.activation, self.gate_activation)
+        self.bias[:n] = self.bias[3 * n :] = opened  # input and output gates
+        self.bias[n : 2 * n] = forgotten
+        factor, weight = scale / passed**2, convolution.weight[:, :, 0, 0]
+        self.weight_input[2 * n : 3 * n, :, centre, centre] = factor * weight
         if convolution.bias is not None:
-            self.bias[2 * n : 3 * n] = scale * convolution.bias
-        self.bias[n : 2 * n] = 1  # the forget gate, as in reset_parameters
-        self.bias[:n] = self.bias[3 * n :] = 2  # input and output gates: sigmoid(2) = 0.88
+            self.bias[2 * n : 3 * n] = factor * convolution.bias
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run the layer over a clip, or over one frame.
@@ -204,10 +266,11 @@ class ConvLSTM(nn.Module):
         if self.weight_ci is not None and self.weight_cf is not None:
             i = i + self.weight_ci.to(c.dtype) * c
             f = f + self.weight_cf.to(c.dtype) * c
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        gate, activation = GATES[self.gate_activation], CELLS[self.activation]
+        c = gate(f) * c + gate(i) * activation(g)
         if self.weight_co is not None:
             o = o + self.weight_co.to(c.dtype) * c  # the new cell state, unlike i and f
-        return o.sigmoid() * c.tanh(), c
+        return gate(o) * activation(c), c
 
     def _check_input(self, x: Tensor) -> None:
         if x.ndim not in (4, 5) or x.shape[-3] != self.in_channels or x.shape[1] == 0:
@@ -232,36 +295,6 @@ class ConvLSTM(nn.Module):
         """Return the arguments, for `print(layer)`."""
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"peephole={self.weight_ci is not None}, peephole_size={self.peephole_size}"
+            f"peephole={self.weight_ci is not None}, peephole_size={self.peephole_size}, "
+            f"activation={self.activation!r}, gate_activation={self.gate_activation!r}"
         )
-
-
-def conv2d_same(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Convolve with stride 1 and "same" zero padding, by the way that is fastest here.
-
-    The convolution from wide features to few gates is slow in the CPU library on channels-last
-    data (`benchmarks/convlstm.py`), so it is computed as a matrix product: for kernel 1 that is
-    all; else each of the k² taps is one, and `F.fold` adds the results, shifted. That holds
-    k²·out channels in memory, hence only while they are fewer than those of the input.
-
-    Args:
-        x: (N, in, H, W), best channels-last.
-        weight: (out, in, k, k), k odd.
-        bias: (out,) or None.
-
-    Returns:
-        (N, out, H, W).
-    """
-    out_channels, in_channels, k, _ = weight.shape
-    if k == 1:
-        return F.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
-    if k * k * out_channels > in_channels:
-        return F.conv2d(x, weight, bias, padding=k // 2)
-    # A tap at offset (dy, dx) takes from x[p + d]; fold adds what comes from p at p + d: flip.
-    taps = weight.flip(2, 3).movedim(1, -1).flatten(0, 2)  # (out·k·k, in)
-    columns = F.linear(x.movedim(1, -1).flatten(1, 2), taps)  # (N, H·W, out·k·k)
-    columns = columns.to(torch.promote_types(columns.dtype, torch.float32))  # taps add up
-    y = F.fold(columns.transpose(1, 2), x.shape[2:], k, padding=k // 2)  # (N, out, H, W)
-    if bias is not None:
-        y = y + bias[:, None, None]
-    return y.to(torch.promote_types(x.dtype, weight.dtype))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from facemask.errors import InputError
 from facemask.models.backbone import Encoder
+from facemask.models.cell import CellActivation, GateActivation
 from facemask.models.convlstm import ConvLSTM, State
 from facemask.models.fcn import FCN, EncoderNetwork, check_positive, upsample_bilinear
 
@@ -31,7 +32,10 @@ class ConvLSTMFCN(EncoderNetwork):
         >>> scores, state = model(torch.zeros(1, 3, 64, 80), state)  # the next frame
     """
 
-    described = (*EncoderNetwork.described, "kernel_size", "peephole")
+    described = (
+        *EncoderNetwork.described,
+        *("kernel_size", "peephole", "cell_activation", "gate_activation"),
+    )
     encoder: Encoder
 
     def __init__(
@@ -45,6 +49,8 @@ class ConvLSTMFCN(EncoderNetwork):
         peephole_size: tuple[int, int] | None = None,
         skips: Sequence[int] = (),
         skip_channels: int = 64,
+        cell_activation: CellActivation = "linear",
+        gate_activation: GateActivation = "sigmoid",
     ) -> None:
         """Build encoder and ConvLSTM.
 
@@ -62,6 +68,9 @@ class ConvLSTMFCN(EncoderNetwork):
                 the scores have the finest one's stride (`facemask.models.backbone.SkipFusion`).
                 The paper has none.
             skip_channels: Channels of the features with skips.
+            cell_activation: The ConvLSTM's of candidate and output: "linear" for free scores, as
+                the FCN's are, or "tanh" for scores in (-1, 1), as Eq. 1 is printed.
+            gate_activation: "sigmoid" (Eq. 1) or Keras 2's "hard_sigmoid".
 
         Raises:
             InputError: As `FCN` and `ConvLSTM`.
@@ -70,7 +79,13 @@ class ConvLSTMFCN(EncoderNetwork):
         encoder = Encoder(backbone, pretrained, output_stride, skips, skip_channels)
         super().__init__(encoder, num_classes)
         self.convlstm = ConvLSTM(
-            encoder.channels, num_classes, kernel_size, peephole, peephole_size
+            encoder.channels,
+            num_classes,
+            kernel_size,
+            peephole,
+            peephole_size,
+            cell_activation,
+            gate_activation,
         )
 
     @classmethod
@@ -81,6 +96,8 @@ class ConvLSTMFCN(EncoderNetwork):
         peephole: bool = True,
         peephole_size: tuple[int, int] | None = None,
         classifier_scale: float | None = None,
+        cell_activation: CellActivation = "linear",
+        gate_activation: GateActivation = "sigmoid",
     ) -> "ConvLSTMFCN":
         """Turn a trained FCN into a ConvLSTM-FCN with a new ConvLSTM (section 3.1).
 
@@ -89,9 +106,12 @@ class ConvLSTMFCN(EncoderNetwork):
             kernel_size: Side of the ConvLSTM's kernels, odd.
             peephole: Whether the ConvLSTM has peepholes.
             peephole_size: Size of the feature maps for full-map peepholes; see `ConvLSTM`.
-            classifier_scale: None starts the ConvLSTM at random, as the paper does. A number,
-                such as 0.1, starts it from the FCN's classifier scaled by it, so that training
-                begins near the FCN's masks; see `ConvLSTM.start_from_convolution`.
+            classifier_scale: None starts the ConvLSTM at random, as the paper does. A number
+                starts it from the FCN's classifier scaled by it, so that training begins with the
+                FCN's masks: 1 with the linear activation, 0.1 or so with tanh; see
+                `ConvLSTM.start_from_convolution`.
+            cell_activation: As in the constructor.
+            gate_activation: As in the constructor.
 
         Returns:
             A model with the FCN's number of classes, device, dtype and training mode.
@@ -104,6 +124,8 @@ class ConvLSTMFCN(EncoderNetwork):
             kernel_size=kernel_size,
             peephole=peephole,
             peephole_size=peephole_size,
+            cell_activation=cell_activation,
+            gate_activation=gate_activation,
         )
         model.train(fcn.training).to(fcn.classifier.weight)
         model.encoder = copy.deepcopy(fcn.encoder)
@@ -118,6 +140,8 @@ class ConvLSTMFCN(EncoderNetwork):
             "kernel_size": layer.kernel_size,
             "peephole": layer.weight_ci is not None,
             "peephole_size": layer.peephole_size,
+            "cell_activation": layer.activation,
+            "gate_activation": layer.gate_activation,
         }
 
     def forward(self, clips: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -129,9 +153,9 @@ class ConvLSTMFCN(EncoderNetwork):
             state: What the previous call returned, to go on where it ended; None to start anew.
 
         Returns:
-            Scores (B, T, C, H, W), or (B, C, H, W) for one frame each, bounded in (-1, 1): they are
-            the ConvLSTM's H = o ∘ tanh(C), up-sampled; float32 under autocast. And the state (h, c)
-            after the last frame, each (B, C, h, w).
+            Scores (B, T, C, H, W), or (B, C, H, W) for one frame each: the ConvLSTM's H, free, or
+            in (-1, 1) with `cell_activation="tanh"`, up-sampled; float32 under autocast. And the
+            state (h, c) after the last frame, each (B, C, h, w).
 
         Raises:
             InputError: The clips or the state have another shape, or the clips hold integers.

@@ -20,6 +20,8 @@ _KINDS: Final[dict[str, type[EncoderNetwork]]] = {
     kind.__name__: kind for kind in (FCN, ConvLSTMFCN, FCNVGG16, DeepLab)
 }
 _OPTIONAL: Final = ("skips", "skip_channels", "peephole_size")  # which not all files have
+_FIRST_CELL: Final = {"cell_activation": "tanh", "gate_activation": "sigmoid"}
+"""Cell of the ConvLSTM-FCNs in files that do not name it: all had this one."""
 BUILDABLE: Final = "FCN, ConvLSTMFCN, FCNVGG16 and DeepLab"
 
 
@@ -67,10 +69,17 @@ def build(description: Mapping[str, Any]) -> EncoderNetwork:
     if name not in _KINDS:
         raise InputError(f"This facemask {__version__} cannot build a {name!r}: only {BUILDABLE}.")
     kind = _KINDS[name]
+    description = with_cell(description)
     arguments: dict[str, Any] = {"pretrained": None}
     arguments |= {key: description[key] for key in kind.described}
     arguments |= {key: description[key] for key in _OPTIONAL if key in description}
     return kind(**arguments)
+
+
+def with_cell(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description that names a ConvLSTM-FCN's cell: tanh and sigmoid where it does not."""
+    is_convlstm = description.get("network") == ConvLSTMFCN.__name__
+    return {**(_FIRST_CELL if is_convlstm else {}), **description}
 
 
 def check_description(found: object, expected: dict[str, Any], source: str) -> None:
@@ -81,7 +90,8 @@ def check_description(found: object, expected: dict[str, Any], source: str) -> N
     """
     if not isinstance(found, dict):
         raise InputError(f"{source} was not written by facemask: it does not say what it holds.")
-    found = {"region": "face", **found}  # the first checkpoints, all of faces, do not say it
+    # the first checkpoints, all of faces, do not say it
+    found = {"region": "face", **with_cell(found)}
     keys = [key for key in expected if key != "class"]
     keys += [key for key in ("skips", "skip_channels") if key in found]  # none without skips
     different = [key for key in keys if found.get(key) != expected.get(key)]
@@ -140,3 +150,16 @@ def take_normalisation(network: nn.Module, description: Mapping[str, Any]) -> No
         if key in description:
             value = normalisation(network, key)
             value.copy_(torch.tensor(description[key]).view(3, 1, 1))
+
+
+def take_cell(network: nn.Module, description: Mapping[str, Any]) -> None:
+    """Give a ConvLSTM-FCN, in place, the activations that its file names; no weight tells them.
+
+    Args:
+        network: Any network; others than ConvLSTM-FCNs stay as they are.
+        description: What a file says of it.
+    """
+    if isinstance(network, ConvLSTMFCN):
+        described = {**_FIRST_CELL, **description}
+        network.convlstm.activation = described["cell_activation"]
+        network.convlstm.gate_activation = described["gate_activation"]

@@ -9,7 +9,7 @@ from facemask.models.baselines.deeplab import DeepLab
 from facemask.models.baselines.dense_crf import DenseCRF
 from facemask.models.baselines.vgg16 import FCNVGG16, VGG16Network
 from facemask.regions import Region
-from facemask.training.modules import PretrainedModule, class_count
+from facemask.training.pretrained_module import PretrainedModule, class_count
 from facemask.training.scored_module import Stage
 
 __all__ = ["DeepLabModule", "FCNVGG16Module"]

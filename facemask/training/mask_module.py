@@ -16,6 +16,7 @@ from facemask.errors import InputError
 from facemask.losses import CompositeLoss, CrossEntropyLoss, SegmentationLoss
 from facemask.metrics import MaskIoU, labels_at_size
 from facemask.models.baselines.vgg16 import VGG16Network
+from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.regions import Region
@@ -97,7 +98,8 @@ class MaskModule(NetworkModule):
         self._rate_shares: list[float] = []
         if type(self) is MaskModule or self.saves_arguments:
             self.save_hyperparameters(ignore=OBJECTS)
-        if isinstance(network, (FCN, VGG16Network)):
+        free = isinstance(network, ConvLSTMFCN) and network.convlstm.activation == "linear"
+        if free or isinstance(network, (FCN, VGG16Network)):
             _warn_if_unbounded(loss)
         self.train()  # Lightning leaves each layer's mode as it finds it
 
@@ -249,10 +251,10 @@ class MaskModule(NetworkModule):
 
 
 def _warn_if_unbounded(loss: nn.Module) -> None:
-    """Warn of a loss without a lower bound on free scores; those of a ConvLSTM are bounded."""
+    """Warn of a loss without a lower bound on free scores."""
     if isinstance(loss, SegmentationLoss) and (loss.form, loss.activation) == ("linear", None):
         rank_zero_warn(
-            "The FCN's scores are free and SegmentationLoss(form='linear', activation=None) is "
+            "The network's scores are free and SegmentationLoss(form='linear', activation=None) is "
             "unbounded below on them, so that training will fail: leave activation at 'auto' "
             "(softmax), or give form='hinge'."
         )

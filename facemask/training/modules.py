@@ -13,73 +13,15 @@ from facemask.data.datamodule import FaceMaskDataModule
 from facemask.data.feature_clips import FeatureBatch
 from facemask.errors import InputError
 from facemask.models.backbone import Encoder
+from facemask.models.cell import CellActivation, GateActivation, KernelStart
 from facemask.models.convlstm_fcn import ConvLSTMFCN
+from facemask.models.description import USE_KEY, take_cell
 from facemask.models.fcn import FCN
-from facemask.regions import REGIONS, Region, check_region
+from facemask.regions import Region
 from facemask.training.mask_module import MaskModule
+from facemask.training.pretrained_module import PretrainedModule, class_count
 
 __all__ = ["ConvLSTMFCNModule", "ConvLSTMModule", "FCNModule", "PretrainedModule"]
-
-
-def class_count(num_classes: int | None, region: Region) -> int:
-    """Return the number of classes of a network: the given one, or that of the region.
-
-    Raises:
-        InputError: The region is unknown, or eyes or mouth with another number.
-    """
-    names = REGIONS[check_region(region)].class_names
-    if region != "face" and num_classes not in (None, len(names)):
-        raise InputError(
-            f"model.num_classes is {num_classes}, but the region {region!r} has {len(names)} "
-            f"classes ({', '.join(names)}): leave num_classes out."
-        )
-    return len(names) if num_classes is None else num_classes
-
-
-class PretrainedModule(MaskModule):
-    """Trains a network whose encoder may start from pretrained weights.
-
-    Args:
-        network: As in `MaskModule`.
-        pretrained: Encoder weights, loaded when training starts: false for random ones, true for
-            timm's download, or the path of a local checkpoint of the timm model (for VGG-16 of
-            torchvision's, too).
-        training: Options of `MaskModule`.
-
-    Raises:
-        InputError: Both `pretrained` and `init_from` are given.
-    """
-
-    saves_arguments = True
-
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        pretrained: bool | str = False,
-        **training: Any,  # noqa: ANN401  # options of MaskModule, which check them
-    ) -> None:
-        super().__init__(network, **training)
-        if self.init_from is not None and pretrained is not False:
-            raise InputError(
-                f"model.pretrained is {pretrained} and model.init_from {self.init_from}: a "
-                "checkpoint holds the encoder too; set pretrained to false, or leave init_from out."
-            )
-        self.pretrained = pretrained
-
-    def load_pretrained(self, source: Literal[True] | str) -> None:
-        """Load the encoder's weights, timm's or those of a file."""
-        raise NotImplementedError
-
-    def load_initial_weights(self) -> None:
-        """Load the pretrained encoder, or a whole network.
-
-        Raises:
-            InputError: The checkpoint is missing or holds another architecture or class count.
-        """
-        super().load_initial_weights()
-        if self.pretrained is not False:
-            self.load_pretrained(self.pretrained)
 
 
 class FCNModule(PretrainedModule):
@@ -129,9 +71,9 @@ class ConvLSTMModule(MaskModule):
         network: A `ConvLSTMFCN`, or a subclass of your own.
         init_from: Checkpoint of an `FCNModule` whose weights training starts from, all but
             the classifier's (section 3.1).
-        classifier_scale: Null starts the ConvLSTM at random, as the paper does. A number,
-            such as 0.1, starts it from the FCN's classifier scaled by it, so that training
-            begins near the FCN's masks.
+        classifier_scale: Null starts the ConvLSTM at random, as the paper does. A number starts
+            it from the FCN's classifier scaled by it, so that training begins with the FCN's
+            masks: 1 for a linear cell, 0.1 or so for tanh.
         gamma: Learning rate of all other layers over that of the ConvLSTM (the paper's γ,
             Table 6); 0 freezes them (Tables 3 and 5).
         freeze_bn: Keep BatchNorm's running statistics as they are: ten frames of two clips
@@ -142,11 +84,16 @@ class ConvLSTMModule(MaskModule):
             Null computes them anew at every step.
         feature_variants: How many augmented draws of each training clip the cache holds; epoch
             e sees draw e mod this number. 0 leaves augmentation out.
+        kernel_start: Distribution of the ConvLSTM's input weights where it starts at random:
+            glorot, Keras's own, or he_normal.
+        kernel_l2: L2 penalty on these weights, as Keras's `kernel_regularizer=l2(kernel_l2)`
+            (gradient 2 · kernel_l2 · w), with optimisers whose `weight_decay` adds to the gradient:
+            Adam, RMSprop, SGD.
         training: Options of `MaskModule`.
 
     Raises:
-        InputError: `gamma` or `feature_variants` is negative, or features are to be cached
-            though the encoder changes.
+        InputError: `gamma`, `feature_variants` or `kernel_l2` is negative, or features are to be
+            cached though the encoder changes.
     """
 
     network: ConvLSTMFCN
@@ -162,10 +109,14 @@ class ConvLSTMModule(MaskModule):
         freeze_bn: bool = True,
         feature_cache: str | None = None,
         feature_variants: int = 1,
+        kernel_start: KernelStart = "glorot",
+        kernel_l2: float = 0.0,
         **training: Any,  # noqa: ANN401  # options of MaskModule, which check them
     ) -> None:
         if gamma < 0:
             raise InputError(f"model.gamma is {gamma}, expected 0 (freeze) or more.")
+        if kernel_l2 < 0:
+            raise InputError(f"model.kernel_l2 is {kernel_l2}, expected 0 (none) or more.")
         if feature_variants < 0:
             raise InputError(f"model.feature_variants is {feature_variants}, expected 0 or more.")
         if feature_cache is not None and (gamma or not freeze_bn):
@@ -178,6 +129,9 @@ class ConvLSTMModule(MaskModule):
         self.gamma = gamma
         self.feature_cache = feature_cache
         self.feature_variants = feature_variants
+        self.kernel_l2 = kernel_l2
+        if kernel_start != "glorot":  # which it has already
+            network.convlstm.reset_parameters(kernel_start)
         if gamma == 0:
             network.encoder.requires_grad_(False)
 
@@ -189,7 +143,7 @@ class ConvLSTMModule(MaskModule):
         """
         if self.init_from is None:
             return
-        own = {"class", "kernel_size", "peephole", "peephole_size"}
+        own = {"class", *ConvLSTMFCN.described, "peephole_size"} - {*FCN.described}
         expected = {k: v for k, v in self.describe_network().items() if k not in own}
         weights = self.initial_weights(expected | {"network": FCN.__name__})
         encoder = self.network.encoder
@@ -234,9 +188,31 @@ class ConvLSTMModule(MaskModule):
         size = batch["masks"].shape
         return self.network.score_features(features.to(dtype), (size[-2], size[-1]))[0]
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the weights' cell from a checkpoint that does not name it, else as `NetworkModule`.
+
+        Raises:
+            InputError: The checkpoint's network, cell, backbone, class count or region is another,
+                or its tensors do not fit.
+        """
+        described = checkpoint.get(USE_KEY)
+        if isinstance(described, dict) and "cell_activation" not in described:
+            take_cell(self.network, described)
+            self.hparams.update(
+                {k: v for k, v in self.describe_network().items() if k in self.hparams}
+            )
+        super().on_load_checkpoint(checkpoint)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the ConvLSTM's parameters, and all others at γ times its learning rate."""
-        groups = [{"params": list(self.network.convlstm.parameters()), "lr": self.learning_rate}]
+        convlstm = dict(self.network.convlstm.named_parameters())
+        groups: list[dict[str, Any]] = []
+        if self.kernel_l2:  # the derivative of kernel_l2 · w² is 2 · kernel_l2 · w
+            kernel = [convlstm.pop("weight_input")]
+            groups.append({"params": kernel, "weight_decay": 2 * self.kernel_l2})
+        groups.append({"params": list(convlstm.values())})
+        for group in groups:
+            group["lr"] = self.learning_rate
         if self.gamma:
             others = list(self.network.encoder.parameters())
             groups.append({"params": others, "lr": self.learning_rate * self.gamma})
@@ -255,6 +231,9 @@ class ConvLSTMFCNModule(ConvLSTMModule):
         region: What the images show, as the data module's: face, eyes or mouth.
         skips: Strides of finer feature levels to add on the way up, as in the FCN.
         skip_channels: Channels of the features with skips.
+        cell_activation: The ConvLSTM's of candidate and output: linear for free scores, as the
+            FCN's are, or tanh for scores in (-1, 1), as Eq. 1 is printed.
+        gate_activation: The ConvLSTM's of its gates: sigmoid (Eq. 1), or Keras 2's hard_sigmoid.
         training: Options of `ConvLSTMModule` and `MaskModule`.
     """
 
@@ -269,6 +248,8 @@ class ConvLSTMFCNModule(ConvLSTMModule):
         region: Region = "face",
         skips: Sequence[int] = (),
         skip_channels: int = 64,
+        cell_activation: CellActivation = "linear",
+        gate_activation: GateActivation = "sigmoid",
         **training: Any,  # noqa: ANN401  # options of ConvLSTMModule and MaskModule
     ) -> None:
         network = ConvLSTMFCN(
@@ -279,5 +260,7 @@ class ConvLSTMFCNModule(ConvLSTMModule):
             peephole=peephole,
             skips=skips,
             skip_channels=skip_channels,
+            cell_activation=cell_activation,
+            gate_activation=gate_activation,
         )
         super().__init__(network, region=region, **training)

@@ -99,6 +99,8 @@ def test_the_file_says_what_it_holds(saved: Path) -> None:
         "kernel_size": 3,
         "peephole": False,
         "peephole_size": None,
+        "cell_activation": "linear",
+        "gate_activation": "sigmoid",
     }
     assert content["networks"]["mouth"]["peephole_size"] == [4, 4]
     assert content["settings"]["mouth_margin"] == 1.7

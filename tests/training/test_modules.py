@@ -331,10 +331,15 @@ def test_terms_of_a_composite_loss_are_logged(mask_root: Path, tmp_path: Path) -
 
 
 def test_a_loss_that_free_scores_make_unbounded_is_told_of() -> None:
-    with pytest.warns(UserWarning, match="unbounded below"):
-        FCNModule(BACKBONE, loss=SegmentationLoss(activation=None))
+    for kind in (FCNModule, ConvLSTMFCNModule):
+        with pytest.warns(UserWarning, match="unbounded below"):
+            kind(BACKBONE, loss=SegmentationLoss(activation=None))
     for loss in (SegmentationLoss(), SegmentationLoss("hinge")):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             FCNModule(BACKBONE, loss=loss)
             ConvLSTMFCNModule(BACKBONE, loss=loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bounded = SegmentationLoss(activation=None)
+        ConvLSTMFCNModule(BACKBONE, cell_activation="tanh", loss=bounded)

@@ -22,6 +22,7 @@ from facemask.models.description import (
     USE_KEY,
     build,
     describe,
+    take_cell,
     take_normalisation,
 )
 from facemask.regions import REGIONS, Region
@@ -236,4 +237,5 @@ def network_of(
         ) from error
     load_weights(network, weights_below(weights, "network."), path)
     take_normalisation(network, description)
+    take_cell(network, description)
     return network
