@@ -25,6 +25,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
         "facemask.app.command:app",
         "Open a web page on this machine where a video is dropped and its face masks come out.",
     ),
+    "calibrate": (
+        "facemask.training.calibrate:calibrate",
+        "Choose offsets of a network's classes for which the validation's mean IoU is highest.",
+    ),
     "experiment": (
         "facemask.experiment.command:experiment",
         "Train and test every row of the paper's tables, and put them beside the paper's numbers.",

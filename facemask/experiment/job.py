@@ -40,8 +40,10 @@ class Job:
 
     def best(self, step: str) -> Path:
         """The checkpoint that a step is tested with and others start from."""
-        weights_of = self.plan.steps[step].weights_of
-        return self.best(weights_of) if weights_of else self.folder(step) / "best.ckpt"
+        asked = self.plan.steps[step]
+        if asked.weights_of is None or asked.calibrated:
+            return self.folder(step) / "best.ckpt"
+        return self.best(asked.weights_of)
 
     def config(self, name: str, stage: str) -> dict[str, Any]:
         """The configuration of a step for `facemask fit` or `facemask test`.

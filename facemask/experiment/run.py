@@ -120,6 +120,9 @@ def _commands(job: Job, name: str) -> list[list[str]]:
             weights = ["--resume=auto"]
         else:
             step = job.plan.steps[name]
+            if step.calibrated and step.weights_of is not None:
+                source, target = str(job.best(step.weights_of)), str(job.best(name))
+                commands.append(["calibrate", source, "--settings", str(path), "--out", target])
             has_weights = not (step.networks or step.weightless)
             weights = [f"--ckpt_path={job.best(name)}"] if has_weights else []
         commands.append([stage, "-c", str(path), *weights])
@@ -184,6 +187,7 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
     Raises:
         SystemExit: A command ended with another status than 0.
     """
+    from facemask.training.calibrate import calibrate
     from facemask.training.cli import run_trainer
 
     with log.open("a", encoding="utf-8") as file:
@@ -193,6 +197,9 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
     sys.argv = ["facemask"]  # Lightning compares it with the arguments that it is given
     for command in commands:
         print("facemask", *command, flush=True)
+        if command[0] == "calibrate":
+            calibrate(command[1], settings=command[3], out=command[5])
+            continue
         try:
             run_trainer(command)
         except SystemExit as stop:

@@ -11,7 +11,7 @@ from facemask.classes import IGNORE
 from facemask.errors import InputError
 
 _ROW: Final = 16  # bins a true class in the quick way: 16 × 16 of them are numbered in a byte
-Counts: TypeAlias = npt.NDArray[np.int64]
+Counts: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
 def confusion_matrix(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from facemask.cli import main
@@ -39,6 +40,9 @@ def write_plan(folder: Path) -> Path:
                     "model": {"init_args": {"smoothing": {
                         "class_path": "facemask.models.TemporalSmoothing"}}},
                 },
+            },
+            "calibrated": {
+                "config": "fcn", "weights_of": "fcn", "calibrated": True, "options": SMALL,
             },
             "convlstm": {"config": "convlstm_fcn", "init_from": "fcn", "options": SMALL},
             "broken": {"config": "convlstm_fcn", "init_from": "fcn",
@@ -82,8 +86,8 @@ def test_a_broken_step_keeps_the_others_and_nothing_is_done_twice(
     plan = str(write_plan(tmp_path))
     options = [plan, "--data", str(mask_root), "--out", "out", "--fast"]
     said = error_of(options, capsys)
-    assert "2 of 5 steps failed, first broken: model.gamma is -1" in said
-    for name in ("fcn", "smoothed", "convlstm"):
+    assert "2 of 6 steps failed, first broken: model.gamma is -1" in said
+    for name in ("fcn", "smoothed", "calibrated", "convlstm"):
         assert len(read_run(f"out/runs/{name}").table)
     report = Path("out/report.md").read_text("utf-8")
     rows = [line.split(" | ")[0].removeprefix("| ") for line in report.splitlines() if "| " in line]
@@ -92,6 +96,11 @@ def test_a_broken_step_keeps_the_others_and_nothing_is_done_twice(
     assert "broken" not in rows
     assert "| FCN | 54.50 | 91.13 |" in report
     assert "| Adam | 0.113 | 0.964 |" in report
+    assert "calibrate" in Path("out/logs/calibrated.log").read_text()
+    calibrated = torch.load("out/runs/calibrated/best.ckpt", weights_only=True)["state_dict"]
+    trained = torch.load("out/runs/fcn/best.ckpt", weights_only=True)["state_dict"]
+    different = {name for name in trained if not trained[name].equal(calibrated[name])}
+    assert different <= {"network.offsets"}
     assert Path("out/table4.csv").read_text().startswith("run,T1")
 
     written = {path: path.stat().st_mtime_ns for path in Path("out/runs").rglob("*.ckpt")}

@@ -51,6 +51,8 @@ def test_a_table_a_row_and_a_step_bring_what_they_need(tmp_path: Path) -> None:
         ("steps", {"one": {"config": "a", "set": {}}}, "steps.one.set: there is no such key"),
         ("steps", {"one": {"config": "a", "weights_of": "two"},
                    "two": {"config": "a", "init_from": "one"}}, "each other in a circle: "),
+        ("steps", {"one": {"config": "a", "calibrated": True}},
+         "step 'one' is calibrated, but has no weights_of"),
         ("tables", [{"name": "T", "title": "t", "baseline": "one", "columns": ["mIoU"],
                      "rows": [{"name": "Two", "step": "two", "paper": [1, 2]}]}],
          "row 'Two' has 2 values of the paper for 1 columns"),

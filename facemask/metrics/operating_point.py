@@ -1,0 +1,193 @@
+"""Operating point of a network: offsets of its classes for which the mean IoU is highest.
+
+A network trained with cross-entropy tells probabilities, and its arg-max is right most often; the
+mean IoU of the classes is highest elsewhere, with rare classes taken more easily. One number a
+class, added to its score, moves the line between it and the others.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from facemask.errors import InputError
+from facemask.metrics.confusion import iou_from_counts, mean_iou
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+_LEAST_GAIN: Final = 1e-5
+"""Gain of mean IoU below which a search has ended: a thousandth of a percentage point."""
+_ROUNDS: Final = 50
+"""Rounds after which a search ends anyway."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPixels:
+    """Pixels with a network's scores and the truth; a pixel may stand for several.
+
+    Attributes:
+        scores: float32 (N, C), background first.
+        target: True class ids 0 to C - 1, int64 (N,).
+        weight: How many pixels each stands for, float64 (N,).
+        video: Number of the video that each is of, from 0, int64 (N,).
+    """
+
+    scores: npt.NDArray[np.float32]
+    target: npt.NDArray[np.int64]
+    weight: Floats
+    video: npt.NDArray[np.int64]
+
+    def of(self, chosen: Bools) -> "ScoredPixels":
+        """Return some of the pixels; chosen is (N,)."""
+        return ScoredPixels(
+            self.scores[chosen], self.target[chosen], self.weight[chosen], self.video[chosen]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class OperatingPoint:
+    """Result of `operating_point`.
+
+    Attributes:
+        offsets: What to add to each class's scores, float64 (C,); the background's is 0, and that
+            of a class that does not occur.
+        before: Confusion matrix [truth, prediction] without offsets, in pixels, float64 (C, C).
+        after: With them, on the pixels that they were fitted on.
+        held_out: On pixels of videos that they were not fitted on; None for a single video.
+        interval: Low and high end of the 95 % interval of `gain`, over videos; (nan, nan) for a
+            single one.
+    """
+
+    offsets: Floats
+    before: Floats
+    after: Floats
+    held_out: Floats | None
+    interval: tuple[float, float]
+
+    @property
+    def gain(self) -> float:
+        """Mean IoU that is gained on videos that were not fitted on; NaN for a single video."""
+        if self.held_out is None:
+            return float("nan")
+        return float(miou_of(self.held_out) - miou_of(self.before))
+
+
+def operating_point(pixels: ScoredPixels, folds: int = 5, seed: int = 0) -> OperatingPoint:
+    """Fit offsets, and find out what such offsets gain on videos that they were not fitted on.
+
+    The videos are shared out to `folds` parts; each part is scored with offsets fitted on all
+    others, and the parts' counts are added up.
+
+    Args:
+        pixels: Of several videos, or `held_out` stays unknown.
+        folds: Number of parts, at least 2; fewer if there are fewer videos.
+        seed: Decides the parts, and the resamples of the interval.
+
+    Raises:
+        InputError: There are no pixels, or none of a foreground class.
+    """
+    if not pixels.target.any():
+        raise InputError(
+            "No pixel of a foreground class was given: there is nothing to fit offsets to."
+        )
+    offsets = fit_offsets(pixels)
+    before, after = _by_video(pixels, np.zeros_like(offsets)), _by_video(pixels, offsets)
+    videos = len(before)
+    if videos < 2:
+        unknown = float("nan")
+        return OperatingPoint(offsets, before.sum(0), after.sum(0), None, (unknown, unknown))
+    random = np.random.default_rng(seed)
+    part = random.permutation(videos) % min(folds, videos)
+    held_out = np.zeros_like(before)
+    for fold in range(part.max() + 1):
+        others = fit_offsets(pixels.of(part[pixels.video] != fold))
+        held_out[part == fold] = _by_video(pixels, others)[part == fold]
+    drawn = random.multinomial(videos, np.full(videos, 1 / videos), size=2000)  # (R, V)
+    gains = miou_of(np.tensordot(drawn, held_out, 1)) - miou_of(np.tensordot(drawn, before, 1))
+    low, high = np.nanpercentile(gains, (2.5, 97.5))
+    return OperatingPoint(
+        offsets, before.sum(0), after.sum(0), held_out.sum(0), (float(low), float(high))
+    )
+
+
+def fit_offsets(pixels: ScoredPixels) -> Floats:
+    """Return offsets of the classes, float64 (C,), for which the mean IoU is highest.
+
+    Coordinate ascent by exact searches: a class's pixels come to it one after the other as its
+    offset rises, in the order of the gap between the best other score and its own, so that sums
+    along that order give the mean IoU at every offset. Class after class is searched, and all
+    foreground classes together, until nothing improves. The mean is over the foreground classes
+    that occur; the background, and a class that does not, keep 0.
+
+    Args:
+        pixels: Of any classes.
+    """
+    classes = pixels.scores.shape[1]
+    occurs = np.bincount(pixels.target, minlength=classes) > 0
+    occurs[0] = False
+    groups = [np.arange(classes) == c for c in np.flatnonzero(occurs)]
+    if len(groups) > 1:
+        groups.append(occurs)  # as if the background's were moved
+    offsets = np.zeros(classes)
+    best = float(ious_of(_by_video(pixels, offsets).sum(0))[occurs].mean()) if groups else 1.0
+    for _ in range(_ROUNDS):
+        start = best
+        for group in groups:
+            reached, shift = _search(pixels, offsets, group, occurs)
+            if reached > best:
+                best = reached
+                offsets[group] += shift
+        if best - start < _LEAST_GAIN:
+            break
+    return offsets
+
+
+def _search(
+    pixels: ScoredPixels, offsets: Floats, group: Bools, occurs: Bools
+) -> tuple[float, float]:
+    """Return the highest mean IoU that one shift of a group's offsets reaches, and the shift."""
+    scores = pixels.scores + offsets.astype(np.float32)
+    inside, outside = (np.where(chosen, scores, -np.inf) for chosen in (group, ~group))
+    own, rival = inside.argmax(1), outside.argmax(1)
+    gap = outside.max(1) - inside.max(1)
+    order = gap.argsort()
+    gap, own, rival = gap[order], own[order], rival[order]
+    target, weight = pixels.target[order], pixels.weight[order]
+    total = np.zeros(len(gap) - 1)
+    for c in np.flatnonzero(occurs):
+        # after each pixel but the last has come to the group
+        taken = np.where((own if group[c] else rival) == c, weight, 0.0)
+        predicted, hit = np.cumsum(taken), np.cumsum(np.where(target == c, taken, 0.0))
+        if not group[c]:
+            predicted, hit = predicted[-1] - predicted, hit[-1] - hit
+        truth = weight[target == c].sum()
+        total += hit[:-1] / (truth + predicted[:-1] - hit[:-1])
+    total[gap[:-1] == gap[1:]] = -np.inf  # no offset parts them
+    if not len(total) or (place := int(total.argmax())) < 0 or total[place] == -np.inf:
+        return -np.inf, 0.0
+    reached = float(total[place] / occurs.sum())
+    return reached, float(gap[place] + gap[place + 1]) / 2
+
+
+def _by_video(pixels: ScoredPixels, offsets: Floats) -> Floats:
+    """Return each video's confusion matrix [truth, prediction], float64 (V, C, C)."""
+    classes = len(offsets)
+    predicted = (pixels.scores + offsets.astype(np.float32)).argmax(1)
+    videos = int(pixels.video.max(initial=-1)) + 1
+    place = (pixels.video * classes + pixels.target) * classes + predicted
+    counts = np.bincount(place, pixels.weight, minlength=videos * classes**2)
+    return np.asarray(counts, np.float64).reshape(videos, classes, classes)
+
+
+def ious_of(confusion: Floats) -> Floats:
+    """Return the IoU of each class, (..., C), from confusion matrices (..., C, C)."""
+    hit = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return iou_from_counts(hit, confusion.sum(-1) + confusion.sum(-2) - hit)
+
+
+def miou_of(confusion: Floats) -> Floats:
+    """Return the mean IoU over the foreground classes that are there, as `mean_iou` does."""
+    hit = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return mean_iou(hit, confusion.sum(-1) + confusion.sum(-2) - hit)

@@ -1,0 +1,121 @@
+"""`facemask calibrate`: from a run to a calibrated checkpoint."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from facemask.cli import main
+from facemask.training.calibrate import calibrate
+from facemask.training.modules import FCNModule
+
+MODEL = {
+    "class_path": "FCNModule",
+    "init_args": {"backbone": "mobilenetv3_small_050", "learning_rate": 0.01},
+}
+TRAINER = {
+    "max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False,
+    "logger": False, "enable_model_summary": False,
+}  # fmt: skip
+
+
+def settings(root: Path, **data: object) -> dict[str, object]:
+    options = {"root": str(root), "size": 32, "batch_size": 4, "num_workers": 0, "seed": 0}
+    data = {"class_path": "FaceMaskDataModule", "init_args": options | data}
+    return {"model": MODEL, "data": data, "trainer": TRAINER}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["facemask"])
+
+
+@pytest.fixture(scope="module")
+def run(mask_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run as `facemask fit` leaves it: best.ckpt and config.yaml."""
+    folder = tmp_path_factory.mktemp("run")
+    saver = {
+        "class_path": "pytorch_lightning.callbacks.ModelCheckpoint",
+        "init_args": {"dirpath": str(folder), "filename": "best", "monitor": "val/miou",
+                      "mode": "max", "save_last": True},
+    }  # fmt: skip
+    config = settings(mask_root, clip_length=None)
+    config["trainer"] = TRAINER | {"callbacks": [saver], "default_root_dir": str(folder)}
+    (folder / "fit.yaml").write_text(yaml.safe_dump(config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["facemask"])
+        main(["fit", "-c", str(folder / "fit.yaml")])
+    (folder / "fit.yaml").unlink()
+    return folder
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(["calibrate", *arguments])
+    assert stop.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_run_is_calibrated(
+    run: Path, mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run / "best.ckpt").read_bytes()
+    out = tmp_path / "c.ckpt"
+    main(["calibrate", str(run), "-o", str(out), "--force"])
+    said = capsys.readouterr().out
+    assert "inner_mouth" in said
+    assert (run / "best.ckpt").read_bytes() == before
+
+    calibrated = FCNModule.load_from_checkpoint(out).network
+    assert calibrated.offsets[0] == 0
+    assert calibrated.offsets.any()
+    plain = FCNModule.load_from_checkpoint(run / "best.ckpt").network
+    assert not plain.offsets.any()
+    assert plain.classifier.weight.equal(calibrated.classifier.weight)
+
+    config = settings(mask_root, clip_length=None)
+    (tmp_path / "v.yaml").write_text(yaml.safe_dump(config))
+    mious = []
+    for checkpoint in (run / "best.ckpt", out):
+        main(["validate", "-c", "v.yaml", "--ckpt_path", str(checkpoint)])
+        line = next(li for li in capsys.readouterr().out.splitlines() if "val/miou" in li)
+        mious.append(round(100 * float(line.split("│")[2]), 1))
+    row = next(line for line in said.splitlines() if "mIoU" in line and "│" in line)
+    assert [float(cell) for cell in row.split("│")[3:5]] == mious
+    assert mious[1] > mious[0]
+
+    # again, from what is calibrated: the same
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    calibrate(str(out), out="again.ckpt", force=True)
+    again = torch.load("again.ckpt", weights_only=True)["state_dict"]["network.offsets"]
+    assert again.equal(calibrated.offsets)
+    with pytest.raises(SystemExit):
+        main(["fit", "-c", "v.yaml", "--ckpt_path", str(out)])
+    assert "holds no state of a training to go on with" in capsys.readouterr().err
+
+
+def test_bad_inputs(
+    run: Path, mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "none.ckpt: no such checkpoint" in error_of(["none.ckpt"], capsys)
+    assert "best.ckpt: no such checkpoint" in error_of([str(tmp_path)], capsys)
+    alone = tmp_path / "best.ckpt"
+    alone.write_bytes((run / "best.ckpt").read_bytes())
+    said = error_of([str(alone)], capsys)
+    assert "config.yaml: cannot read the configuration of the run (No such file" in said
+    assert "is what is to be calibrated" in error_of([str(run), "-o", f"{run}/best.ckpt"], capsys)
+    assert "give at least 1000" in error_of([str(run), "--pixels", "3"], capsys)
+    assert "none" in error_of([str(run), "--data", "none"], capsys)
+    content = torch.load(alone, weights_only=True)
+    content["state_dict"]["network.classifier.bias"][1] = float("nan")
+    torch.save(content, alone)
+    said = error_of([str(alone), "--settings", str(run / "config.yaml")], capsys)
+    assert "scores are not finite" in said
+    tracker = {"class_path": "LandmarkTrackerModule"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings(mask_root) | {"model": tracker}))
+    assert "no scores of one network to calibrate" in error_of([str(alone)], capsys)
+    assert not (tmp_path / "calibrated.ckpt").exists()
