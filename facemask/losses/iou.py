@@ -4,15 +4,13 @@ import torch
 from torch import Tensor
 
 from facemask.classes import IGNORE
+from facemask.losses._by_hand import Factors, Part, by_hand
 from facemask.losses._pixels import (
     Activation,
+    Counts,
     LossModule,
-    Pixels,
-    activate,
     check_choice,
     check_positive,
-    linear_in,
-    soft_counts,
     sum_over_ranks,
     to_pixels,
 )
@@ -69,12 +67,8 @@ def iou_loss(
     """
     _check_options(activation, temperature)
     pixels = to_pixels("iou_loss", scores, target, ignore_index)
-    probability = pixels.scores
-    if activation:
-        scaled = probability / temperature if temperature != 1 else probability
-        probability = activate(scaled, activation)
-    with torch.no_grad():
-        own = soft_counts(pixels._replace(scores=probability))
+
+    def settle(own: Counts) -> Factors:
         ranks, (intersection, union, _) = sum_over_ranks(own, sync)
         share = (union > 0).to(union.dtype)  # of each class in the mean
         if not include_background:
@@ -82,23 +76,15 @@ def iou_loss(
         share /= share.sum().clamp(min=1)
         union = union.clamp(min=torch.finfo(union.dtype).tiny)
         inverse = ranks * share / union
-        value = share.sum() - (inverse * own[0]).sum()
         # the derivative of -IoU (Eq. 5): -1 / f where q = 1, g / f² where q = 0
-        positive = -inverse.to(probability.dtype)
-        negative = (inverse * intersection / union).to(probability.dtype)
-        gradient = _gradient(pixels, positive, negative)
+        return inverse, inverse * intersection / union, share.sum() - (inverse * own[0]).sum()
 
-    def remake(_probability: Tensor) -> Tensor:
-        return _gradient(pixels, positive, negative)
-
-    surrogate = linear_in(probability, gradient, remake)
-    # it has Eq. 3's gradient, not its value
-    return surrogate - surrogate.detach() + value.to(probability.dtype)
+    return by_hand(pixels, activation, temperature, "scores", settle, _slope)
 
 
-def _gradient(pixels: Pixels, positive: Tensor, negative: Tensor) -> Tensor:
-    gradient = (~pixels.ignored) * negative[:, None, None]
-    return gradient.scatter_(1, pixels.target, pixels.look_up(positive))
+def _slope(part: Part, positive: Tensor, negative: Tensor) -> tuple[Tensor, None]:
+    slope = torch.mul(part.ignored == 0, negative, out=part.spare[0])
+    return slope.lerp_(-positive, part.truth), None
 
 
 def _check_options(activation: str | None, temperature: float) -> None:

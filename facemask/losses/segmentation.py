@@ -6,22 +6,25 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from facemask.argmax import first_argmax
 from facemask.classes import IGNORE
 from facemask.errors import InputError
+from facemask.losses._by_hand import (
+    Counted,
+    Factors,
+    Part,
+    by_hand,
+    first_highest,
+    over_classes,
+)
 from facemask.losses._pixels import (
     Activation,
+    Counts,
     LossModule,
-    activate,
     check_choice,
     check_positive,
-    hard_counts,
-    linear_in,
-    soft_counts,
     sum_over_ranks,
     to_pixels,
 )
-from facemask.losses._terms import find_rivals, hinge, linear, predict
 
 Form: TypeAlias = Literal["hinge", "linear"]
 Weights: TypeAlias = Literal["hard", "soft"]
@@ -104,35 +107,17 @@ def segmentation_loss(
     pixels = to_pixels("segmentation_loss", scores, target, ignore_index)
     raw = form == "linear" and activation is None and pixels.scores.requires_grad
     unbounded = _find_free(pixels.scores) if raw else None
-    scaled = pixels.scores / temperature if temperature != 1 else pixels.scores
-    pixels = pixels._replace(scores=activate(scaled, activation))
-    with torch.no_grad():
-        rivals = find_rivals(pixels) if form == "hinge" else None
-        if weights == "soft":
-            probability = pixels.scores if activation == "softmax" else pixels.scores.softmax(1)
-            counts = soft_counts(pixels._replace(scores=probability))
-        elif rivals:
-            counts = hard_counts(pixels, predict(pixels, rivals))
-        else:
-            counts = hard_counts(pixels, first_argmax(pixels.scores)[1])
+
+    def settle(counts: Counts) -> Factors:
         ranks, counts = sum_over_ranks(counts, sync)
-        positive, negative = (
-            (ranks * weight).to(pixels.scores.dtype)
-            for weight in _normalised_weights(*counts, include_background)
-        )
-        if rivals:
-            gradient, constant = hinge(pixels, rivals, positive, negative, margin)
-        else:
-            gradient, constant = linear(pixels, positive, negative, margin), positive.new_zeros(())
+        positive, negative = _normalised_weights(*counts, include_background)
+        return ranks * positive, ranks * negative, None
 
-    def remake(scores: Tensor) -> Tensor:
-        again = pixels._replace(scores=scores)
-        if form == "linear":
-            return linear(again, positive, negative, margin)
-        return hinge(again, find_rivals(again), positive, negative, margin)[0]
+    def slope(part: Part, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor | None]:
+        return (_linear if form == "linear" else _hinge)(part, positive, negative, margin)
 
-    # both forms are linear in the scores between their kinks
-    loss = linear_in(pixels.scores, gradient, remake) + constant
+    counted: Counted = "hard" if weights == "hard" else "softmax"
+    loss = by_hand(pixels, activation, temperature, counted, settle, slope)
     return loss if unbounded is None else torch.where(unbounded, math.nan, loss)
 
 
@@ -170,6 +155,31 @@ def _normalised_weights(
     total = pixels * (positive + negative).sum()
     scale = torch.where(total > 0, 1 / total.clamp(min=torch.finfo(total.dtype).tiny), 0)
     return positive * scale, negative * scale
+
+
+def _linear(part: Part, positive: Tensor, negative: Tensor, margin: float) -> tuple[Tensor, None]:
+    """Return the slopes of Eq. 9: W_n of classes that are not below the true one, and -W_p."""
+    limit = over_classes(part.scores, part.truth).sub_(margin).add_(part.ignored)
+    slope = torch.ge(part.scores, limit, out=part.spare[0]).mul_(negative)
+    return slope.lerp_(-positive, part.truth), None
+
+
+def _hinge(part: Part, positive: Tensor, negative: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Return slopes and constant of Eq. 8."""
+    limit = over_classes(part.scores, part.truth).sub_(margin).add_(part.ignored)
+    weight = over_classes(part.truth, positive.expand_as(part.truth))
+    lowest = part.scores.new_tensor(torch.finfo(limit.dtype).min)
+    rivals = torch.addcmul(part.scores, part.truth, lowest, out=part.spare[0])
+    best = rivals.amax(dim=1, keepdim=True)
+    leader = first_highest(rivals, best, out=part.spare[1])
+    # max(PR ∘ (GT)⁻¹), in which the true class's entry is 0
+    missed = torch.gt(best.clamp(min=0), limit, out=torch.empty_like(limit)).mul_(weight)
+    slope = torch.gt(rivals, limit, out=rivals).mul_(negative)
+    pushed = slope.sum(dim=1, keepdim=True).add_(missed)
+    constant = margin * pushed.sum()
+    # the maximum's slope; none where it is the constant 0
+    slope.addcmul_(leader, missed.mul_(best > 0)).addcmul_(part.truth, pushed, value=-1)
+    return slope, constant
 
 
 def _settle(
