@@ -2,9 +2,10 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -12,18 +13,25 @@ import yaml
 from pytorch_lightning import Trainer
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from facemask.checkpoints import read_checkpoint
 from facemask.configuration import read_configuration
+from facemask.data.datamodule import FaceMaskDataModule
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.metrics.operating_point import OperatingPoint, ious_of, miou_of, operating_point
+from facemask.models.cascade.cascade import Cascade
+from facemask.models.cascade.file import ROLES, read_header
 from facemask.models.fcn import EncoderNetwork
+from facemask.models.own_network import evaluating, first_output
+from facemask.training.cascade_module import CascadeModule
 from facemask.training.cli import TrainerCLI
 from facemask.training.mask_module import MaskModule
 from facemask.training.score_sample import ScoreSample
 
-_OFFSETS: Final = "network.offsets"
+_DTYPES: Final = {"F16": torch.float16, "BF16": torch.bfloat16}
+"""Of cascades' files, by safetensors' words."""
 _TRAINING: Final = ("loops", "callbacks", "optimizer_states", "lr_schedulers", "facemask_run")
 """Keys of a checkpoint that only a training that goes on needs."""
 
@@ -40,13 +48,14 @@ def calibrate(
 ) -> None:
     """Choose offsets of a network's classes for which the validation's mean IoU is highest.
 
-    They are written into a new checkpoint, which every verb takes; nothing is trained.
+    They are written into a new file, which every verb takes; nothing is trained. Of a cascade's
+    file, each network is calibrated on its own region.
 
     Args:
         run: A run's folder, with config.yaml and best.ckpt as `facemask fit` leaves them, or a
-            checkpoint beside its config.yaml.
+            checkpoint beside its config.yaml; or a file of `Cascade.save`.
         data: The data set's folder. Default: the one that the run's settings name.
-        out: The new checkpoint. Default: calibrated.ckpt beside the run's.
+        out: The new file. Default: calibrated.ckpt, or calibrated.safetensors, beside the old one.
         settings: YAML file of the run's training or test. Default: config.yaml beside the
             checkpoint.
         pixels: About how many pixels of the validation side to fit on, evenly over its frames.
@@ -60,13 +69,38 @@ def calibrate(
     if pixels < 1000:
         raise InputError(f"pixels is {pixels}: give at least 1000.")
     given = Path(run)
-    checkpoint = given / "best.ckpt" if given.is_dir() else given
-    config = checkpoint.with_name("config.yaml") if settings is None else Path(settings)
-    target = checkpoint.with_name("calibrated.ckpt") if out is None else Path(out)
-    if target.resolve() == checkpoint.resolve():
+    source = given / "best.ckpt" if given.is_dir() else given
+    default = source.with_name(f"calibrated{source.suffix}")
+    target = default if out is None else Path(out)
+    if target.resolve() == source.resolve():
         raise InputError(f"{target}: is what is to be calibrated: give another --out.")
-    content = read_checkpoint(checkpoint)
-    cli = _built(config, data)
+    options = _Options(pixels, seed, force)
+    if source.suffix != ".safetensors":
+        config = source.with_name("config.yaml") if settings is None else Path(settings)
+        _calibrate_checkpoint(source, config, data, target, options)
+    elif data is None or settings is not None:
+        raise InputError(
+            f"{source}: a cascade's file has settings of its own and names no data: give --data "
+            "FOLDER, and no --settings."
+        )
+    else:
+        _calibrate_cascade(source, data, target, options)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How to fit; see `calibrate`."""
+
+    pixels: int
+    seed: int
+    force: bool
+
+
+def _calibrate_checkpoint(
+    source: Path, config: Path, root: str | None, target: Path, options: _Options
+) -> None:
+    content = read_checkpoint(source)
+    cli = _built(config, root)
     module = cli.model
     if not isinstance(module, MaskModule):
         raise InputError(
@@ -75,27 +109,80 @@ def calibrate(
         )
     module.on_load_checkpoint(content)
     module.load_state_dict(content["state_dict"])
-    network = module.network
-    if isinstance(network, EncoderNetwork):
-        network.offsets.zero_()  # of an earlier calibration
-    sample = ScoreSample(pixels, seed)
-    trainer: Trainer = cli.trainer
-    trainer.callbacks.append(sample)  # type: ignore[attr-defined]  # set by a connector
-    trainer.validate(module, datamodule=cli.datamodule, verbose=False)
-    point = operating_point(sample.pixels(), seed=seed)
-    offsets = _report(point, module.val_iou.class_names, force)
-    console = Console()
-    if not isinstance(network, EncoderNetwork):
-        console.print(
-            f"A {type(network).__name__} has no place for offsets: add them to the bias of its "
-            "last layer. Nothing was written.", highlight=False,
-        )  # fmt: skip
+    offsets = _fit(module, cli.datamodule, cli.trainer, options)
+    if not _adds_offsets(module.network, cli.datamodule.size):
+        _say(
+            f"A {type(module.network).__name__} does not add offsets to its scores, and nothing "
+            "was written: add them to the bias of its last layer ("
+            f"{', '.join(f'{offset:.4g}' for offset in offsets)})."
+        )
         return
-    write_calibrated(content, offsets, target)
-    console.print(
+    weights = content["state_dict"] | {"network.offsets": torch.tensor(offsets)}
+    kept = {key: value for key, value in content.items() if key not in _TRAINING}
+    buffer = BytesIO()
+    torch.save(kept | {"state_dict": weights}, buffer)
+    write_atomic(target, buffer.getvalue())
+    _say(
         f"Written to {target}: give it to `facemask test`, `predict` or `extract` in place of "
-        f"{checkpoint}.", highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"{source}."
+    )
+
+
+def _adds_offsets(network: nn.Module, size: int) -> bool:
+    """Find out whether a network, ours or a subclass with a `forward` of its own, adds offsets."""
+    if not isinstance(network, EncoderNetwork):
+        return False
+    images = torch.zeros(1, 3, size, size, device=network.offsets.device)
+    expected = torch.arange(network.num_classes, device=images.device).view(-1, 1, 1)
+    with evaluating(network):
+        before = first_output(network(images))
+        network.offsets.copy_(expected.flatten())
+        moved = first_output(network(images)) - before
+        network.offsets.zero_()
+    return torch.allclose(moved, expected.expand_as(moved).to(moved), atol=1e-2)
+
+
+def _calibrate_cascade(source: Path, root: str, target: Path, options: _Options) -> None:
+    cascade, header = Cascade.load(source), read_header(source)
+    size = cascade.settings.size
+    margins = {"eyes": cascade.settings.eyes_margin, "mouth": cascade.settings.mouth_margin}
+    for role, network in cascade.networks().items():
+        region = ROLES[role]
+        _say(f"The {role} network:")
+        clips = FaceMaskDataModule(
+            root, size=size, region=region, box_margin=margins.get(region), seed=options.seed
+        )
+        module = MaskModule(network, region=region)
+        offsets = _fit(module, clips, _trainer(), options)
+        cast("EncoderNetwork", network).offsets.copy_(torch.tensor(offsets))
+    cascade.save(target, _DTYPES.get("".join(header.dtypes)), header.card)
+    faces = FaceMaskDataModule(root, size=size, original_images=True)
+    before, after = (
+        _trainer().validate(CascadeModule(cascade=str(file)), faces, verbose=False)[0]["val/miou"]
+        for file in (source, target)
+    )
+    _say(
+        f"The masks of the whole cascade, on the validation side: mIoU {100 * before:.1f} before, "
+        f"{100 * after:.1f} after. Written to {target}: give it to `facemask extract --model`, or "
+        f"to `test` as model.cascade, in place of {source}."
+    )
+
+
+def _trainer() -> Trainer:
+    return Trainer(devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False)
+
+
+def _fit(
+    module: MaskModule, data: FaceMaskDataModule, trainer: Trainer, options: _Options
+) -> list[float]:
+    """Fit offsets to a module's scores, print what they gain, and return those to write."""
+    if isinstance(module.network, EncoderNetwork):
+        module.network.offsets.zero_()  # of an earlier calibration
+    sample = ScoreSample(options.pixels, options.seed)
+    trainer.callbacks.append(sample)  # type: ignore[attr-defined]  # set by a connector
+    trainer.validate(module, datamodule=data, verbose=False)
+    point = operating_point(sample.pixels(), seed=options.seed)
+    return _report(point, module.val_iou.class_names, options.force)
 
 
 def _built(config: Path, root: str | None) -> TrainerCLI:
@@ -117,49 +204,31 @@ def _built(config: Path, root: str | None) -> TrainerCLI:
         ) from error
     trainer = {k: v for k, v in trainer.items() if k in ("accelerator", "precision")}
     quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    trainer |= quiet | {"devices": 1, "callbacks": None}
+    trainer |= quiet | {"devices": 1}
     words = [] if root is None else [f"--data.root={root}"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "validate.yaml")
         path.write_text(yaml.safe_dump(parts | {"trainer": trainer}), encoding="utf-8")
+        # "best": the checkpoint is read elsewhere
         return TrainerCLI("validate", ["-c", str(path), "--ckpt_path=best", *words])
-
-
-def write_calibrated(content: dict[str, Any], offsets: Sequence[float], target: Path) -> None:
-    """Write a checkpoint with offsets, without what only its training needs to go on.
-
-    Args:
-        content: The checkpoint, which stays as it is.
-        offsets: One a class.
-        target: The file, written whole or not at all.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    weights = content["state_dict"] | {_OFFSETS: torch.tensor(offsets, dtype=torch.float32)}
-    kept = {key: value for key, value in content.items() if key not in _TRAINING}
-    buffer = BytesIO()
-    torch.save(kept | {"state_dict": weights}, buffer)
-    write_atomic(target, buffer.getvalue())
 
 
 def _report(point: OperatingPoint, names: Sequence[str], force: bool) -> list[float]:
     """Print what was found; return the offsets to write."""
-    console = Console()
     unknown = np.full_like(point.before, np.nan)
     held_out = unknown if point.held_out is None else point.held_out
     matrices = (point.before, point.after, held_out)
     table = Table("class", "offset", "IoU before", "after", "on other videos")
     rows = zip(names, point.offsets, *map(ious_of, matrices), strict=True)
     for name, offset, *ious in rows:
-        table.add_row(name, f"{offset:+.2f}", *(f"{100 * iou:.1f}" for iou in ious))
+        table.add_row(name, f"{offset:+.3f}", *(f"{100 * iou:.1f}" for iou in ious))
     table.add_section()
     mious = (float(miou_of(matrix)) for matrix in matrices)
     table.add_row("mIoU", "", *(f"{100 * miou:.1f}" for miou in mious))
-    console.print(table)
+    Console().print(table)
     absent = [n for n, row in zip(names, point.before.sum(1), strict=True) if not row]
     if absent:
-        console.print(f"Not in the validation side, offset 0: {', '.join(absent)}.")
+        _say(f"Not in the validation side, offset 0: {', '.join(absent)}.")
     low, high = (100 * end for end in point.interval)
     if point.held_out is None:
         said = "The validation side is one video, so nothing says what they gain on others."
@@ -171,5 +240,9 @@ def _report(point: OperatingPoint, names: Sequence[str], force: bool) -> list[fl
     useful = point.gain > 0
     if not useful and not force:
         said += " Zeros are kept: --force writes them all the same."
-    console.print(said, highlight=False)
+    _say(said)
     return point.offsets.tolist() if useful or force else [0.0] * len(names)
+
+
+def _say(line: str) -> None:
+    Console().print(line, highlight=False, markup=False, soft_wrap=True)

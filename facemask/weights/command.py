@@ -1,7 +1,7 @@
 """`facemask weights`: what comes with the package, and what is in a model's file."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, cast
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -73,6 +73,9 @@ def _info(name: str, console: Console) -> None:
         built = dict(header.content["networks"][role])
         kind, backbone = built.pop("network"), built.pop("backbone")
         millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+        offsets: list[float] = cast("Any", network).offsets.tolist()  # files have only ours
+        if any(offsets):
+            built["calibrated by"] = " ".join(f"{offset:+.3g}" for offset in offsets)
         options = ", ".join(f"{key} {value}" for key, value in built.items())
         networks.add_row(role, kind, backbone, f"{millions:.2f} million", options)
     console.print(networks)

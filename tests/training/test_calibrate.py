@@ -2,19 +2,25 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from torch import nn
 
 from facemask.cli import main
+from facemask.models import FCN, Cascade, CascadeSettings
+from facemask.models.cascade.file import read_header
 from facemask.training.calibrate import calibrate
+from facemask.training.mask_module import MaskModule
 from facemask.training.modules import FCNModule
+from tests.training.own_networks import ClipNetwork, OwnFCN
 
+BACKBONE = "mobilenetv3_small_050"
 MODEL = {
-    "class_path": "FCNModule",
-    "init_args": {"backbone": "mobilenetv3_small_050", "learning_rate": 0.01},
-}
+    "class_path": "FCNModule", "init_args": {"backbone": BACKBONE, "learning_rate": 0.01},
+}  # fmt: skip
 TRAINER = {
     "max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False,
     "logger": False, "enable_model_summary": False,
@@ -96,6 +102,47 @@ def test_a_run_is_calibrated(
     with pytest.raises(SystemExit):
         main(["fit", "-c", "v.yaml", "--ckpt_path", str(out)])
     assert "holds no state of a training to go on with" in capsys.readouterr().err
+
+
+def test_a_cascade_is_calibrated_network_by_network(
+    run: Path, mask_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    networks = (FCNModule.load_from_checkpoint(run / "best.ckpt").network, None, FCN(BACKBONE, 3))
+    cascade = Cascade(*networks, CascadeSettings(size=32))
+    cascade.save("cascade.safetensors", dtype=torch.float16, card="# Mine")
+    main(["calibrate", "cascade.safetensors", "--data", str(mask_root), "--force"])
+    said = capsys.readouterr().out
+    assert "The primary network:" in said
+    assert "The mouth network:" in said
+    assert "The masks of the whole cascade, on the validation side: mIoU" in said
+    header = read_header(Path("calibrated.safetensors"))
+    assert (header.card, header.dtypes) == ("# Mine", ["F16"])
+    before = Cascade.load("cascade.safetensors").state_dict()
+    after = Cascade.load("calibrated.safetensors").state_dict()
+    different = {name for name in before if not before[name].equal(after[name])}
+    assert different == {"primary.offsets", "mouth.offsets"}
+    main(["weights", "info", "calibrated.safetensors"])
+    assert "calibrated by" in " ".join(capsys.readouterr().out.split())
+    assert "give --data FOLDER" in error_of(["cascade.safetensors"], capsys)
+
+
+@pytest.mark.parametrize("network", [ClipNetwork(), OwnFCN(BACKBONE)])
+def test_offsets_of_a_network_of_your_own_are_only_told(
+    network: nn.Module, mask_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = f"tests.training.own_networks.{type(network).__name__}"
+    options = {"backbone": BACKBONE} if isinstance(network, OwnFCN) else {}
+    model = {"network": {"class_path": path, "init_args": options}}
+    module = MaskModule(network)
+    content: dict[str, Any] = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    torch.save(content, "own.ckpt")
+    config = settings(mask_root) | {"model": {"class_path": "MaskModule", "init_args": model}}
+    Path("config.yaml").write_text(yaml.safe_dump(config))
+    main(["calibrate", "own.ckpt", "--force"])
+    said = capsys.readouterr().out
+    assert f"{type(network).__name__} does not add offsets to its scores" in said
+    assert not Path("calibrated.ckpt").exists()
 
 
 def test_bad_inputs(
