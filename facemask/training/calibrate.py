@@ -42,7 +42,7 @@ def calibrate(
     data: str | None = None,
     out: str | None = None,
     settings: str | None = None,
-    pixels: int = 300_000,
+    pixels: int = 200_000,
     seed: int = 0,
     force: bool = False,
 ) -> None:
@@ -89,7 +89,7 @@ def calibrate(
 
 @dataclass(frozen=True)
 class _Options:
-    """How to fit; see `calibrate`."""
+    """Options of the fit; see `calibrate`."""
 
     pixels: int
     seed: int
