@@ -125,7 +125,10 @@ def _commands(job: Job, name: str) -> list[list[str]]:
                 commands.append(["calibrate", source, "--settings", str(path), "--out", target])
             has_weights = not (step.networks or step.weightless)
             weights = [f"--ckpt_path={job.best(name)}"] if has_weights else []
-        commands.append([stage, "-c", str(path), *weights])
+        options = ["--trainer.enable_progress_bar=false"]  # nobody watches a log file
+        if stage == "test" and job.fast:
+            options.append("--record.flow=null")  # would take longer than the masks
+        commands.append([stage, "-c", str(path), *weights, *options])
     return commands
 
 
