@@ -28,7 +28,10 @@ EQ8 = ["--model.loss.form", "hinge", "--model.loss.margin"]
 EQ9 = ["--model.loss.form", "linear", "--model.loss.margin"]  # of softmax
 BOUNDED = ["--model.cell_activation", "tanh", "--model.classifier_scale", "0.1"]
 # the paper's text at its word: a random start, Eq. 9 of the bounded scores themselves
-LITERAL = ["--model.cell_activation", "tanh", "--model.classifier_scale", "null"]
+LITERAL = [
+    "--model.cell_activation", "tanh", "--model.classifier_scale", "null",
+    "--model.input_deviation", "null",
+]  # fmt: skip
 LOSSES: dict[str, list[str]] = {
     "cross-entropy": CROSS_ENTROPY,
     "IoU loss (Eq. 3)": ["--model.loss", "facemask.losses.IoULoss"],

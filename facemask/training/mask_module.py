@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import torch
+from pytorch_lightning import Callback
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -21,6 +22,7 @@ from facemask.models.fcn import FCN
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.regions import Region
 from facemask.training.callbacks import SyncBatchNorm
+from facemask.training.dead_classes import DeadClassWarning
 from facemask.training.means import WeightedMeans
 from facemask.training.network_module import NetworkModule
 from facemask.training.private_api import layer_sync, use_layer_sync
@@ -96,6 +98,7 @@ class MaskModule(NetworkModule):
         self.train_iou = MaskIoU(self.val_iou.class_names)
         self.train_means = WeightedMeans(means)
         self._rate_shares: list[float] = []
+        self._score_range: tuple[Tensor, Tensor] | None = None  # of the last batch validated
         if type(self) is MaskModule or self.saves_arguments:
             self.save_hyperparameters(ignore=OBJECTS)
         free = isinstance(network, ConvLSTMFCN) and network.convlstm.activation == "linear"
@@ -125,6 +128,12 @@ class MaskModule(NetworkModule):
                 "--data.clip_length 5."
             )
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Return, beside those of `ScoredModule`, a warning of classes that a training loses."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        given = any(isinstance(callback, DeadClassWarning) for callback in callbacks)
+        return [*super().configure_callbacks(), *(() if given else (DeadClassWarning(),))]
+
     def score(self, batch: ClipBatch) -> Tensor:
         """Scores (B, [T,] C, S, S) of a batch."""
         return cast("Tensor", self(batch["images"]))
@@ -144,6 +153,8 @@ class MaskModule(NetworkModule):
         """Loss, with its gradient, and values of its terms; they go into the stage's means."""
         # every loss sees single frames: (N, C, S, S) and (N, S, S)
         frames, masks = scores.flatten(0, -4), batch["masks"].flatten(0, -3).long()
+        if stage == "val" and frames.numel():
+            self._score_range = frames.detach().aminmax()
         terms: dict[str, Tensor] = {}
         if isinstance(self.loss, CompositeLoss):
             loss, terms = self.loss.with_terms(frames, masks)
@@ -189,6 +200,24 @@ class MaskModule(NetworkModule):
         losses = self.train_means.compute()
         self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, logger=False)
         self._log_epoch("train", suffix="_epoch")
+
+    def dead_class_advice(self) -> str:
+        """Return what a class that is never predicted is trained with, and what helps."""
+        terms = self.loss.terms.values() if isinstance(self.loss, CompositeLoss) else [self.loss]
+        loss = " + ".join(" ".join(repr(term).split()) for term in terms)
+        scores = "scores"
+        if self._score_range is not None:
+            low, high = map(float, self._score_range)
+            scores = f"scores that lie in [{low:.2g}, {high:.2g}] in validation"
+        return f"The loss is {loss}, on {scores}. What helps: {'; '.join(self.remedies())}."
+
+    def remedies(self) -> list[str]:
+        """Return what helps a class that is never predicted, most likely first."""
+        return [
+            "trained weights to start from (init_from, pretrained)",
+            "a lower learning_rate",
+            "more epochs, if the class is small and its loss still falls",
+        ]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters with their learning rates."""

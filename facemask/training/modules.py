@@ -1,5 +1,6 @@
 """LightningModules of the FCN and the ConvLSTM-FCN (section 4.2)."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,6 +19,7 @@ from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.description import USE_KEY, take_cell
 from facemask.models.fcn import FCN
 from facemask.regions import Region
+from facemask.training.input_scale import fit_to_features
 from facemask.training.mask_module import MaskModule
 from facemask.training.pretrained_module import PretrainedModule, class_count
 
@@ -89,11 +91,14 @@ class ConvLSTMModule(MaskModule):
         kernel_l2: L2 penalty on these weights, as Keras's `kernel_regularizer=l2(kernel_l2)`
             (gradient 2 · kernel_l2 · w), with optimisers whose `weight_decay` adds to the gradient:
             Adam, RMSprop, SGD.
+        input_deviation: How far the features shall seem to deviate from 0 to a ConvLSTM that starts
+            at random: its input weights are divided by how far they do, in the first batch. Null
+            leaves the weights as they were drawn.
         training: Options of `MaskModule`.
 
     Raises:
-        InputError: `gamma`, `feature_variants` or `kernel_l2` is negative, or features are to be
-            cached though the encoder changes.
+        InputError: `gamma`, `feature_variants` or `kernel_l2` is negative, `input_deviation` is
+            not above 0, or features are to be cached though the encoder changes.
     """
 
     network: ConvLSTMFCN
@@ -111,14 +116,18 @@ class ConvLSTMModule(MaskModule):
         feature_variants: int = 1,
         kernel_start: KernelStart = "glorot",
         kernel_l2: float = 0.0,
+        input_deviation: float | None = 0.1,
         **training: Any,  # noqa: ANN401  # options of MaskModule, which check them
     ) -> None:
-        if gamma < 0:
-            raise InputError(f"model.gamma is {gamma}, expected 0 (freeze) or more.")
-        if kernel_l2 < 0:
-            raise InputError(f"model.kernel_l2 is {kernel_l2}, expected 0 (none) or more.")
-        if feature_variants < 0:
-            raise InputError(f"model.feature_variants is {feature_variants}, expected 0 or more.")
+        least = {"gamma": gamma, "kernel_l2": kernel_l2, "feature_variants": feature_variants}
+        for name, value in least.items():
+            if value < 0:
+                raise InputError(f"model.{name} is {value}, expected 0 or more.")
+        if input_deviation is not None and not 0 < input_deviation < math.inf:
+            raise InputError(
+                f"model.input_deviation is {input_deviation}, expected a number above 0, or null "
+                "to leave the new weights as they are."
+            )
         if feature_cache is not None and (gamma or not freeze_bn):
             raise InputError(
                 f"model.feature_cache needs an encoder that stays as it is, but gamma is {gamma} "
@@ -130,6 +139,8 @@ class ConvLSTMModule(MaskModule):
         self.feature_cache = feature_cache
         self.feature_variants = feature_variants
         self.kernel_l2 = kernel_l2
+        self.input_deviation = input_deviation
+        self._fitted = False
         if kernel_start != "glorot":  # which it has already
             network.convlstm.reset_parameters(kernel_start)
         if gamma == 0:
@@ -154,12 +165,18 @@ class ConvLSTMModule(MaskModule):
             self.network.convlstm.start_from_convolution(classifier, self.classifier_scale)
 
     def prepare_weights(self) -> None:
-        """Load the weights to start from, and cache the encoder's features where asked for.
+        """Load the weights to start from, cache features, and fit a new ConvLSTM to them.
 
         Raises:
-            InputError: As `FeatureCache.fill`.
+            InputError: As `FeatureCache.fill` and `fit_to_features`.
         """
         super().prepare_weights()
+        self._cache_features()
+        if self.input_deviation is not None and not self._restored and not self._fitted:
+            self._fitted = True  # a second training goes on with these weights
+            fit_to_features(self, self.network, self.input_deviation)
+
+    def _cache_features(self) -> None:
         trainer = self.trainer
         if self.feature_cache is None or getattr(trainer, "fast_dev_run", False):
             return  # a fast_dev_run leaves nothing on disk
@@ -187,6 +204,23 @@ class ConvLSTMModule(MaskModule):
             dtype = self.network.convlstm.bias.dtype
         size = batch["masks"].shape
         return self.network.score_features(features.to(dtype), (size[-2], size[-1]))[0]
+
+    def remedies(self) -> list[str]:
+        """Return what helps a class that is never predicted, most likely first."""
+        free = self.network.convlstm.activation == "linear"
+        found = []
+        if not free:
+            found += [
+                "cell_activation linear, which frees the scores",
+                "on scores in (-1, 1) temperature 0.1 (cross-entropy, IoU loss, Eq. 9) or margin "
+                "0.1 (Eq. 8)",
+            ]
+        if self.classifier_scale is None:
+            scale = "1.0" if free else "0.1"
+            found.append(f"classifier_scale {scale}, which starts from the FCN's classifier")
+        if self.input_deviation is None:
+            found.append("input_deviation 0.1, which fits new weights to the features")
+        return [*found, *super().remedies()]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the weights' cell from a checkpoint that does not name it, else as `NetworkModule`.
