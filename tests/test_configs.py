@@ -98,6 +98,10 @@ def test_one_step(name: str, mask_root: Path, request: pytest.FixtureRequest) ->
         base = CONFIGS / "fcn.yaml"
         main(["fit", "-c", str(base), "-c", str(path), *options, *model_options(base)])
         assert Path("runs/fcn/best.ckpt").is_file()  # the base's callbacks stay
+    elif "class_path" not in content["model"]:
+        base = CONFIGS / "convlstm_fcn.yaml"
+        main(["fit", "-c", str(base), "-c", str(path), *options, *model_options(base)])
+        assert Path("runs/convlstm_fcn/best.ckpt").is_file()
     elif content["model"]["class_path"].endswith(".CascadeModule"):
         checkpoints: dict[str, Path] = request.getfixturevalue("region_checkpoints")
         assert checkpoints.keys() <= content["model"]["init_args"].keys()
