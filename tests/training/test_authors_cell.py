@@ -76,5 +76,5 @@ def test_the_penalty_is_that_of_keras(optimizer: Callable[..., Optimizer]) -> No
 
 
 def test_a_negative_penalty() -> None:
-    with pytest.raises(InputError, match=r"kernel_l2 is -0.1, expected 0 \(none\) or more"):
+    with pytest.raises(InputError, match=r"kernel_l2 is -0.1, expected 0 or more"):
         ConvLSTMFCNModule(**BACKBONE, kernel_l2=-0.1)
