@@ -78,7 +78,8 @@ def operating_point(pixels: ScoredPixels, folds: int = 5, seed: int = 0) -> Oper
     """Fit offsets, and find out what such offsets gain on videos that they were not fitted on.
 
     The videos are shared out to `folds` parts; each part is scored with offsets fitted on all
-    others, and the parts' counts are added up.
+    others, and the parts' counts are added up. The offsets are the mean of these fits, which
+    depends less on single videos than one fit to all.
 
     Args:
         pixels: Of several videos, or `held_out` stays unknown.
@@ -92,24 +93,25 @@ def operating_point(pixels: ScoredPixels, folds: int = 5, seed: int = 0) -> Oper
         raise InputError(
             "No pixel of a foreground class was given: there is nothing to fit offsets to."
         )
-    offsets = fit_offsets(pixels)
-    before, after = _by_video(pixels, np.zeros_like(offsets)), _by_video(pixels, offsets)
+    before = _by_video(pixels, np.zeros(pixels.scores.shape[1]))
     videos = len(before)
     if videos < 2:
-        unknown = float("nan")
-        return OperatingPoint(offsets, before.sum(0), after.sum(0), None, (unknown, unknown))
+        offsets, unknown = fit_offsets(pixels), float("nan")
+        after = _by_video(pixels, offsets).sum(0)
+        return OperatingPoint(offsets, before.sum(0), after, None, (unknown, unknown))
     random = np.random.default_rng(seed)
     part = random.permutation(videos) % min(folds, videos)
-    held_out = np.zeros_like(before)
+    held_out, fits = np.zeros_like(before), []
     for fold in range(part.max() + 1):
-        others = fit_offsets(pixels.of(part[pixels.video] != fold))
-        held_out[part == fold] = _by_video(pixels, others)[part == fold]
+        fits.append(fit_offsets(pixels.of(part[pixels.video] != fold)))
+        held_out[part == fold] = _by_video(pixels, fits[-1])[part == fold]
+    offsets = np.mean(fits, axis=0)
+    after = _by_video(pixels, offsets).sum(0)
     drawn = random.multinomial(videos, np.full(videos, 1 / videos), size=2000)  # (R, V)
     gains = miou_of(np.tensordot(drawn, held_out, 1)) - miou_of(np.tensordot(drawn, before, 1))
     low, high = np.nanpercentile(gains, (2.5, 97.5))
-    return OperatingPoint(
-        offsets, before.sum(0), after.sum(0), held_out.sum(0), (float(low), float(high))
-    )
+    interval = (float(low), float(high))
+    return OperatingPoint(offsets, before.sum(0), after, held_out.sum(0), interval)
 
 
 def fit_offsets(pixels: ScoredPixels) -> Floats:
