@@ -82,16 +82,22 @@ def main() -> None:
     scores = scores.contiguous().requires_grad_()
     ways: dict[str, Callable[[Tensor], Tensor]] = {
         "torch cross_entropy": lambda s: F.cross_entropy(s, target, ignore_index=255),
-        "segmentation_loss, Eq. 9": lambda s: segmentation_loss(s, target),
-        "the same at temperature 0.1": lambda s: segmentation_loss(s, target, temperature=0.1),
-        "the same without an activation": lambda s: segmentation_loss(s, target, activation=None),
-        "the same with soft weights": lambda s: segmentation_loss(s, target, weights="soft"),
+        "segmentation_loss, Eq. 9": lambda s: segmentation_loss(s, target, "linear"),
+        "the same at temperature 0.1": lambda s: segmentation_loss(
+            s, target, "linear", temperature=0.1
+        ),
+        "the same without an activation": lambda s: segmentation_loss(
+            s, target, "linear", activation=None
+        ),
+        "the same with soft weights": lambda s: segmentation_loss(
+            s, target, "linear", weights="soft"
+        ),
         "segmentation_loss, Eq. 8": lambda s: segmentation_loss(s, target, "hinge"),
         "iou_loss": lambda s: iou_loss(s, target),
         "Eq. 9 as a loop over classes": lambda s: per_class_loop(s, target),
     }
     torch.testing.assert_close(
-        per_class_loop(scores, target), segmentation_loss(scores, target, activation=None)
+        per_class_loop(scores, target), segmentation_loss(scores, target, "linear", activation=None)
     )
     if JaccardLoss is not None:
         jaccard = JaccardLoss("multiclass")  # it has no ignore_index: here it counts all pixels

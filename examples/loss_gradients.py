@@ -19,8 +19,8 @@ CLASSES = ("background", "skin", "eyes")
 LOSSES = {
     "cross-entropy": lambda s, y: cross_entropy(s, y),
     "IoU loss (Eq. 3)": lambda s, y: iou_loss(s, y),
-    "segmentation loss\nEq. 8, g = 1": lambda s, y: segmentation_loss(s, y, "hinge", 1.0),
-    "segmentation loss\nEq. 9, g = 0": lambda s, y: segmentation_loss(s, y),
+    "segmentation loss\nEq. 8, g = 1": lambda s, y: segmentation_loss(s, y, "hinge"),
+    "segmentation loss\nEq. 9 of softmax, g = 1": lambda s, y: segmentation_loss(s, y, "linear"),
 }
 
 

@@ -38,7 +38,7 @@ _BOUND = 1.001
 def segmentation_loss(
     scores: Tensor,
     target: Tensor,
-    form: Form = "linear",
+    form: Form = "hinge",
     margin: float | None = None,
     weights: Weights = "hard",
     activation: Literal["auto"] | Activation | None = "auto",
@@ -66,10 +66,13 @@ def segmentation_loss(
         scores: Floating point (N, C, H, W), (B, T, C, H, W) or (N, C).
         target: Class ids 0 to C - 1 or `ignore_index`, any integer dtype, the same shape without
             the class axis.
-        form: "linear" (Eq. 9) or "hinge" (Eq. 8).
-        margin: The paper's g of Eqs. 8 and 9, 0 or more, in units of s: under softmax of
-            probability. None gives the paper's best (Table 5), 0 for "linear" and 1 for "hinge";
-            for the latter on scores in (-1, 1) 0.1 is better.
+        form: "hinge" (Eq. 8) or "linear" (Eq. 9), whose gradient fades where softmax is sure, so
+            that a network trained from scratch with it may never find a rare class.
+        margin: The paper's g of Eqs. 8 and 9, 0 or more, in units of s. None is 1, and 0 for
+            "linear" without softmax. Probabilities never differ by more than 1, so that Eq. 9
+            of softmax then always counts the other classes' scores; with less, a class may rise
+            unpunished until it is within the margin of the true one. On scores in (-1, 1), 0.1
+            is better for "hinge".
         weights: Intersection and union from the arg-max prediction ("hard") or from softmax
             probabilities ("soft").
         activation: Applied to the divided scores: "softmax" (over classes), "tanh" or None;
@@ -192,12 +195,14 @@ def _settle(
 ) -> tuple[float, Activation | None]:
     """Check the options; return margin and activation with their defaults filled in."""
     name = "segmentation_loss"
-    check_choice(name, "form", form, ("linear", "hinge"))
+    check_choice(name, "form", form, ("hinge", "linear"))
     check_choice(name, "weights", weights, ("hard", "soft"))
     check_choice(name, "activation", activation, ("auto", None, "tanh", "softmax"))
     check_positive(name, "temperature", temperature)
+    if activation == "auto":
+        activation = "softmax" if form == "linear" else None
     if margin is None:
-        margin = 0.0 if form == "linear" else 1.0
+        margin = 1.0 if form == "hinge" or activation == "softmax" else 0.0
     if not 0 <= margin < math.inf:  # NaN is neither
         raise InputError(f"{name} got margin {margin}: give a finite number, 0 or more.")
     if form == "linear" and not include_background:
@@ -206,8 +211,6 @@ def _settle(
             "background's score, and its IoU falls to 0. Give include_background=True or "
             "form='hinge'."
         )
-    if activation == "auto":
-        activation = "softmax" if form == "linear" else None
     return margin, activation
 
 
@@ -215,9 +218,9 @@ class SegmentationLoss(LossModule):
     """Segmentation loss (Eq. 7) as a module, see `segmentation_loss`.
 
     Args:
-        form: "linear" (Eq. 9) or "hinge" (Eq. 8).
-        margin: The paper's g of Eqs. 8 and 9, 0 or more; null is 0 for "linear" and 1 for
-            "hinge". For the latter on scores in (-1, 1) 0.1 is better.
+        form: "hinge" (Eq. 8) or "linear" (Eq. 9).
+        margin: The paper's g of Eqs. 8 and 9, 0 or more; null is 1, and 0 for "linear" without
+            softmax. For "hinge" on scores in (-1, 1) 0.1 is better.
         weights: Intersection and union of the arg-max prediction ("hard") or of softmax
             probabilities ("soft").
         activation: Applied to the divided scores: "softmax", "tanh" or null; "auto" is softmax
@@ -237,7 +240,7 @@ class SegmentationLoss(LossModule):
 
     def __init__(
         self,
-        form: Form = "linear",
+        form: Form = "hinge",
         margin: float | None = None,
         weights: Weights = "hard",
         activation: Literal["auto"] | Activation | None = "auto",

@@ -45,13 +45,13 @@ def test_linear_by_hand() -> None:
     # pixel 1 (class 1): L_p = -0.25; 0.25 > 0.5 fails: 0.5 for class 0; class 2 is below
     # pixel 3 (class 2): L_p = -0.25; class 0 and 1 are below
     numerator = -0.75 * W_P[0] - 0.25 * W_P[1] + 0.5 * W_N[0] - 0.25 * W_P[2]
-    assert segmentation_loss(SCORES, TARGET, activation=None).item() == pytest.approx(
+    assert segmentation_loss(SCORES, TARGET, "linear", activation=None).item() == pytest.approx(
         numerator / DENOMINATOR
     )
     # margin 0.25: 0.75 > 0.5 + 0.25 is strict, so pixel 0 now pays for class 2; pixel 3 pays
     # for class 1: 0.25 > 0.125 + 0.25 fails
     numerator += 0.5 * W_N[2] + 0.125 * W_N[1]
-    loss = segmentation_loss(SCORES, TARGET, margin=0.25, activation=None)
+    loss = segmentation_loss(SCORES, TARGET, "linear", 0.25, activation=None)
     assert loss.item() == pytest.approx(numerator / DENOMINATOR)
 
 
@@ -80,7 +80,7 @@ def test_hinge_counts_the_true_classes_entry_as_zero() -> None:
 
 
 def test_gradient_by_hand() -> None:
-    result = gradient(SCORES, lambda s: segmentation_loss(s, TARGET, activation=None))
+    result = gradient(SCORES, lambda s: segmentation_loss(s, TARGET, "linear", activation=None))
     result *= DENOMINATOR
     assert result.tolist() == [
         [pytest.approx(-W_P[0]), 0, 0],
@@ -163,7 +163,7 @@ def test_gradcheck_with_soft_weights_held_fixed(monkeypatch: pytest.MonkeyPatch)
 def test_no_gradient_flows_through_soft_weights() -> None:
     scores, target = draw(3)
     leaf = scores.clone().requires_grad_()
-    torch.autograd.backward(segmentation_loss(leaf, target, weights="soft", activation=None))
+    torch.autograd.backward(segmentation_loss(leaf, target, "linear", None, "soft", None))
     assert leaf.grad is not None
     # linear form: every entry is -W_p, W_n or 0 of its class, whatever the score
     for c in range(4):
@@ -244,14 +244,17 @@ def test_half_precision_is_close_to_float64(form: module.Form, dtype: torch.dtyp
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"form": "square"}, r"form='square': give one of 'linear', 'hinge'"),
+        ({"form": "square"}, r"form='square': give one of 'hinge', 'linear'"),
         ({"weights": "medium"}, r"weights='medium': give one of 'hard', 'soft'"),
         ({"activation": "relu"}, r"activation='relu': give one of 'auto', None, 'tanh', 'softmax'"),
         ({"margin": -0.5}, "margin -0.5: give a finite number, 0 or more"),
         ({"margin": float("nan")}, "margin nan"),
         ({"margin": float("inf")}, "margin inf"),
         ({"temperature": 0.0}, "temperature 0.0: give a finite number above 0"),
-        ({"include_background": False}, "its IoU falls to 0. Give include_background=True or form"),
+        (
+            {"form": "linear", "include_background": False},
+            "its IoU falls to 0. Give include_background=True or form",
+        ),
     ],
 )
 def test_bad_options(options: dict[str, object], message: str) -> None:
@@ -266,37 +269,41 @@ def test_repr_shows_every_option() -> None:
     for option in ("form='hinge'", "margin=1.0", "weights='hard'", "activation=None"):
         assert option in shown
     assert "include_background=True, ignore_index=255, temperature=1.0, sync=True" in shown
-    assert "margin=0.0" in repr(SegmentationLoss())
-    assert "activation='softmax'" in repr(SegmentationLoss())
+    assert "activation='softmax'" in repr(SegmentationLoss("linear"))
 
 
 def test_defaults() -> None:
     scores, target = draw()
     free = 3 * scores
-    for form, margin, activation in (("linear", 0.0, "softmax"), ("hinge", 1.0, None)):
+    for form, margin, activation in (("linear", 1.0, "softmax"), ("hinge", 1.0, None)):
         expected = reference.segmentation_loss(free, target, form, margin, activation=activation)
         assert SegmentationLoss(form)(free, target).item() == pytest.approx(expected)  # type: ignore[arg-type]
+    for activation in (None, "tanh"):
+        assert SegmentationLoss("linear", activation=activation).margin == 0  # type: ignore[arg-type]
+    assert SegmentationLoss().form == "hinge"
 
 
 def test_the_printed_linear_form_is_not_trained_on_free_scores() -> None:
     scores, target = draw()
-    loss = SegmentationLoss(activation=None, temperature=0.1)
+    loss = SegmentationLoss("linear", activation=None, temperature=0.1)
     assert loss(scores.requires_grad_(), target).isfinite()
     free = (1.5 * scores.detach() / scores.detach().abs().max()).requires_grad_()
     with pytest.raises(InputError, match=r"scores up to 1\.5 from 0: Eq\. 9 without an activation"):
         loss(free, target)
     loss(free.detach(), target)  # nothing falls without bound in an evaluation
-    SegmentationLoss(activation=None)(free[:0], target[:0])
+    SegmentationLoss("linear", activation=None)(free[:0], target[:0])
     compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
     value = compiled(free, target)
     torch.autograd.backward(value)
     assert value.isnan()
     assert free.grad is not None
     assert not free.grad.any()
+    assert compiled(scores, target.masked_fill(target == 1, 7)).isnan()  # no such class
     torch.testing.assert_close(compiled(scores, target), loss(scores, target))
 
 
-def test_it_optimises_iou() -> None:
+@pytest.mark.parametrize("form", ["linear", "hinge"])
+def test_it_optimises_iou(form: module.Form) -> None:
     # free scores, trained on a small mask that plain counting would neglect
     target = torch.zeros(1, 24, 24, dtype=torch.long)
     target[0, 10:13, 9:14] = 1
@@ -305,6 +312,6 @@ def test_it_optimises_iou() -> None:
     optimizer = torch.optim.SGD([scores], lr=50.0)
     for _ in range(60):
         optimizer.zero_grad()
-        torch.autograd.backward(segmentation_loss(scores, target))
+        torch.autograd.backward(segmentation_loss(scores, target, form))
         optimizer.step()
     assert np.array_equal(scores.argmax(dim=1).numpy(), target.numpy())

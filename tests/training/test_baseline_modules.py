@@ -95,7 +95,9 @@ def test_descriptions_regions_and_losses() -> None:
         FCNVGG16Module(num_classes=5, base_channels=2, fc_channels=6, region="eyes")
     for module_type in MODULES:
         with pytest.warns(UserWarning, match="unbounded below"):
-            module_type(base_channels=2, fc_channels=6, loss=SegmentationLoss(activation=None))
+            module_type(
+                base_channels=2, fc_channels=6, loss=SegmentationLoss("linear", activation=None)
+            )
 
 
 class LipsEverywhere(DenseCRF):

@@ -333,7 +333,7 @@ def test_terms_of_a_composite_loss_are_logged(mask_root: Path, tmp_path: Path) -
 def test_a_loss_that_free_scores_make_unbounded_is_told_of() -> None:
     for kind in (FCNModule, ConvLSTMFCNModule):
         with pytest.warns(UserWarning, match="unbounded below"):
-            kind(BACKBONE, loss=SegmentationLoss(activation=None))
+            kind(BACKBONE, loss=SegmentationLoss("linear", activation=None))
     for loss in (SegmentationLoss(), SegmentationLoss("hinge")):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -341,5 +341,5 @@ def test_a_loss_that_free_scores_make_unbounded_is_told_of() -> None:
             ConvLSTMFCNModule(BACKBONE, loss=loss)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        bounded = SegmentationLoss(activation=None)
+        bounded = SegmentationLoss("linear", activation=None)
         ConvLSTMFCNModule(BACKBONE, cell_activation="tanh", loss=bounded)

@@ -112,7 +112,7 @@ def test_any_network_starts_from_a_checkpoint_of_its_own(mask_root: Path, tmp_pa
 
 def test_a_loss_that_free_scores_make_unbounded_is_told_of_any_module() -> None:
     with pytest.warns(UserWarning, match="unbounded below"):
-        MaskModule(FCN(**BACKBONE), loss=SegmentationLoss(activation=None))
+        MaskModule(FCN(**BACKBONE), loss=SegmentationLoss("linear", activation=None))
 
 
 def test_hyperparameters_are_those_of_all_bases() -> None:
