@@ -23,8 +23,9 @@ DATA = DEMO / "data"
 REGIONS = ("face", "eyes", "mouth")
 # the ConvLSTM alone, which reads the FCN's frozen features from a cache: many epochs cost little
 FROZEN = [
-    "--model.gamma", "0", "--trainer.max_epochs", "10",
+    "--model.gamma", "0", "--trainer.max_epochs", "12",
     "--model.feature_cache", str(DEMO / "features"), "--model.feature_variants", "3",
+    "--data.num_workers", "0",
 ]  # fmt: skip
 # rows of Table 9 between the FCN and the cascade: options of configs/demo/convlstm_fcn.yaml, whose
 # loss is Eq. 9
