@@ -1,9 +1,12 @@
 """`facemask calibrate`: from a run to a calibrated checkpoint."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -124,6 +127,30 @@ def test_a_cascade_is_calibrated_network_by_network(
     main(["weights", "info", "calibrated.safetensors"])
     assert "calibrated by" in " ".join(capsys.readouterr().out.split())
     assert "give --data FOLDER" in error_of(["cascade.safetensors"], capsys)
+
+
+def test_nothing_is_claimed_that_was_not_seen(
+    run: Path, mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(mask_root, root)
+    for path in (root / "labels_orig").glob("*.png"):  # no mouth is open, and there is one video
+        labels = np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+        cv2.imwrite(str(path), np.where(labels == 4, 3, labels))
+    lists = root / "data_splits" / "split_1"
+    lines = (lists / "train_per10.txt").read_text().splitlines(keepends=True)
+    video = lines[0].split("_")[1]
+    one = [line for line in lines if line.split("_")[1] == video]
+    (lists / "val_per10.txt").write_text("".join(one))
+    main(["calibrate", str(run), "--data", str(root), "-o", "zeros.ckpt"])
+    said = capsys.readouterr().out
+    assert "Not in the validation side, offset 0: inner_mouth." in said
+    assert "is one video, so nothing says what they gain on others. Zeros are kept" in said
+    assert not FCNModule.load_from_checkpoint("zeros.ckpt").network.offsets.any()
+    main(["calibrate", str(run), "--data", str(root), "-o", "forced.ckpt", "--force"])
+    forced = FCNModule.load_from_checkpoint("forced.ckpt").network.offsets.tolist()
+    assert forced[0] == forced[4] == 0
+    assert any(forced)
 
 
 @pytest.mark.parametrize("network", [ClipNetwork(), OwnFCN(BACKBONE)])
