@@ -1,9 +1,11 @@
 """Time of a ConvLSTM layer, forward + backward, against the usual ways to write one.
 
-All ways share weights and input (gradients for both), are checked to agree and are timed
-alternately in one run. From the checkout: `OMP_WAIT_POLICY=PASSIVE python benchmarks/convlstm.py`.
+All ways share weights and input (gradients for both) and are timed alternately in one run; those of
+Eq. 1 as it is printed are checked to agree. From the checkout:
+`OMP_WAIT_POLICY=PASSIVE python benchmarks/convlstm.py`.
 """
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -68,8 +70,16 @@ def time_kernel(kernel_size: int) -> None:
     shape = (BATCH, FRAMES, IN_CHANNELS, SIZE, SIZE)
     nchw = frames.view(shape).requires_grad_()
     last = frames.contiguous(memory_format=torch.channels_last).view(shape).requires_grad_()
+    linear, authors = copy.copy(layer), copy.copy(layer)  # of the same weights
+    linear.activation = authors.activation = "linear"
+    authors.gate_activation = "hard_sigmoid"
+    cells: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
+        "linear ConvLSTM, channels-last": lambda: (linear(last)[0], last),
+        "… with hard-sigmoid gates": lambda: (authors(last)[0], last),
+    }
     ways: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
         "ConvLSTM, channels-last": lambda: (layer(last)[0], last),
+        **cells,
         "ConvLSTM, NCHW": lambda: (layer(nchw)[0], nchw),
         "hoisted F.conv2d, channels-last": lambda: (hoisted_conv2d(layer, last), last),
         "hoisted F.conv2d, NCHW": lambda: (hoisted_conv2d(layer, nchw), nchw),
@@ -88,7 +98,7 @@ def time_kernel(kernel_size: int) -> None:
             y, x = way()
             torch.autograd.backward(y.square().sum())
             milliseconds[name].append(1000 * (time.perf_counter() - start))
-            if n == 0:
+            if n == 0 and name not in cells:
                 results = [y.detach(), x.grad, *(p.grad for p in layer.parameters())]
                 expected = expected or results
                 torch.testing.assert_close(results, expected, rtol=1e-3, atol=1e-3)

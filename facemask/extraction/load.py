@@ -15,7 +15,6 @@ from facemask.errors import InputError, cause_of
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.file import network_of
 from facemask.models.cascade.settings import CascadeSettings
-from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.description import use_of
 from facemask.models.folding import fold_batchnorm, fold_padding
 from facemask.models.own_network import FrameNetwork, takes_clips
@@ -55,9 +54,7 @@ def load_model(
         clip = torch.zeros(1, 2, 3, size, size)
         if not use.get("clips") or not takes_clips(loaded, clip):
             loaded = FrameNetwork(loaded)
-    bounded = isinstance(loaded, ConvLSTMFCN) and loaded.convlstm.activation == "tanh"
-    temperature = 0.1 if bounded else 1.0
-    return Cascade(loaded, settings=CascadeSettings(size=size, temperature=temperature)).eval()
+    return Cascade(loaded, settings=CascadeSettings(size=size)).eval()
 
 
 def _size_of(use: Mapping[str, Any], path: Path) -> int:

@@ -27,10 +27,12 @@ def hard_sigmoid(x: Tensor) -> Tensor:
     return F.hardsigmoid(1.2 * x)
 
 
-CELLS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
-    "tanh": torch.tanh,
-    "linear": torch.positive,  # its argument as it is
-}
+def linear(x: Tensor) -> Tensor:
+    """Return x, without an operator for exported programs to know (`torch.positive` is one)."""
+    return x
+
+
+CELLS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"tanh": torch.tanh, "linear": linear}
 GATES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "sigmoid": torch.sigmoid,
     "hard_sigmoid": hard_sigmoid,

@@ -138,7 +138,7 @@ def test_models_from_any_file(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = FCNModule(BACKBONE)
     from_checkpoint = load_model(checkpoint(tmp_path / "face.ckpt", module))
-    assert from_checkpoint.settings.temperature == 1  # an FCN's scores are free
+    assert from_checkpoint.settings.temperature is None  # as suits the network
     assert torch.equal(
         from_checkpoint.primary.get_parameter("classifier.weight"), module.network.classifier.weight
     )

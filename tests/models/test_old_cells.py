@@ -15,6 +15,7 @@ from facemask.errors import InputError
 from facemask.extraction.load import load_model
 from facemask.models import Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.cascade.file import KEY
+from facemask.models.cascade.settings import temperature_for
 from facemask.models.description import build, describe
 from facemask.training.modules import ConvLSTMFCNModule, ConvLSTMModule
 from facemask.weights.catalog import find_weights
@@ -98,7 +99,7 @@ def test_checkpoints(network: ConvLSTMFCN, mask_root: Path, tmp_path: Path) -> N
     expected = score(network, clips)
     # extraction and the cascade, also with a network of one's own
     cascade = load_model(path)
-    assert cascade.settings.temperature == 0.1
+    assert temperature_for(cascade.settings, cascade.primary) == 0.1
     assert score(cascade.primary, clips).equal(expected)
     assert score(load_model(path, network=ConvLSTMFCN(BACKBONE)).primary, clips).equal(expected)
     # Python
@@ -127,13 +128,15 @@ def test_new_checkpoints_name_their_cell(tmp_path: Path) -> None:
     ):
         other.on_load_checkpoint(content)
     torch.save(content, tmp_path / "new.ckpt")
-    primary = load_model(tmp_path / "new.ckpt", size=64).primary
+    cascade = load_model(tmp_path / "new.ckpt", size=64)
+    primary = cascade.primary
     assert isinstance(primary, ConvLSTMFCN)
     assert (primary.convlstm.activation, primary.convlstm.gate_activation) == (
         "linear",
         "hard_sigmoid",
     )
-    assert load_model(tmp_path / "new.ckpt", size=64).settings.temperature == 1
+    assert temperature_for(cascade.settings, primary) == 1
+    assert temperature_for(CascadeSettings(temperature=0.5), primary) == 0.5
 
 
 @pytest.mark.parametrize("name", ["default", "synthetic"])

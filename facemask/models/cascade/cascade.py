@@ -14,7 +14,7 @@ from facemask.errors import InputError
 from facemask.models.cascade.clips import CascadeMemory, CascadeOutput, Clip, ClipJob, jobs_of
 from facemask.models.cascade.file import ROLES, network_of, read_cascade, write_cascade
 from facemask.models.cascade.frames import score_frames
-from facemask.models.cascade.settings import CascadeSettings
+from facemask.models.cascade.settings import CascadeSettings, temperature_for
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
 from facemask.models.cascade.zoom import find_boxes
 from facemask.regions import REGIONS, Region
@@ -206,13 +206,13 @@ class Cascade(nn.Module):
 
     def _stitch(self, job: ClipJob, probabilities: bool) -> None:
         """Put the masks of a clip's frames together."""
-        settings = self.settings
+        temperature = temperature_for(self.settings, self.primary)
         for t in range(job.context, len(job.frames)):
             view = job.frames[t]
             face = None if job.face is None else job.face.in_pixels(*view.size)
             frame = Frame(job.scores[t], view, face, job.zooms[t])
             labels, of_classes = stitch(
-                frame, settings.temperature, probabilities, settings.primary_weight
+                frame, temperature, probabilities, self.settings.primary_weight
             )
             job.labels.append(labels)
             if of_classes is not None:

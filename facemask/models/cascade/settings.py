@@ -3,7 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from torch import nn
+
 from facemask.errors import InputError
+from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.regions import REGIONS
 
 
@@ -19,10 +22,11 @@ class CascadeSettings:
         refine_each_eye: Give each eye a box of its own instead of one for both.
         each_eye_margin: Side of such a box over the eye's width. The usual box over both eyes is
             about 4.5 times as wide as one eye, so this zooms about twice as far.
-        temperature: What scores are divided by before the softmax that gives probabilities. The
-            ConvLSTM-FCN's scores lie in (-1, 1), where 1 would leave all classes nearly alike; an
-            FCN's are free: give 1. It hardly matters to labels: only where the eyes and the mouth
-            network claim a pixel that is neither to the primary.
+        temperature: What scores are divided by before the softmax that gives probabilities. None
+            is 1 where the primary's scores are free, and 0.1 where it is a ConvLSTM-FCN with tanh,
+            whose scores lie in (-1, 1): there 1 would leave all classes nearly alike. It hardly
+            matters to labels: only where the eyes and the mouth network claim a pixel that is
+            neither to the primary.
         primary_weight: Weight of the primary's probabilities inside the boxes, from 0 to 1, against
             those of the eyes' and the mouth's network, in a geometric mean. 0 is the paper's
             cascade, where these networks decide alone; two together err less than the better one.
@@ -46,7 +50,7 @@ class CascadeSettings:
     mouth_margin: float = REGIONS["mouth"].margin
     refine_each_eye: bool = False
     each_eye_margin: float = 2.0
-    temperature: float = 0.1
+    temperature: float | None = None
     primary_weight: float = 0.0
     guess_boxes: bool = False
     max_frames: int = 10
@@ -67,12 +71,21 @@ class CascadeSettings:
             raise InputError(
                 f"The cascade's primary_weight is {self.primary_weight!r}: give 0 to 1."
             )
-        if not _is_number(self.temperature) or self.temperature <= 0:
+        value = self.temperature
+        if value is not None and (not _is_number(value) or value <= 0):
             raise InputError(
-                f"The cascade's temperature is {self.temperature!r}: give a number above 0, such "
-                "as 0.1 for ConvLSTM-FCNs or 1 for FCNs."
+                f"The cascade's temperature is {value!r}: give a number above 0, such as 1 for "
+                "free scores or 0.1 for those in (-1, 1), or leave it out."
             )
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def temperature_for(settings: CascadeSettings, primary: nn.Module) -> float:
+    """Return the temperature of the settings, or else the one for such scores as the primary's."""
+    if settings.temperature is not None:
+        return settings.temperature
+    bounded = isinstance(primary, ConvLSTMFCN) and primary.convlstm.activation == "tanh"
+    return 0.1 if bounded else 1.0
