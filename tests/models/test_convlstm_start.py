@@ -158,3 +158,16 @@ def test_sigmoid_gates_of_a_linear_start() -> None:
     layer = ConvLSTM(2, 2, activation="linear")
     layer.start_from_convolution(nn.Conv2d(2, 2, 1, bias=False), 1)
     assert layer.bias.tolist() == [2.5, 2.5, -2, -2, 0, 0, 2.5, 2.5]
+
+
+def test_carried_on_a_linear_start_settles() -> None:
+    torch.manual_seed(0)
+    layer = ConvLSTM(4, 3, activation="linear")
+    layer.start_from_convolution(nn.Conv2d(4, 3, 1), 1)
+    x, state = torch.randn(1, 4, 5, 6), None
+    with torch.no_grad():
+        first, state = layer(x, state)
+        for _ in range(50):
+            y, state = layer(x, state)
+    # 1 / (1 - σ(-2)) = 1 + e⁻²
+    torch.testing.assert_close(y, (1 + math.exp(-2)) * first)
