@@ -43,7 +43,22 @@ class Job:
         asked = self.plan.steps[step]
         if asked.weights_of is None or asked.calibrated:
             return self.folder(step) / "best.ckpt"
-        return self.best(asked.weights_of)
+        return self.source(step)
+
+    def source(self, step: str) -> Path:
+        """The checkpoint of another step that a step tests, or calibrates first.
+
+        Raises:
+            ValueError: It has none.
+        """
+        asked = self.plan.steps[step]
+        if asked.weights_of is None:
+            raise ValueError(f"step {step} tests no other step's checkpoint")
+        return (
+            self.folder(asked.weights_of) / "last.ckpt"
+            if asked.last
+            else self.best(asked.weights_of)
+        )
 
     def config(self, name: str, stage: str) -> dict[str, Any]:
         """The configuration of a step for `facemask fit` or `facemask test`.

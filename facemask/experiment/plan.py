@@ -39,6 +39,7 @@ class Step(_Part):
         test: What differs further when it is tested.
         init_from: The step whose best checkpoint training starts from.
         weights_of: The step whose best checkpoint is tested; then nothing is trained.
+        last: Whether the last checkpoint of that step is tested in place of its best one.
         calibrated: Whether that checkpoint is calibrated first (`facemask calibrate`).
         networks: For a cascade, the steps of its networks: primary, eyes and mouth.
         weightless: Whether the model has no weights, as the face tracker: it is only tested.
@@ -50,6 +51,7 @@ class Step(_Part):
     test: dict[str, Any] = {}
     init_from: str | None = None
     weights_of: str | None = None
+    last: bool = False
     calibrated: bool = False
     networks: dict[Literal["primary", "eyes", "mouth"], str] = {}
     weightless: bool = False
@@ -144,11 +146,12 @@ def _check(plan: Plan, path: Path) -> None:
         _known(step.config, plan.configs, f"{path}: step {name!r}", "configuration")
         for needed in sorted(step.needs):
             _known(needed, plan.steps, f"{path}: step {name!r}", "step")
-        if step.calibrated and step.weights_of is None:
-            raise InputError(
-                f"{path}: step {name!r} is calibrated, but has no weights_of: name the step whose "
-                "checkpoint is to be calibrated."
-            )
+        for option, wanted in (("calibrated", step.calibrated), ("last", step.last)):
+            if wanted and step.weights_of is None:
+                raise InputError(
+                    f"{path}: step {name!r} has {option}, but no weights_of: name the step whose "
+                    "checkpoint is meant."
+                )
     for table in plan.tables:
         for step_name in (table.baseline, *(row.step for row in table.rows)):
             _known(step_name, plan.steps, f"{path}: {table.name}", "step")

@@ -120,8 +120,8 @@ def _commands(job: Job, name: str) -> list[list[str]]:
             weights = ["--resume=auto"]
         else:
             step = job.plan.steps[name]
-            if step.calibrated and step.weights_of is not None:
-                source, target = str(job.best(step.weights_of)), str(job.best(name))
+            if step.calibrated:
+                source, target = str(job.source(name)), str(job.best(name))
                 commands.append(["calibrate", source, "--settings", str(path), "--out", target])
             has_weights = not (step.networks or step.weightless)
             weights = [f"--ckpt_path={job.best(name)}"] if has_weights else []

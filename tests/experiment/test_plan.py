@@ -52,7 +52,7 @@ def test_a_table_a_row_and_a_step_bring_what_they_need(tmp_path: Path) -> None:
         ("steps", {"one": {"config": "a", "weights_of": "two"},
                    "two": {"config": "a", "init_from": "one"}}, "each other in a circle: "),
         ("steps", {"one": {"config": "a", "calibrated": True}},
-         "step 'one' is calibrated, but has no weights_of"),
+         "step 'one' has calibrated, but no weights_of"),
         ("tables", [{"name": "T", "title": "t", "baseline": "one", "columns": ["mIoU"],
                      "rows": [{"name": "Two", "step": "two", "paper": [1, 2]}]}],
          "row 'Two' has 2 values of the paper for 1 columns"),
@@ -148,6 +148,9 @@ def test_a_steps_configuration_has_its_own_folder_data_seed_and_weights() -> Non
     test = job(plan, fast=True).config("fcn_eyes", "test")
     assert test["data"]["init_args"]["clip_length"] == 5
     assert job(plan, fast=True).best("fcn_smoothed") == Path("/out/runs/fcn/best.ckpt")
+    assert job(plan, fast=True).best("last_eq9") == Path("/out/runs/frozen_eq9/last.ckpt")
+    assert job(plan, fast=True).best("fcn_calibrated") == Path("/out/runs/fcn_calibrated/best.ckpt")
+    assert job(plan, fast=True).source("fcn_calibrated") == Path("/out/runs/fcn/best.ckpt")
     cascade = job(plan, fast=False).config("cascade", "test")["model"]["init_args"]
     assert cascade["mouth"] == "/out/runs/mouth_0.02/best.ckpt"
 
