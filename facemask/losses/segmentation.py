@@ -207,7 +207,7 @@ def _settle(
         raise InputError(f"{name} got margin {margin}: give a finite number, 0 or more.")
     if form == "linear" and not include_background:
         raise InputError(
-            f"{name} got form='linear' and include_background=False: Eq. 9 then never raises the "
+            f"{name} got form='linear' and include_background=False: Eq. 9 then hardly ever raises "
             "background's score, and its IoU falls to 0. Give include_background=True or "
             "form='hinge'."
         )
