@@ -27,18 +27,18 @@ SEEDS: Final = range(10)
 FREE: dict[str, nn.Module] = {
     "cross-entropy": CrossEntropyLoss(),
     "IoU loss": IoULoss(),
-    "Eq. 8": SegmentationLoss("hinge"),
-    "Eq. 9, g = 0.1": SegmentationLoss(margin=0.1),
-    "Eq. 9, g = 0": SegmentationLoss(),
-    "Eq. 9, g = 1": SegmentationLoss(margin=1.0),
+    "Eq. 8": SegmentationLoss("hinge", 1.0),
+    "Eq. 9, g = 0.1": SegmentationLoss("linear", 0.1),
+    "Eq. 9, g = 0": SegmentationLoss("linear", 0.0),
+    "Eq. 9, g = 1": SegmentationLoss("linear", 1.0),
     "cross-entropy + IoU loss": CompositeLoss({"ce": CrossEntropyLoss(), "iou": IoULoss()}),
 }
 BOUNDED: dict[str, nn.Module] = {
     "cross-entropy": CrossEntropyLoss(temperature=0.1),
     "IoU loss": IoULoss(temperature=0.1),
     "Eq. 8": SegmentationLoss("hinge", 0.1),
-    "Eq. 9, g = 0.1": SegmentationLoss(margin=0.1, temperature=0.1),
-    "Eq. 9, g = 0": SegmentationLoss(temperature=0.1),
+    "Eq. 9, g = 0.1": SegmentationLoss("linear", 0.1, temperature=0.1),
+    "Eq. 9, g = 0": SegmentationLoss("linear", 0.0, temperature=0.1),
 }
 
 

@@ -80,10 +80,13 @@ def test_accumulated_gradients_are_those_of_the_large_batch(
 ) -> None:
     # a sum over pixels: accumulation divides by the number of batches, not of labelled pixels
     loss = torch.nn.CrossEntropyLoss(ignore_index=255, reduction="sum")
+    # a ConvLSTM's start is fitted to the first batch, which is half as large with accumulation
+    as_drawn: dict[str, Any] = {"input_deviation": None} if kind is ConvLSTMFCNModule else {}
     modules = []
     for batch_size, accumulate in ((4, 1), (2, 2)):
+        rate = 1e-6 * accumulate
         module = make(
-            kind, loss=loss, optimizer=SGD, learning_rate=1e-6 * accumulate, freeze_bn=True
+            kind, loss=loss, optimizer=SGD, learning_rate=rate, freeze_bn=True, **as_drawn
         )
         run = trainer(
             tmp_path, limit_train_batches=2 * accumulate, accumulate_grad_batches=accumulate
