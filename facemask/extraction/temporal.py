@@ -1,5 +1,6 @@
 """Masks from crops of followed faces, by one of five ways to use time."""
 
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +11,11 @@ import torch
 
 from facemask.boxes import Box, Crop
 from facemask.classes import BACKGROUND
-from facemask.errors import InputError
+from facemask.errors import InputError, Notice
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Probabilities
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.clips import CascadeMemory
+from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.tracker import TrackedFace
 from facemask.turned import TurnedBox
@@ -73,6 +75,8 @@ class FaceLabeller:
     """
 
     def __init__(self, cascade: Cascade, temporal: Temporal, bf16: bool = False) -> None:
+        if temporal == "stream":
+            _warn_if_unbounded(cascade)
         self._cascade = cascade
         self._temporal = temporal
         self._bf16 = bf16
@@ -264,3 +268,19 @@ def _within(part: Crop, box: Crop) -> tuple[slice, slice]:
     """Return rows and columns of a box that a part of it covers."""
     x, y = box.left, box.top
     return Crop(part.left - x, part.top - y, part.right - x, part.bottom - y).pixels
+
+
+def _warn_if_unbounded(cascade: Cascade) -> None:
+    linear = [
+        name
+        for name, network in cascade.networks().items()
+        if isinstance(network, ConvLSTMFCN) and network.convlstm.activation == "linear"
+    ]
+    if linear:
+        warnings.warn(
+            f"temporal='stream' carries on a memory that nothing bounds ({', '.join(linear)}: a "
+            "ConvLSTM with a linear activation, trained on clips of five), so that masks may drift "
+            "within a few dozen frames: take 'window', or reset now and then.",
+            Notice,
+            stacklevel=3,
+        )

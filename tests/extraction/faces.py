@@ -41,7 +41,7 @@ def reader(size: int = 96) -> Cascade:
 def random_cascade(size: int = 32, seed: int = 0) -> Cascade:
     """A ConvLSTM-FCN with random weights, large enough to tell frames apart."""
     torch.manual_seed(seed)
-    network = ConvLSTMFCN("mobilenetv3_small_050")
+    network = ConvLSTMFCN("mobilenetv3_small_050", cell_activation="tanh")
     for parameter in network.convlstm.parameters():
         nn.init.normal_(parameter, std=0.5)
     return Cascade(network, settings=CascadeSettings(size=size)).eval()

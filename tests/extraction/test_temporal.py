@@ -1,5 +1,6 @@
 """What each way to use time computes, against calling the cascade on the clips it stands for."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,10 +9,10 @@ import torch
 
 from facemask.boxes import Crop
 from facemask.classes import NUM_CLASSES
-from facemask.errors import InputError
+from facemask.errors import InputError, Notice
 from facemask.extraction import ExtractedFace, ExtractedFrame, FaceMaskExtractor, Temporal
 from facemask.extraction.temporal import smooth_frames
-from facemask.models import Cascade
+from facemask.models import Cascade, ConvLSTMFCN
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detectors import CroppedFrames
 from facemask.turned import TurnedBox
@@ -166,3 +167,13 @@ def test_unknown_ways_are_refused(cascade: Cascade) -> None:
         FaceMaskExtractor(cascade, CroppedFrames(), precision="fp8")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="device 'gpu0' cannot be used here"):
         FaceMaskExtractor(cascade, CroppedFrames(), device="gpu0")
+
+
+def test_a_memory_that_nothing_bounds_is_not_carried_on_without_a_word(cascade: Cascade) -> None:
+    free = Cascade(ConvLSTMFCN("mobilenetv3_small_050"), settings=cascade.settings).eval()
+    with pytest.warns(Notice, match=r"memory that nothing bounds \(primary: .* take 'window'"):
+        FaceMaskExtractor(free, CroppedFrames(), temporal="clip", device="cpu").stream()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        extracted(cascade, "stream", IMAGES[:1])
+        extracted(free, "window", IMAGES[:1])
