@@ -1,7 +1,8 @@
 """When each loss pays: draws docs/images/when_losses_pay.png from experiments' records.
 
 A point is a rare class of one seed of one experiment: how much better its IoU is than with
-cross-entropy, against the share of the class's pixels that the FCN finds. Run it on the folders of
+cross-entropy, after the last epoch of both, against the share of the class's pixels that the FCN
+finds. Run it on the folders of
 `facemask experiment`, from the root of the checkout; needs matplotlib (`pip install -e '.[plot]'`):
 
     python examples/when_losses_pay.py "usual pictures=out/usual" "far camera=out/hard"
@@ -19,10 +20,10 @@ from facemask.report import FrameTable, read_run
 
 RARE = ("eyes", "lips", "inner_mouth")
 LOSSES = {
-    "frozen_iou": "IoU loss (Eq. 3)",
-    "frozen_eq8": "segmentation loss, Eq. 8, g = 1",
-    "frozen_eq9_full": "segmentation loss, Eq. 9, g = 1",
-    "frozen_eq9": "segmentation loss, Eq. 9, g = 0",
+    "last_iou": "IoU loss (Eq. 3)",
+    "last_eq8": "segmentation loss, Eq. 8, g = 1",
+    "last_eq9_full": "segmentation loss, Eq. 9, g = 1",
+    "last_eq9": "segmentation loss, Eq. 9, g = 0",
 }
 COLORS = {"eyes": "#0072B2", "lips": "#D55E00", "inner_mouth": "#009E73"}
 MARKERS = "o^sD"
@@ -45,7 +46,7 @@ def points_of(out: Path) -> dict[str, list[tuple[str, float, float]]]:
     points: dict[str, list[tuple[str, float, float]]] = {loss: [] for loss in LOSSES}
     for runs in (seed / "runs" for seed in seeds):
         found = recall(read_run(runs / "fcn").table)
-        reference = iou(read_run(runs / "frozen_cross_entropy").table)
+        reference = iou(read_run(runs / "last_cross_entropy").table)
         for loss, of_loss in points.items():
             scores = iou(read_run(runs / loss).table)
             of_loss += [(name, found[name], scores[name] - reference[name]) for name in RARE]
@@ -73,7 +74,7 @@ def main() -> None:
                 for loss, of_loss in points.items()
             }
             gains = [f"{values[:, 1].mean():+.1f}" for values in rows.values()]
-            table.add_row(title, name, f"{rows['frozen_iou'][:, 0].mean():.0f} %", *gains)
+            table.add_row(title, name, f"{rows['last_iou'][:, 0].mean():.0f} %", *gains)
     Console(width=160).print(table)
 
     figure, axes = plt.subplots(

@@ -1,5 +1,6 @@
 """The tables of an experiment, beside the paper's."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def _section(table: PaperTable, runs: list[Comparison], groups: int, seed: int) 
         found = (
             positions_section(runs[0]) if table.positions else scores_section(runs[0], groups, seed)
         )
-    file = table.name.lower().replace(" ", "")
+    file = re.sub("[^a-z0-9]", "", table.name.lower())
     paper = _paper_table(table, file)
     return replace(
         found,
