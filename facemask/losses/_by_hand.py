@@ -14,8 +14,9 @@ from torch.autograd.function import once_differentiable
 
 from facemask.losses._pixels import Activation, Counts, Pixels, wide
 
-# Numbers in the scores of a part, 2 MB in float32; off the CPU a part is the whole batch.
-_PART = 2**19
+# Numbers in the scores of a part, 4 MB in float32: larger ones leave the cache, smaller ones make
+# threads wait for each other. Off the CPU a part is the whole batch.
+_PART = 2**20
 
 
 class Part(NamedTuple):
