@@ -274,7 +274,7 @@ def _warn_if_unbounded(cascade: Cascade) -> None:
     linear = [
         name
         for name, network in cascade.networks().items()
-        if isinstance(network, ConvLSTMFCN) and network.convlstm.activation == "linear"
+        if isinstance(network, ConvLSTMFCN) and not network.bounded
     ]
     if linear:
         warnings.warn(

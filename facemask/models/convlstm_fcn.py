@@ -133,6 +133,11 @@ class ConvLSTMFCN(EncoderNetwork):
             model.convlstm.start_from_convolution(fcn.classifier, classifier_scale)
         return model
 
+    @property
+    def bounded(self) -> bool:
+        """True if scores lie in (-1, 1), as a tanh cell's do; a linear cell's are free."""
+        return self.convlstm.activation == "tanh"
+
     def description(self) -> dict[str, Any]:
         """Return what a file says of the network, for JSON, by names of the constructor's."""
         layer = self.convlstm

@@ -101,7 +101,7 @@ class MaskModule(NetworkModule):
         self._score_range: tuple[Tensor, Tensor] | None = None  # of the last batch validated
         if type(self) is MaskModule or self.saves_arguments:
             self.save_hyperparameters(ignore=OBJECTS)
-        free = isinstance(network, ConvLSTMFCN) and network.convlstm.activation == "linear"
+        free = isinstance(network, ConvLSTMFCN) and not network.bounded
         if free or isinstance(network, (FCN, VGG16Network)):
             _warn_if_unbounded(loss)
         self.train()  # Lightning leaves each layer's mode as it finds it

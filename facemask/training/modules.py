@@ -207,7 +207,7 @@ class ConvLSTMModule(MaskModule):
 
     def remedies(self) -> list[str]:
         """Return what helps a class that is never predicted, most likely first."""
-        free = self.network.convlstm.activation == "linear"
+        free = not self.network.bounded
         found = []
         if not free:
             found += [

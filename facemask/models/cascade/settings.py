@@ -87,5 +87,5 @@ def temperature_for(settings: CascadeSettings, primary: nn.Module) -> float:
     """Return the temperature of the settings, or else the one for such scores as the primary's."""
     if settings.temperature is not None:
         return settings.temperature
-    bounded = isinstance(primary, ConvLSTMFCN) and primary.convlstm.activation == "tanh"
+    bounded = isinstance(primary, ConvLSTMFCN) and primary.bounded
     return 0.1 if bounded else 1.0
