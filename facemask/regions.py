@@ -10,11 +10,13 @@ from facemask.boxes import Box, enclosing
 from facemask.classes import (
     BACKGROUND,
     CLASS_NAMES,
+    CLASS_SETS,
     EYES,
     IGNORE,
     INNER_MOUTH,
     LIPS,
     NUM_CLASSES,
+    class_set_id,
 )
 from facemask.errors import InputError
 
@@ -57,16 +59,21 @@ def check_region(region: str) -> Region:
 def to_region_labels(labels: Labels, region: Region) -> Labels:
     """Return a face's class ids as the region's own; other classes are background, 255 stays.
 
+    A label of several classes (see `classes.OPEN`) becomes that of all that they become, which may
+    be one class: background or skin is background.
+
     Examples:
         >>> to_region_labels(np.array([0, 1, 2, 3, 4, 255], dtype=np.uint8), "mouth")
         array([  0,   0,   0,   1,   2, 255], dtype=uint8)
+        >>> to_region_labels(np.array([131, 139], dtype=np.uint8), "mouth")  # 139: or lips
+        array([  0, 131], dtype=uint8)
     """
     classes = REGIONS[region].classes
     return _translate(labels, classes, range(len(classes)))
 
 
 def to_face_labels(labels: Labels, region: Region) -> Labels:
-    """Return a region's own class ids as the face's; 255 stays.
+    """Return a region's own class ids as the face's, in sets too; 255 stays.
 
     Examples:
         >>> to_face_labels(np.array([0, 1, 2, 255], dtype=np.uint8), "mouth")
@@ -79,6 +86,8 @@ def to_face_labels(labels: Labels, region: Region) -> Labels:
 def _translate(labels: Labels, ids: Sequence[int], new_ids: Sequence[int]) -> Labels:
     table = np.zeros(256, dtype=np.uint8)
     table[list(ids)] = new_ids
+    for label, classes in CLASS_SETS.items():
+        table[label] = class_set_id(table[list(classes)].tolist())
     table[IGNORE] = IGNORE
     return table[labels]
 

@@ -12,7 +12,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from facemask.classes import EYES, IGNORE, INNER_MOUTH, LIPS, NUM_CLASSES, PALETTE, SKIN
+from facemask.classes import (
+    CLASS_SETS,
+    EYES,
+    IGNORE,
+    INNER_MOUTH,
+    LIPS,
+    NUM_CLASSES,
+    OPEN,
+    PALETTE,
+    SKIN,
+)
 from facemask.data.landmarks import NUM_LANDMARKS, check_points
 from facemask.errors import InputError
 
@@ -163,26 +173,30 @@ def _paint_polygon(
 _COLOR_OF_ID: Final = np.zeros((256, 3), dtype=np.uint8)
 _COLOR_OF_ID[:NUM_CLASSES] = PALETTE
 _COLOR_OF_ID[IGNORE] = 255
+for _id in CLASS_SETS:
+    _COLOR_OF_ID[_id] = _id  # a grey of its own
 # every palette colour, and white for IGNORE, is told apart by which channels are 255
 _UNKNOWN: Final = 254
 _ID_OF_BITS: Final = np.full(8, _UNKNOWN, dtype=np.uint8)
 _BITS: Final = np.array([4, 2, 1], dtype=np.uint8)
 for _id in (*range(NUM_CLASSES), IGNORE):
     _ID_OF_BITS[(_COLOR_OF_ID[_id] // 255 * _BITS).sum()] = _id
+_KNOWN: Final = [*range(NUM_CLASSES), *CLASS_SETS, IGNORE]
 
 
 def check_class_ids(mask: npt.NDArray[np.uint8]) -> None:
-    """Check that a mask holds class ids (0 to 4) and 255 only.
+    """Check that a mask holds class ids (0 to 4), sets of them (see `classes.OPEN`) and 255 only.
 
     Raises:
         InputError: It holds other values; the message lists them.
     """
     present = np.bincount(mask.ravel(), minlength=256) > 0
-    present[:NUM_CLASSES] = present[IGNORE] = False
+    present[_KNOWN] = False
     if present.any():
         raise InputError(
             f"label values {np.flatnonzero(present).tolist()} are not class ids, expected 0 to "
-            f"{NUM_CLASSES - 1}, or {IGNORE} for pixels to ignore."
+            f"{NUM_CLASSES - 1}, {OPEN} + the sum of 2**id over two or more of them for pixels "
+            f"that may be any of these, or {IGNORE} for pixels to ignore."
         )
 
 
@@ -190,7 +204,8 @@ def mask_to_color(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Colour a mask with the palette.
 
     Args:
-        mask: Class ids, uint8 (…, H, W); 255 (ignore) becomes white.
+        mask: Class ids, uint8 (…, H, W); 255 (ignore) becomes white, and a label of several classes
+            (see `classes.OPEN`) the grey of its own level, 131 (131, 131, 131).
 
     Returns:
         RGB, uint8 (…, H, W, 3).
@@ -211,7 +226,7 @@ def color_to_mask(color: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Turn palette colours back into class ids; the inverse of `mask_to_color`.
 
     Args:
-        color: RGB, uint8 (…, H, W, 3), palette colours only; white means 255 (ignore).
+        color: RGB, uint8 (…, H, W, 3), colours of `mask_to_color` only; white means 255 (ignore).
 
     Returns:
         Class ids, uint8 (…, H, W).
@@ -221,6 +236,10 @@ def color_to_mask(color: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """
     mask: npt.NDArray[np.uint8] = _ID_OF_BITS[(color >> 7) @ _BITS]
     strange = (mask == _UNKNOWN) | ((color != 0) & (color != 255)).any(axis=-1)
+    if strange.any():
+        level = color[..., 0]
+        grey = np.isin(level, list(CLASS_SETS)) & (color == level[..., None]).all(axis=-1)
+        mask, strange = np.where(grey, level, mask), strange & ~grey
     if strange.any():
         found = np.unique(color[strange], axis=0)[:3].tolist()
         raise InputError(

@@ -41,6 +41,8 @@ class LabelExtent(NamedTuple):
 def read_extents(paths: Sequence[Path], region: Region) -> dict[Path, LabelExtent]:
     """Find a region in many label PNGs; about a millisecond each.
 
+    Pixels that only may be of the region (see `classes.OPEN`) do not count.
+
     Raises:
         InputError: A label cannot be read.
     """

@@ -26,7 +26,7 @@ def paint(images: Image, masks: Image, region: Region) -> Image:
 
     Args:
         images: uint8 (T, H, W, 3), RGB.
-        masks: Class ids of the region, uint8 (T, H, W); 255 is hatched.
+        masks: Class ids of the region, uint8 (T, H, W); 255 is hatched, sets of classes are grey.
         region: The region.
 
     Returns:
@@ -43,7 +43,7 @@ def draw_head(text: str, region: Region, width: int) -> Image:
     for class_id in REGIONS[region].classes[1:]:
         legend[4:16, left : left + 12] = PALETTE[class_id]
         left = write(legend, CLASS_NAMES[class_id].replace("_", " "), left + 16, 14) + 16
-    write(legend, "hatched: ignored", left, 14)
+    write(legend, "hatched: ignored   grey: one of several classes", left, 14)
     return stack([draw_text(text, width), legend])
 
 

@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from facemask.boxes import Box
-from facemask.classes import IGNORE
+from facemask.classes import IGNORE, OPEN
 from facemask.configuration import read_configuration
 from facemask.data.augment.transforms import ClipAugmentation
 from facemask.data.clips import ClipDataset, read_frame
@@ -143,8 +143,11 @@ def _draw_clip(dataset: ClipDataset, key: tuple[int, int], region: Region, tile:
         # a single frame's pictures side by side, the frames of a clip above one another
         columns.append(stack(pictures, axis=0 if len(images) > 1 else 1))
     row = stack(columns, axis=1)
-    ignored = float((masks[: len(frames)] == IGNORE).mean())
+    real = masks[: len(frames)]
+    ignored, opened = float((real == IGNORE).mean()), float((real >= OPEN).mean())
     title = _title(dataset, key[1], sample["original_sizes"], size, ignored)
+    if opened > ignored:
+        title += f", one of several classes {100 * (opened - ignored):.1f} %"
     return stack([draw_text(title, row.shape[1]), row])
 
 

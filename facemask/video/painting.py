@@ -7,14 +7,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.classes import BACKGROUND, IGNORE, PALETTE
+from facemask.classes import BACKGROUND, CLASS_SETS, IGNORE, OPEN, PALETTE
 from facemask.errors import InputError
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 
-_GREY: Final = 160  # hatching of what is ignored
+_GREY: Final = 160  # hatching of what is ignored, colour of what may be several classes
 _COLORS: Final = np.zeros((256, 1, 3), dtype=np.uint8)
 _COLORS[: len(PALETTE), 0] = PALETTE
+_COLORS[list(CLASS_SETS), 0] = _GREY
 _COLORS.setflags(write=False)
 
 
@@ -22,6 +23,8 @@ def overlay(
     image: Image, labels: Image, opacity: float = 0.5, *, outline: bool = True, white: int = 255
 ) -> Image:
     """Paint the classes' colours over a picture, half transparent, and hatch what is ignored (255).
+
+    What a true mask leaves open between several classes (see `classes.OPEN`) is grey.
 
     Args:
         image: uint8 (H, W, 3) RGB.
@@ -60,7 +63,8 @@ def overlay(
         cv2.copyTo(colors, cv2.compare(inside, smallest, cv2.CMP_GT), mixed)
     marked = cv2.inRange(inside, BACKGROUND + 1, len(PALETTE) - 1)
     cv2.copyTo(mixed, marked, painted[box])
-    if inside.max() == IGNORE:
+    if inside.max() >= OPEN:  # true masks only
+        cv2.copyTo(mixed, cv2.inRange(inside, OPEN, IGNORE - 1), painted[box])
         _hatch(painted, labels)
     return painted
 

@@ -36,6 +36,17 @@ def test_overlay_mixes_colours_and_hatches_what_is_ignored(image: Image, labels:
     assert (painted[:, 70:] == 160).all(axis=2).mean() > 0.2  # hatched
 
 
+def test_what_may_be_several_classes_is_grey(image: Image, labels: Image) -> None:
+    labels[:, 60:70], labels[:, 70:] = 131, 255
+    painted = overlay(image, labels, 0.45, outline=False)
+    colors = PALETTE[np.minimum(labels, 4)]
+    colors[labels == 131] = 160
+    expected = 0.55 * image + 0.45 * colors
+    inside = (labels > 0) & (labels < 255)
+    assert np.abs(painted - expected)[inside].max() <= 0.5 + 1e-6
+    assert (painted[:, 70:] == 160).all(axis=2).mean() > 0.2  # hatched as before
+
+
 def test_outline_is_the_inner_edge_of_each_class(image: Image, labels: Image) -> None:
     plain = overlay(image, labels, outline=False)
     painted = overlay(image, labels)

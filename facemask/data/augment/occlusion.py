@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.classes import EYES, IGNORE, SKIN
+from facemask.classes import EYES, OPEN, SKIN
 from facemask.data import artist
 from facemask.data.artist import Color, Image, Points, Projection, Thing
 from facemask.data.augment import things
@@ -94,7 +94,7 @@ def _find(mask: Image, region: Region) -> tuple[float, float, float, float, floa
 
 def _find_mouth(mask: Image) -> tuple[float, float, float, float, float] | None:
     """Return the same of a mouth crop, whose ids are 1 lips and 2 inner mouth."""
-    mouth = ((mask > 0) & (mask != IGNORE)).view(np.uint8)
+    mouth = ((mask > 0) & (mask < OPEN)).view(np.uint8)
     moments = cv2.moments(mouth, binaryImage=True)
     if moments["m00"] < 4:
         return None

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
-from facemask.classes import IGNORE
+from facemask.classes import CLASS_SETS, IGNORE
 from facemask.files import make_folder, write_atomic
 from facemask.regions import Region
 from facemask.training.loggers import names
@@ -98,6 +98,8 @@ def _wandb_image(clip: LabelledClip, class_names: tuple[str, ...]) -> Any:  # no
     import wandb
 
     labels = dict(enumerate(class_names)) | {IGNORE: "ignored"}
+    for label in CLASS_SETS.keys() & np.unique(clip.truth).tolist():
+        labels[label] = " or ".join(class_names[c] for c in CLASS_SETS[label])
     masks = {
         name: {"mask_data": in_a_row(masks), "class_labels": labels}
         for name, masks in ((names.TRUTH, clip.truth), (names.PREDICTION, clip.prediction))
