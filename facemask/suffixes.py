@@ -24,6 +24,8 @@ VIDEO_SUFFIXES: Final = (
 )  # fmt: skip
 """Videos that a folder or a pattern is searched for; a file given by name may have any suffix."""
 LANDMARK_SUFFIX: Final = ".pts"
+TEMPLATE_SUFFIX: Final = ".tem"
+"""Templates of Psychomorph, which hold landmarks, too."""
 
 
 def is_image(path: Path) -> bool:
@@ -47,8 +49,13 @@ def is_video(path: Path) -> bool:
 
 
 def is_landmarks(path: Path) -> bool:
-    """Return whether a file holds landmarks."""
-    return path.suffix.lower() == LANDMARK_SUFFIX
+    """Return whether a file holds landmarks.
+
+    Examples:
+        >>> is_landmarks(Path("a.PTS")), is_landmarks(Path("a.tem")), is_landmarks(Path("a.txt"))
+        (True, True, False)
+    """
+    return path.suffix.lower() in (LANDMARK_SUFFIX, TEMPLATE_SUFFIX)
 
 
 def is_hidden(path: Path) -> bool:

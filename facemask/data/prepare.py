@@ -53,7 +53,8 @@ def prepare(
 
     Args:
         source: Root of 300VW (NNN/vid.avi + NNN/annot/000001.pts …), or a folder of stills with
-            a .pts file beside each (300-W), which become one-frame videos.
+            a .pts file (300-W) or a .tem template of 189 points (Psychomorph) beside each, which
+            become one-frame videos.
         out: Folder to write images_orig, labels_orig, data_splits and subjects.csv to.
         fraction: Share of each video's one-second sequences to keep, 0 < fraction <= 1. At least
             one sequence is kept of every video, however short; whole seconds are drawn first.

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from facemask.boxes import FACE_CROP_SCALE, face_crop_box
 from facemask.data import hidden
-from facemask.data.landmarks import HiddenLandmarksError, read_pts
+from facemask.data.landmarks import HiddenLandmarksError
 from facemask.data.masks import landmarks_to_mask
+from facemask.data.templates import read_landmarks
 from facemask.data.vw300 import AnnotatedVideo, FrameCount, read_frames, scan_frames
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_stem, sequence_id
 from facemask.errors import InputError
@@ -157,7 +158,7 @@ def prepare_video(job: VideoJob) -> PreparedVideo:
     for frame, file in video.annotations.items():
         if frame not in job.excluded:
             try:
-                points[frame] = read_pts(file)
+                points[frame] = read_landmarks(file)
             except HiddenLandmarksError as error:
                 hidden_in[frame] = error.points
     scan = scan_frames(video.path)

@@ -55,8 +55,9 @@ def find_videos(source: Path) -> tuple[list[AnnotatedVideo], list[str]]:
     """List the annotated videos or stills below `source`, and what is not used there.
 
     `source` holds either folders `NNN/vid.avi` (or another container) with
-    `NNN/annot/000001.pts` … (300VW), or images with a `.pts` of the same name beside each, in
-    any folders (300-W). Suffixes may be in capitals; hidden files do not count.
+    `NNN/annot/000001.pts` … (300VW), or images with a `.pts` (300-W) or a `.tem` (Psychomorph) of
+    the same name beside each, in any folders. Suffixes may be in capitals; hidden files do not
+    count.
 
     Returns:
         The videos or stills, sorted by name, and a sentence for each reason not to use a file.
@@ -90,7 +91,7 @@ def find_videos(source: Path) -> tuple[list[AnnotatedVideo], list[str]]:
     if not videos:
         raise InputError(
             f"{source}: no data found; expected folders NNN with vid.avi (or .mp4) and "
-            "annot/000001.pts …, or images with a .pts file beside each."
+            "annot/000001.pts …, or images with a .pts or .tem file beside each."
             + "".join(f" {note}" for note in notes)
         )
     for name in (video.name for video in videos):  # split files have a line a frame, in UTF-8
@@ -145,9 +146,9 @@ def _find_stills(source: Path) -> tuple[list[AnnotatedVideo], dict[str, list[Pat
     """Return the annotated stills below a folder, by name, and what is left out, by the reason."""
     stills: list[AnnotatedVideo] = []
     left_out: dict[str, list[Path]] = {
-        "pictures without a .pts file": [],
-        ".pts files without a picture": [],
-        "second pictures of one .pts file": [],
+        "pictures without a landmark file": [],
+        "landmark files without a picture": [],
+        "second pictures of one landmark file": [],
         "pictures of a format that is not read": [],
         "videos among stills": [],
     }

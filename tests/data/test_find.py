@@ -66,9 +66,9 @@ def test_what_is_left_out_of_stills_is_told(
     assert [p.stem for p in (tmp_path / "out" / "labels_orig").iterdir()] == ["a-good_000001"]
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Not used")]
     assert lines == [
-        "Not used: pictures without a .pts file: 4 (1.jpg, 3.webp, b/2.TIF, …).",
-        "Not used: .pts files without a picture: 2 (alone.PTS, phone.pts).",
-        "Not used: second pictures of one .pts file: 1 (a/good.PNG).",
+        "Not used: pictures without a landmark file: 4 (1.jpg, 3.webp, b/2.TIF, …).",
+        "Not used: landmark files without a picture: 2 (alone.PTS, phone.pts).",
+        "Not used: second pictures of one landmark file: 1 (a/good.PNG).",
         "Not used: pictures of a format that is not read: 1 (phone.HEIC).",
         "Not used: videos among stills: 1 (b/clip.MOV).",
     ]
@@ -80,8 +80,8 @@ def test_no_still_at_all_says_why(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         find_videos(tmp_path)
     assert "no data found" in str(error.value)
-    assert "pictures without a .pts file: 1 (a.JPG)" in str(error.value)
-    assert ".pts files without a picture: 1 (b.pts)" in str(error.value)
+    assert "pictures without a landmark file: 1 (a.JPG)" in str(error.value)
+    assert "landmark files without a picture: 1 (b.pts)" in str(error.value)
 
 
 def test_two_annotations_of_one_picture(tmp_path: Path) -> None:
