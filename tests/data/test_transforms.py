@@ -129,3 +129,17 @@ def test_nothing_at_zero() -> None:
     out, labels = augment(images, masks, seed=3)
     np.testing.assert_array_equal(out[0], images[0])
     np.testing.assert_array_equal(labels[0], masks[0])
+
+
+def test_a_lower_resolution_averages_pixels_and_enlarges_smoothly() -> None:
+    images, masks = clip(96)
+    stripes = np.zeros_like(images[0])
+    stripes[:, ::2] = 200  # every other column: repeated pixels would keep 0 and 200 alone
+    off: dict[str, Any] = dict.fromkeys(
+        ["flip", "rotate", "shift", "color", "gamma", "gray", "blur", "compression", "noise",
+         "occlusion"], 0.0)  # fmt: skip
+    augment = ClipAugmentation(**off, scale=(1.0, 1.0), low_resolution=1.0)
+    for seed in range(5):
+        out, _ = augment([stripes] * 3, masks, seed=seed)
+        assert np.abs(out[0].astype(int) - 100).mean() < 50
+        assert abs(out[0].mean() - 100) < 2

@@ -20,6 +20,8 @@ Params = dict[str, Any]
 Matrix = npt.NDArray[np.float64]
 HUE = (-0.05, 0.05)
 """Turns of the colour circle: other white balance. Albumentations' default makes faces green."""
+SMALLER = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
+"""As a small face in a video is made and enlarged. Albumentations' default repeats pixels."""
 
 
 class ReflectAffine(A.Affine):  # type: ignore[misc]  # albumentations is untyped
@@ -178,7 +180,7 @@ def face_transforms(parts: "ClipAugmentation") -> list[A.BasicTransform | A.Base
         A.RandomGamma(gamma_limit=(50, 180), p=parts.gamma),
         A.ToGray(p=parts.gray),
         A.OneOf([A.GaussianBlur((3, 9)), A.MotionBlur((3, 11))], p=parts.blur),
-        A.Downscale(scale_range=(0.3, 0.7), p=parts.low_resolution),
+        A.Downscale(scale_range=(0.3, 0.7), interpolation_pair=SMALLER, p=parts.low_resolution),
         A.ImageCompression(quality_range=(25, 80), p=parts.compression),
         A.GaussNoise(std_range=(0.02, 0.08), p=parts.noise),
         A.OneOf(rectangles, p=parts.occlusion),
