@@ -3,6 +3,7 @@
 from facemask.losses.composite import CompositeLoss
 from facemask.losses.cross_entropy import CrossEntropyLoss, cross_entropy
 from facemask.losses.iou import IoULoss, iou_loss
+from facemask.losses.marginal import merge_class_sets
 from facemask.losses.segmentation import SegmentationLoss, segmentation_loss
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "SegmentationLoss",
     "cross_entropy",
     "iou_loss",
+    "merge_class_sets",
     "segmentation_loss",
 ]

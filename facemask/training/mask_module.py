@@ -24,6 +24,7 @@ from facemask.regions import Region
 from facemask.training.callbacks import SyncBatchNorm
 from facemask.training.dead_classes import DeadClassWarning
 from facemask.training.means import WeightedMeans
+from facemask.training.merging import merge_labels
 from facemask.training.network_module import NetworkModule
 from facemask.training.private_api import layer_sync, use_layer_sync
 from facemask.training.scored_module import Stage
@@ -51,7 +52,8 @@ class MaskModule(NetworkModule):
             has `num_classes`, and `mean` and `std`, three numbers each for images in [0, 1].
             One that takes clips (B, T, 3, H, W) gets them whole, others frame by frame.
         loss: Called with scores (N, C, H, W) and class ids (N, H, W), int64, where 255 is to
-            be ignored. Null is cross-entropy.
+            be ignored. Null is cross-entropy. Labels that leave several classes open are merged
+            before, see `merge_class_sets`.
         optimizer: Optimiser class, Adam as in the paper; called with parameter groups.
         learning_rate: Learning rate at the start; it falls linearly to 0.
         freeze_bn: Keep BatchNorm's running statistics as they are.
@@ -155,6 +157,7 @@ class MaskModule(NetworkModule):
         frames, masks = scores.flatten(0, -4), batch["masks"].flatten(0, -3).long()
         if stage == "val" and frames.numel():
             self._score_range = frames.detach().aminmax()
+        frames, masks = merge_labels(self.loss, frames, masks, batch["names"])
         terms: dict[str, Tensor] = {}
         if isinstance(self.loss, CompositeLoss):
             loss, terms = self.loss.with_terms(frames, masks)

@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 def test_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     names: dict[str, Any] = {}
     for snippet in snippets:
         exec(snippet, names)  # one after another, as a reader would
