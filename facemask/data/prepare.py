@@ -1,4 +1,4 @@
-"""`facemask prepare`: from the 300VW layout to the 300VW-Mask layout."""
+"""`facemask prepare`: from annotated videos and photographs to the 300VW-Mask layout."""
 
 import math
 from collections import Counter
@@ -21,7 +21,7 @@ from facemask.data.prepare_video import (
     list_written,
     prepare_video,
 )
-from facemask.data.vw300 import find_videos
+from facemask.data.sources import find_annotated
 from facemask.data.vw300_mask import IMAGES, LABELS, SPLIT_NAMES, sequence_id, split_file
 from facemask.errors import InputError
 from facemask.files import make_folder, to_csv, write_atomic
@@ -52,15 +52,18 @@ def prepare(
     was made with other settings, so a killed run continues and a finished one costs seconds.
 
     Args:
-        source: Root of 300VW (NNN/vid.avi + NNN/annot/000001.pts …), or a folder of stills with
-            a .pts file (300-W) or a .tem template of 189 points (Psychomorph) beside each, which
-            become one-frame videos.
+        source: Folder of the data; the kind is known by what is in it. Root of 300VW (NNN/vid.avi
+            + NNN/annot/000001.pts …); stills with a .pts file (300-W) or a .tem template of 189
+            points (Psychomorph) beside each; or photographs with pixel labels: CelebAMask-HQ
+            (CelebA-HQ-img + CelebAMask-HQ-mask-anno) or its ids in one image (images + labels), of
+            which eyes, lips and inner mouth are used. Stills become one-frame videos.
         out: Folder to write images_orig, labels_orig, data_splits and subjects.csv to.
         fraction: Share of each video's one-second sequences to keep, 0 < fraction <= 1. At least
             one sequence is kept of every video, however short; whole seconds are drawn first.
         seed: Seed of the draw of sequences and of the split.
         subjects: CSV file with the columns video, subject. Default: subjects.csv in the source
-            if there is one, else every video shows a subject of its own.
+            if there is one, or what CelebA's identities say, else every video shows a subject of
+            its own.
         exclude: Text file of frames to leave out; lines 'VIDEO', 'VIDEO FRAME' or
             'VIDEO FIRST-LAST'.
         skip_unannotated: Leave out frames without annotation instead of stopping.
@@ -79,7 +82,8 @@ def prepare(
         raise InputError(f"--seed is {seed}, expected 0 or more.")
     if out.resolve() == source.resolve():
         raise InputError(f"{out}: is the source itself; choose another folder to write to.")
-    videos, notes = find_videos(source)
+    found = find_annotated(source)
+    videos, notes = found.videos, list(found.notes)
     excluded = read_exclusions(exclude, {video.name for video in videos}) if exclude else {}
     unknown = set(excluded) - {video.name for video in videos}
     if unknown:
@@ -90,7 +94,9 @@ def prepare(
     names = [video.name for video in videos]
     if subjects is None and (source / "subjects.csv").is_file():
         subjects = source / "subjects.csv"
-    subject_of = read_subjects(subjects, names) if subjects else {name: name for name in names}
+    subject_of = {name: found.subjects.get(name, name) for name in names}
+    if subjects is not None:
+        subject_of = read_subjects(subjects, names)
 
     for folder in (IMAGES, LABELS, RECORDS):
         make_folder(out / folder)
@@ -115,8 +121,8 @@ def prepare(
     used = [video for video in done if video.frames]
     if not used:
         raise InputError(
-            f"{source}: every face has hidden landmarks, so there is nothing to prepare; see "
-            f"{out / HIDDEN}."
+            f"{source}: every face has hidden landmarks (see {out / HIDDEN}) or too few labelled "
+            "parts, so there is nothing to prepare."
         )
     sides = split_by_subject({video.name: subject_of[video.name] for video in used}, seed=seed)
     table = _write_splits(out, used, sides, subject_of)

@@ -1,27 +1,23 @@
 """Prepare one video or still: draw its sequences, and write their crops and masks."""
 
 import dataclasses
-import hashlib
 import json
 import zlib
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from facemask.boxes import FACE_CROP_SCALE, face_crop_box
+from facemask.boxes import FACE_CROP_SCALE
 from facemask.data import hidden
+from facemask.data.annotated import Annotated, AnnotatedFace, NoFaceError, digest
 from facemask.data.landmarks import HiddenLandmarksError
-from facemask.data.masks import landmarks_to_mask
-from facemask.data.templates import read_landmarks
-from facemask.data.vw300 import AnnotatedVideo, FrameCount, read_frames, scan_frames
+from facemask.data.vw300 import FrameCount, read_frames, scan_frames
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_stem, sequence_id
 from facemask.errors import InputError
-from facemask.files import sha256_of, write_atomic, write_image
+from facemask.files import write_atomic, write_image
 from facemask.suffixes import is_hidden
-from facemask.video.frames import SquarePixels
 
 RECORDS: Final = ".prepare"
 _FORMAT: Final = 3
@@ -56,7 +52,7 @@ class VideoJob:
         settings: How to prepare it.
     """
 
-    video: AnnotatedVideo
+    video: Annotated
     out: Path
     written: Set[int]
     excluded: Set[int]
@@ -80,14 +76,13 @@ class VideoJob:
         path = self.video.path
         status = path.stat()
         # of a still the content; of a video, which may be large, what changes with it
-        content = [_digest([path])] if self.video.is_still else [status.st_size, status.st_mtime_ns]
-        used = sorted(self.video.annotations.items())
+        content = [digest([path])] if self.video.is_still else [status.st_size, status.st_mtime_ns]
         return {
             "format": _FORMAT,
             "crop": FACE_CROP_SCALE,
             "hidden": [hidden.FAR, hidden.DOUBTFUL],
             "video": [path.name, *content],
-            "annotations": [[frame for frame, _ in used], _digest(file for _, file in used)],
+            "annotations": self.video.state(),
             "excluded": sorted(self.excluded),
             **self.settings._asdict(),
         }
@@ -99,7 +94,7 @@ class PreparedVideo:
 
     Attributes:
         name: The video's name.
-        frames: Numbers of the frames written, ascending; none where all landmarks are hidden.
+        frames: Numbers of the frames written, ascending; none where no face can be used.
         notes: One-sentence remarks for the summary.
         hidden: Numbers of the hidden points, from 1, of each frame that is left out for them.
     """
@@ -108,11 +103,6 @@ class PreparedVideo:
     frames: list[int]
     notes: list[str]
     hidden: dict[int, list[int]]
-
-
-def _digest(files: Iterable[Path]) -> str:
-    """Return the SHA-256, in hexadecimal, over those of the files' contents."""
-    return hashlib.sha256(b"".join(bytes.fromhex(sha256_of(file)) for file in files)).hexdigest()
 
 
 def list_written(out: Path) -> dict[str, set[int]]:
@@ -153,16 +143,20 @@ def prepare_video(job: VideoJob) -> PreparedVideo:
     video = job.video
     job.record.unlink(missing_ok=True)  # until all its files are there
     fingerprint = job.fingerprint()
-    points: dict[int, npt.NDArray[np.float64]] = {}
+    faces: dict[int, AnnotatedFace] = {}
     hidden_in: dict[int, list[int]] = {}
-    for frame, file in video.annotations.items():
+    left_out: list[str] = []
+    for frame in video.frames:
         if frame not in job.excluded:
             try:
-                points[frame] = read_landmarks(file)
+                faces[frame] = video.read(frame)
             except HiddenLandmarksError as error:
                 hidden_in[frame] = error.points
+            except NoFaceError as error:
+                left_out.append(f"Not used: {error}")
     scan = scan_frames(video.path)
-    usable, notes = _usable_frames(job, scan, points, hidden_in)
+    usable, notes = _usable_frames(job, scan, faces, bool(hidden_in or left_out))
+    notes += left_out
     seed = (job.settings.seed, zlib.crc32(video.name.encode()))
     frames = draw_sequences(usable, job.settings.fraction, seed=seed)
     for frame in job.written - set(frames):
@@ -170,31 +164,25 @@ def prepare_video(job: VideoJob) -> PreparedVideo:
             file.unlink(missing_ok=True)
     done = 0
     for frame, image in read_frames(video.path, frames) if frames else ():
-        squares = SquarePixels.of(image.shape[0], image.shape[1], scan.pixel_aspect)
-        face = squares.points(points[frame])
-        try:
-            box = face_crop_box(face, squares.height, squares.width)
-        except InputError as error:
-            raise InputError(f"{video.annotations[frame]}: {error}") from error
-        mask = landmarks_to_mask(face - (box.left, box.top), box.height, box.width)
+        crop, mask = faces[frame].cut(image, scan.pixel_aspect)
         image_file, label_file = job.files(frame)
-        crop = squares.image(image)[box.pixels]
         write_image(image_file, crop, jpeg_quality=job.settings.jpeg_quality)
         write_image(label_file, mask)
         done += 1
     if done < len(frames):
         raise InputError(f"{video.path}: the video could not be decoded to its end twice.")
     prepared = PreparedVideo(video.name, frames, notes, hidden_in)
-    text = json.dumps({"fingerprint": fingerprint} | dataclasses.asdict(prepared))
+    record = {"fingerprint": fingerprint, "kind": video.kind, "labelled": video.labelled}
+    text = json.dumps(record | dataclasses.asdict(prepared))
     write_atomic(job.record, text.encode())
     return prepared
 
 
 def _usable_frames(
-    job: VideoJob, scan: FrameCount, visible: Collection[int], hidden_in: Collection[int]
+    job: VideoJob, scan: FrameCount, visible: Collection[int], any_left_out: bool
 ) -> tuple[list[int], list[str]]:
     """Return the frames that are decoded, annotated in full and not excluded; and remarks."""
-    annotated = set(job.video.annotations)
+    annotated = set(job.video.frames)
     count, last = scan.frames, max(annotated)
     notes = [] if scan.problem is None else [scan.problem]
     if scan.numbered is not None and last != scan.frames:  # else they count what decodes
@@ -221,7 +209,7 @@ def _usable_frames(
     if holes:
         notes.append(f"{len(holes)} frames without annotation are not used.")
     usable = sorted(frame for frame in visible if frame <= count)
-    if not usable and not hidden_in:
+    if not usable and not any_left_out:
         raise InputError(
             f"{job.video.path}: no frame to use: {count} frames, {len(annotated)} annotations, "
             f"{len(job.excluded)} excluded."

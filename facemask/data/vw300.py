@@ -1,16 +1,19 @@
 """The data that a user has: the 300VW layout, or a folder of annotated stills (300-W)."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from facemask.classes import CLASS_NAMES
+from facemask.data.annotated import FaceOfLandmarks, digest
+from facemask.data.templates import read_landmarks
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.suffixes import (
@@ -45,10 +48,37 @@ class AnnotatedVideo:
     path: Path
     annotations: dict[int, Path]
 
+    labelled = CLASS_NAMES
+
     @property
     def is_still(self) -> bool:
         """Return whether `path` is an image."""
         return is_image(self.path)
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of annotation, for the record."""
+        return " and ".join(sorted({file.suffix.lower() for file in self.annotations.values()}))
+
+    @property
+    def frames(self) -> Collection[int]:
+        """Numbers of the annotated frames."""
+        return self.annotations.keys()
+
+    def state(self) -> list[Any]:
+        """Return what decides the masks, in values of JSON."""
+        used = sorted(self.annotations.items())
+        return [[frame for frame, _ in used], digest(file for _, file in used)]
+
+    def read(self, frame: int) -> FaceOfLandmarks:
+        """Read the landmarks of a frame.
+
+        Raises:
+            HiddenLandmarksError: Some are marked as hidden.
+            InputError: The file is unusable.
+        """
+        file = self.annotations[frame]
+        return FaceOfLandmarks(file, read_landmarks(file))
 
 
 def find_videos(source: Path) -> tuple[list[AnnotatedVideo], list[str]]:
@@ -63,11 +93,9 @@ def find_videos(source: Path) -> tuple[list[AnnotatedVideo], list[str]]:
         The videos or stills, sorted by name, and a sentence for each reason not to use a file.
 
     Raises:
-        InputError: The folder is missing or holds neither; a video has no annotations, an
+        InputError: The folder holds neither; a video has no annotations, an
             annotation's name is not a frame number, or two files claim to be the same one.
     """
-    if not source.is_dir():
-        raise InputError(f"{source}: no such folder; expected the root of 300VW or of stills.")
     entries = sorted(path for path in source.iterdir() if not is_hidden(path))
     second: list[Path] = []
     of_folder = {path: _read_folder(path, second) for path in entries if path.is_dir()}
@@ -94,13 +122,6 @@ def find_videos(source: Path) -> tuple[list[AnnotatedVideo], list[str]]:
             "annot/000001.pts …, or images with a .pts or .tem file beside each."
             + "".join(f" {note}" for note in notes)
         )
-    for name in (video.name for video in videos):  # split files have a line a frame, in UTF-8
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"{source}: {name!r} is not named in UTF-8; rename it.") from error
-        if "\n" in name or "\r" in name:
-            raise InputError(f"{source}: {name!r} has a line break in its name; rename it.")
     return videos, notes
 
 
