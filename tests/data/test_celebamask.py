@@ -154,6 +154,12 @@ def spoil_all(source: Path) -> None:
         write_png(source / f"labels/{name}.png", parts[::-1])
 
 
+def spoil_face(source: Path) -> None:
+    tiny = np.zeros(SIZE, np.uint8)
+    tiny[50, 50] = PARTS.index("l_brow")
+    write_png(source / "labels/1.png", tiny)
+
+
 def another_order(source: Path) -> None:
     for number in range(30):
         write_id_image(source, f"more{number}", FACES["0"])
@@ -173,6 +179,7 @@ def no_photographs(source: Path) -> None:
         (spoil_id, "holds the id 19, expected 0 to 18"),
         (spoil_colours, r"a label image in RGB, expected ids \(8-bit grey or palette\)"),
         (spoil_file, "1.png: not a readable label image"),
+        (spoil_face, r"1\.png: the box .* leaves no face inside the frame of 100×120"),
         (spoil_all, "the ids fit neither of the orders that are known"),
         (another_order, "1.png: its ids are in another order than those of the other files"),
         (no_photographs, "no photograph with labels. Not used: labels without a photograph: 3"),

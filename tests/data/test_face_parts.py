@@ -98,3 +98,6 @@ def test_no_box() -> None:
     assert face_box_of_parts(face_parts("l_brow", "r_brow", "l_eye", "r_eye")) is None
     assert face_box_of_parts(face_parts("l_brow", "r_brow", *PARTS[10:13])) is None
     assert face_box_of_parts(np.zeros(SIZE, np.uint8)) is None
+    only_glasses = np.zeros(SIZE, np.uint8)
+    only_glasses[40:60, 20:80] = PARTS.index("eye_g")
+    assert face_box_of_parts(only_glasses) is None

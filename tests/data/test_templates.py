@@ -78,6 +78,16 @@ def test_the_inside_of_the_mouth(roll: float) -> None:
     assert inner[3] == pytest.approx([63, -4.5], abs=1)
 
 
+def test_points_that_coincide() -> None:
+    template = template_of(face(0))
+    template[[18, 19, 20, 21, 22]] = [40, 50]  # an eye that is a point
+    template[[28, 29, 30]] = [40, 50]
+    template[95] = template[96]  # two points of the lips' inside
+    points = landmarks_of_template(template)
+    np.testing.assert_allclose(points[36:42], np.tile([40.0, 50.0], (6, 1)))
+    assert np.isfinite(points).all()
+
+
 def test_prepare_takes_templates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
