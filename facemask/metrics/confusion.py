@@ -42,8 +42,8 @@ def confusion_matrix(
         >>> confusion_matrix(guess, truth, num_classes=2).tolist()
         [[1, 1], [0, 1]]
     """
-    _check_ids(prediction, "prediction")
-    _check_ids(target, "target")
+    check_ids(prediction, "prediction")
+    check_ids(target, "target")
     if prediction.shape != target.shape:
         raise InputError(
             f"The prediction has shape {tuple(prediction.shape)} and the target has shape "
@@ -68,7 +68,8 @@ def confusion_matrix(
     return matrix
 
 
-def _check_ids(ids: object, name: str) -> None:
+def check_ids(ids: object, name: str) -> None:
+    """Raise an `InputError` unless the ids are a tensor of integers."""
     if not isinstance(ids, Tensor):
         raise InputError(
             f"The {name} is a {type(ids).__name__}: give a tensor, such as torch.from_numpy(array)."

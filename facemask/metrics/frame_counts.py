@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from facemask.classes import IGNORE, NUM_CLASSES
 from facemask.errors import InputError
 from facemask.metrics.confusion import confusion_matrix, intersection_and_union
+from facemask.metrics.open_labels import count_open, never_settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,7 @@ class FrameCounts:
         position: npt.ArrayLike,
         num_classes: int = NUM_CLASSES,
         ignore_index: int = IGNORE,
+        class_sets: bool = False,
     ) -> "FrameCounts":
         """Count label images at their original sizes.
 
@@ -140,6 +143,8 @@ class FrameCounts:
             position: Place of each frame in its clip (F,), from 0.
             num_classes: C.
             ignore_index: Target value of the pixels that do not count.
+            class_sets: Whether targets from 131 to 159 leave several classes open, and are counted
+                as `MaskIoU` counts them; a class that is in such targets only has 0 everywhere.
 
         Returns:
             The counts of these frames.
@@ -162,10 +167,19 @@ class FrameCounts:
             )
         intersection = np.zeros((len(targets), num_classes), np.int64)
         union = np.zeros_like(intersection)
+        labelled, possible = (torch.zeros(num_classes, dtype=torch.int64) for _ in range(2))
         for i, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
-            confusion = confusion_matrix(prediction, target, num_classes, ignore_index)
+            if class_sets:
+                counts = count_open(prediction, target, num_classes, ignore_index)
+                confusion = counts.confusion
+                labelled += counts.labelled.cpu()
+                possible += counts.possible.cpu()
+            else:
+                confusion = confusion_matrix(prediction, target, num_classes, ignore_index)
             both, either = intersection_and_union(confusion.cpu(), ignore_index)
             intersection[i], union[i] = both.numpy(), either.numpy()
+        unsettled = never_settled(labelled, possible).numpy()
+        intersection[:, unsettled] = union[:, unsettled] = 0
         labels = (np.asarray(values) for values in (video, frame, sequence, position))
         return cls(intersection, union, *labels)
 

@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from facemask.classes import CLASS_NAMES, IGNORE, PALETTE
 from facemask.errors import InputError
 from facemask.metrics.confusion import class_iou, confusion_matrix
+from facemask.metrics.open_labels import OpenCounts, count_open, never_settled
 from facemask.plotting import check_matplotlib
 from facemask.resample import labels_at_size
 
@@ -28,9 +29,17 @@ class MaskIoU(Metric):
     Feed it masks at the frames' original sizes, or scores at any size together with targets at
     the original sizes; the sizes may differ from call to call and from frame to frame.
 
+    With `class_sets`, a target may leave several classes open (`facemask.classes.OPEN`): a
+    prediction among them is not counted there, another one is wrong, with the lowest of them as the
+    truth. A class that is in such labels only has no IoU: where it is, nobody knows.
+
     Args:
         class_names: Names of the classes by id, all different; the first one is the background.
         ignore_index: Target value of the pixels that are not counted, any integer.
+        class_sets: Whether targets from 131 to 159 are sets of classes.
+
+    Attributes:
+        unsettled: Names of the classes that are in sets only, as `compute` found.
 
     Raises:
         InputError: There are fewer than two names, or one occurs twice.
@@ -54,17 +63,23 @@ class MaskIoU(Metric):
     higher_is_better = True
     full_state_update = False
     confusion: Tensor
+    labelled: Tensor
+    possible: Tensor
 
     def __init__(
-        self, class_names: Sequence[str] = CLASS_NAMES, ignore_index: int = IGNORE
+        self,
+        class_names: Sequence[str] = CLASS_NAMES,
+        ignore_index: int = IGNORE,
+        class_sets: bool = False,
     ) -> None:
         super().__init__()
         self.class_names = check_class_names(class_names, type(self).__name__)
         self.ignore_index = ignore_index
+        self.class_sets = class_sets
+        self.unsettled: tuple[str, ...] = ()
         size = len(self.class_names)
-        self.add_state(
-            "confusion", torch.zeros(size, size, dtype=torch.int64), dist_reduce_fx="sum"
-        )
+        for name, shape in (("confusion", (size, size)), ("labelled", size), ("possible", size)):
+            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor | Sequence[Tensor]) -> None:
         """Count one or more frames.
@@ -86,20 +101,29 @@ class MaskIoU(Metric):
         if isinstance(prediction, Tensor) and prediction.is_floating_point():
             counts = self._count_scores(prediction, target)
         elif isinstance(target, Tensor):
-            counts = self._count(prediction, target)
+            counts = self.count(prediction, target)
         else:
             raise InputError(
                 f"MaskIoU got a {type(target).__name__} as target of class ids: give a tensor, "
                 "such as torch.from_numpy(array); a list goes with scores (N, C, h, w) only."
             )
-        self.confusion += counts.to(self.confusion.device)
+        _add(self._states(), counts)
 
-    def _count(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return confusion_matrix(prediction, target, len(self.class_names), self.ignore_index)
+    def _states(self) -> OpenCounts:
+        return OpenCounts(self.confusion, self.labelled, self.possible)
 
-    def _count_scores(self, scores: Tensor, target: Tensor | Sequence[Tensor]) -> Tensor:
+    def count(self, prediction: Tensor, target: Tensor) -> OpenCounts:
+        """Return the counts of class ids, as `update` would add them; nothing is added."""
+        size = len(self.class_names)
+        if self.class_sets:
+            return count_open(prediction, target, size, self.ignore_index)
+        confusion = confusion_matrix(prediction, target, size, self.ignore_index)
+        labelled = confusion.sum(dim=1)
+        return OpenCounts(confusion, labelled, torch.zeros_like(labelled))
+
+    def _count_scores(self, scores: Tensor, target: Tensor | Sequence[Tensor]) -> OpenCounts:
         frames, targets = self._split(scores, target)
-        total = torch.zeros_like(self.confusion)
+        total = OpenCounts(*map(torch.zeros_like, self._states()))
         for frame, mask in zip(frames, targets, strict=True):
             if not isinstance(mask, Tensor):
                 raise InputError(
@@ -112,7 +136,7 @@ class MaskIoU(Metric):
                 )
             if mask.numel():
                 labels = labels_at_size(frame, mask.shape[0], mask.shape[1])
-                total += self._count(labels, mask).to(total.device)
+                _add(total, self.count(labels, mask))
         return total
 
     def _split(
@@ -156,6 +180,10 @@ class MaskIoU(Metric):
         """
         confusion = self.confusion.cpu()  # float64, which some devices lack
         iou = class_iou(confusion, self.ignore_index)
+        unsettled = never_settled(self.labelled, self.possible).cpu()
+        iou[unsettled] = torch.nan
+        pairs = zip(self.class_names, unsettled.tolist(), strict=True)
+        self.unsettled = tuple(name for name, never in pairs if never)
         accuracy = confusion.diagonal().sum().double() / confusion.sum()
         values = {"miou": iou[1:].nanmean(), "pixel_accuracy": accuracy}
         values |= {f"iou_{name}": iou[i] for i, name in enumerate(self.class_names)}
@@ -194,6 +222,11 @@ class MaskIoU(Metric):
         ax.set_ylim(0, 1.08)
         ax.set_ylabel("IoU")
         return cast("Figure", ax.figure), ax
+
+
+def _add(total: OpenCounts, counts: OpenCounts) -> None:
+    for state, count in zip(total, counts, strict=True):
+        state += count.to(state.device)
 
 
 def _color(name: str) -> tuple[float, ...]:

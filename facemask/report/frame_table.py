@@ -43,7 +43,8 @@ class FrameTable:
         width: Its width in pixels, int64 (F,).
         region: Region that the model looked at, such as "face"; str (F,).
         intersection: Pixels that truth and prediction give to each class, int64 (F, C). Pixels
-            whose truth is 255 are not counted, here and below.
+            whose truth is 255 are not counted, here and below; a class of which no true mask says
+            for certain where it is has 0 everywhere.
         union: Pixels that either gives to it, int64 (F, C).
         truth: Pixels of the class in the true mask, int64 (F, C).
         prediction: Pixels of the class in the predicted mask, int64 (F, C).
@@ -89,6 +90,7 @@ class FrameTable:
         total = self.truth + self.prediction - self.intersection
         rows = zip(self.name.tolist(), self.video.tolist(), self.frame.tolist(), strict=True)
         misplaced = [parse_stem(name) != (video, frame) for name, video, frame in rows]
+        whole = bool(self.union.any(axis=0).all())  # no class is left out of the counts
         seconds = np.array([sequence_id(frame) for frame in self.frame.tolist()], np.int64)
         return [
             ("holds a negative number of pixels", (counts < 0).any(axis=(0, 2))),
@@ -102,7 +104,7 @@ class FrameTable:
             ),
             (
                 "does not add up: truth and prediction hold different numbers of pixels",
-                self.truth.sum(axis=1) != self.prediction.sum(axis=1),
+                whole & (self.truth.sum(axis=1) != self.prediction.sum(axis=1)),
             ),
             (
                 "counts more pixels than height × width",

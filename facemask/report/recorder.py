@@ -19,10 +19,11 @@ from facemask.data.lists import read_subjects
 from facemask.data.vw300_mask import Frame, read_split, sequence_id
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic, write_image
-from facemask.metrics import MaskIoU, confusion_matrix, intersection_and_union
+from facemask.metrics import MaskIoU, intersection_and_union
 from facemask.metrics.motion import Flow
+from facemask.metrics.open_labels import never_settled
 from facemask.regions import Region
-from facemask.report.frame_table import FrameTable, table_to_csv
+from facemask.report.frame_table import COUNTS, FrameTable, table_to_csv
 from facemask.report.record import (
     CONSISTENCY,
     FRAMES,
@@ -36,6 +37,8 @@ from facemask.report.record import (
 from facemask.report.sequence_table import SequenceTable, sequence_consistency, sequences_to_csv
 
 _UNFINISHED: Final = ".labels.unfinished"
+_SETTLED: Final = "settled"
+"""Key of a row's pixels labelled as one class, and as one of several; no column of the table."""
 Row: TypeAlias = dict[str, Any]
 """A row of `FrameTable` by column."""
 
@@ -142,11 +145,10 @@ class FrameRecorder(Callback):
                 "return the label image uint8 (H, W) of each frame by its name, as MaskModule does."
             )
         assert _is_scored(pl_module)  # on_test_start
-        classes = len(pl_module.test_iou.class_names)
         for names, masks in zip(batch["names"], batch["original_masks"], strict=True):
             for position, (name, mask) in enumerate(zip(names, masks, strict=True)):
                 frame, label = self._frames[name], outputs[name].cpu()
-                confusion = confusion_matrix(label, mask.cpu(), classes)
+                confusion, *settled = pl_module.test_iou.count(label, mask.cpu())
                 intersection, union = intersection_and_union(confusion)
                 self._rows[name] = {
                     "name": name, "video": frame.video, "frame": frame.number,
@@ -155,7 +157,7 @@ class FrameRecorder(Callback):
                     "height": label.shape[0], "width": label.shape[1], "region": pl_module.region,
                     "intersection": intersection.numpy(), "union": union.numpy(),
                     "truth": confusion.sum(dim=1).numpy(),
-                    "prediction": confusion.sum(dim=0).numpy(),
+                    "prediction": confusion.sum(dim=0).numpy(), _SETTLED: settled,
                 }  # fmt: skip
                 if self.labels or self.flow is not None:
                     write_image(self._place / _UNFINISHED / f"{name}.png", label.numpy())
@@ -188,6 +190,7 @@ class FrameRecorder(Callback):
     ) -> None:
         if not rows:
             raise InputError("No frame was scored, so there is nothing to record.")
+        _leave_out_unsettled(rows)
         columns = {column: np.array([row[column] for row in rows]) for column in rows[0]}
         table = FrameTable(module.test_iou.class_names, **columns)
         consistency = self._consistency(table, place / _UNFINISHED, module.region)
@@ -235,6 +238,15 @@ class FrameRecorder(Callback):
             return None
         rank_zero_info("Comparing the masks of neighbouring frames …")
         return sequence_consistency(table, self._frames, labels, self.flow)
+
+
+def _leave_out_unsettled(rows: Sequence[Row]) -> None:
+    """Set the counts of classes that no label settles to 0, as if they were not there."""
+    settled = torch.stack([torch.stack(row.pop(_SETTLED)) for row in rows])  # (F, 2, C)
+    unsettled = never_settled(*settled.sum(dim=0)).numpy()
+    for row in rows:
+        for column in COUNTS:
+            row[column][unsettled] = 0
 
 
 def default_folder(trainer: Trainer) -> Path:

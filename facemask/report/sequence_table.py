@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
+from facemask.classes import IGNORE, OPEN
 from facemask.data.vw300_mask import Frame, read_label
 from facemask.errors import InputError
 from facemask.files import read_image
@@ -127,7 +128,8 @@ def _predicted(path: Path) -> torch.Tensor:
 
 def _true(frame: Frame) -> torch.Tensor:
     assert frame.label is not None  # a split file names one for each frame
-    return torch.from_numpy(read_label(frame.label))
+    label = read_label(frame.label)
+    return torch.from_numpy(np.where(label >= OPEN, IGNORE, label).astype(np.uint8))
 
 
 def sequences_to_csv(table: SequenceTable) -> bytes:

@@ -219,16 +219,19 @@ def _report(point: OperatingPoint, names: Sequence[str], force: bool) -> list[fl
     held_out = unknown if point.held_out is None else point.held_out
     matrices = (point.before, point.after, held_out)
     table = Table("class", "offset", "IoU before", "after", "on other videos")
-    rows = zip(names, point.offsets, *map(ious_of, matrices), strict=True)
+    columns = (np.where(point.unsettled, np.nan, ious_of(matrix)) for matrix in matrices)
+    rows = zip(names, point.offsets, *columns, strict=True)
     for name, offset, *ious in rows:
         table.add_row(name, f"{offset:+.3f}", *(f"{100 * iou:.1f}" for iou in ious))
     table.add_section()
     mious = (float(miou_of(matrix)) for matrix in matrices)
     table.add_row("mIoU", "", *(f"{100 * miou:.1f}" for miou in mious))
     Console().print(table)
-    absent = [n for n, row in zip(names, point.before.sum(1), strict=True) if not row]
-    if absent:
-        _say(f"Not in the validation side, offset 0: {', '.join(absent)}.")
+    absent = ~point.before.any(1) & ~point.unsettled
+    for said, classes in (("Not", absent), ("Nowhere for certain", point.unsettled)):
+        if classes.any():
+            missing = ", ".join(np.array(names)[classes])
+            _say(f"{said} in the validation side, offset 0: {missing}.")
     low, high = (100 * end for end in point.interval)
     if point.held_out is None:
         said = "The validation side is one video, so nothing says what they gain on others."

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from facemask.errors import InputError
 from facemask.metrics import MaskIoU
+from facemask.metrics.open_labels import never_settled
 
 
 class DeadClassWarning(Callback):
@@ -49,7 +50,8 @@ class DeadClassWarning(Callback):
     def _count(self, side: str, module: LightningModule) -> None:
         metric = cast("MaskIoU", module.train_iou if side == "training" else module.val_iou)
         with metric.sync_context():  # over all processes
-            confusion: Tensor = metric.confusion.cpu()
+            confusion: Tensor = metric.confusion.cpu().clone()
+            confusion[never_settled(metric.labelled, metric.possible).cpu()] = 0
         missed = self._missed[side]
         for name, row, hits in zip(
             metric.class_names, confusion, confusion.diagonal().tolist(), strict=True

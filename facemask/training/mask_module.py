@@ -97,7 +97,7 @@ class MaskModule(NetworkModule):
         self.freeze_bn = freeze_bn
         self.smoothing = smoothing
         self.compile_network = compile_network
-        self.train_iou = MaskIoU(self.val_iou.class_names)
+        self.train_iou = MaskIoU(self.val_iou.class_names, class_sets=self.val_iou.class_sets)
         self.train_means = WeightedMeans(means)
         self._rate_shares: list[float] = []
         self._score_range: tuple[Tensor, Tensor] | None = None  # of the last batch validated

@@ -101,7 +101,7 @@ class ScoreSample(Callback):
 
         Args:
             clip: Scores (T, C, S, S).
-            masks: Its real frames' class ids, uint8 (H, W).
+            masks: Its real frames' class ids, or sets of them, uint8 (H, W).
             names: Their names, such as 001_000001.
         """
         for frame, mask, name in zip(clip, masks, names, strict=False):  # padding comes last

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Final, Literal, cast
 
 from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 
+from facemask.classes import OPEN
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
 from facemask.lightning_guard import check_trainer, warn_of_lightning
@@ -15,6 +17,7 @@ from facemask.regions import REGIONS, Region, check_region
 from facemask.training.means import WeightedMeans
 
 Stage = Literal["val", "test", "predict"]
+_VERBS: Final = {"train": "train", "val": "validate", "test": "test"}
 
 
 class ScoredModule(LightningModule):
@@ -40,8 +43,10 @@ class ScoredModule(LightningModule):
         names, classes = REGIONS[region].class_names, cast("int", network.num_classes)
         if classes != len(names):
             names = ("background", *(f"class_{i}" for i in range(1, classes)))
-        self.val_iou, self.test_iou = MaskIoU(names), MaskIoU(names)
+        # beyond 128 classes a label from 128 on may be one of them
+        self.val_iou, self.test_iou = (MaskIoU(names, class_sets=classes <= OPEN) for _ in range(2))
         self.val_means, self.test_means = WeightedMeans(means), WeightedMeans(means)
+        self._said: set[str] = set()  # of which stages it was said what cannot be scored
 
     def configure_callbacks(self) -> list[Callback]:
         """Raise an `InputError` in `fit`, before Lightning asks for a training step."""
@@ -74,10 +79,22 @@ class ScoredModule(LightningModule):
         # values of all processes already: nothing is left to be synchronised
         means, metric = getattr(self, f"{stage}_means"), getattr(self, f"{stage}_iou")
         values = {f"{k}{suffix}": v for k, v in means.compute().items()} | metric.compute()
+        self._say_unsettled(stage, metric)
         means.reset()
         metric.reset()
         self.log_dict({f"{stage}/{k}": v for k, v in values.items() if k != "miou"})
         self.log(f"{stage}/miou", values["miou"], prog_bar=True)
+
+    def _say_unsettled(self, stage: str, metric: MaskIoU) -> None:
+        """Say once which classes the masks of a stage never settle."""
+        if metric.unsettled and stage not in self._said:
+            self._said.add(stage)
+            scored = [name for name in metric.class_names[1:] if name not in metric.unsettled]
+            rank_zero_info(
+                f"The masks to {_VERBS[stage]} on never tell {', '.join(metric.unsettled)} from "
+                "other classes for certain, so that these have no IoU: mIoU is that of "
+                f"{', '.join(scored) or 'no class'}."
+            )
 
     def validation_step(self, batch: ClipBatch, _batch_index: int) -> None:
         """Count one batch."""

@@ -211,7 +211,8 @@ def test_merge_clone_and_pickle() -> None:
 def test_sync_sums_the_counts_of_all_processes() -> None:
     first, second, both = two_halves()
     # what torch.distributed's gather would give this process
-    first.dist_sync_fn = lambda state, **_: [state, second.confusion]
+    others = iter((second.confusion, second.labelled, second.possible))
+    first.dist_sync_fn = lambda state, **_: [state, next(others)]
     first.distributed_available_fn = lambda: True
     assert first.compute() == both.compute()
     assert first.confusion.sum() == 4  # its own again
