@@ -48,8 +48,10 @@ def mask_of_parts(parts: Pixels) -> Pixels:
     * An eye that is not labelled is shut, under glasses or hair, or turned away. The pixels above
       the nose's lower end, on its side of the nose (the whole width where both are missing), may be
       eyes (135). Under glasses through which both eyes are labelled nothing is left open.
+    * Hair or a hat within half an eye's width of an eye may hide a part of it (135).
     * Where a lip is not labelled, as under a moustache or a microphone, what lies below the nose
-      may be lips or inner mouth (155). A mouth without inner mouth is shut.
+      may be lips or inner mouth (155); so may a thing that cuts into the lips, inside their convex
+      hull. A mouth without inner mouth is shut.
 
     Args:
         parts: Ids of `PARTS`, uint8 (H, W).
@@ -62,7 +64,7 @@ def mask_of_parts(parts: Pixels) -> Pixels:
         [[131, 2, 131, 2], [131, 3, 4, 3]]
     """
     may_be = np.full(parts.shape, 1 << BACKGROUND | 1 << SKIN, np.uint8)
-    rows, columns = np.ogrid[: parts.shape[0], : parts.shape[1]]
+    rows, columns = np.mgrid[: parts.shape[0], : parts.shape[1]]
     nose = _extent(_where(parts, "nose"))
     eyes = [_extent(_where(parts, name)) for name in ("l_eye", "r_eye")]
     seen = [eye for eye in eyes if eye is not None]
@@ -71,10 +73,18 @@ def mask_of_parts(parts: Pixels) -> Pixels:
         if nose and seen:
             middle, eye = nose.center[0], seen[0].center[0]
             hidden = hidden & ((columns < middle) if eye > middle else (columns >= middle))
-        may_be |= np.where(hidden, np.uint8(1 << EYES), np.uint8(0))
+        may_be[hidden] |= 1 << EYES
+    if seen:
+        reach = round(max(eye.width for eye in seen)) // 2
+        near = cv2.dilate(
+            _where(parts, "l_eye", "r_eye").view(np.uint8),
+            cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)),
+        )
+        may_be[(near > 0) & _where(parts, "hair", "hat")] |= 1 << EYES
+    covered = _hull(_where(parts, *_MOUTH)) & ~_where(parts, *_FACE)
     if not all((parts == PARTS.index(lip)).any() for lip in ("u_lip", "l_lip")):
-        covered = rows >= nose.bottom if nose else np.full(parts.shape, True)
-        may_be |= np.where(covered, np.uint8(1 << LIPS | 1 << INNER_MOUTH), np.uint8(0))
+        covered |= rows >= nose.bottom if nose else True
+    may_be[covered] |= 1 << LIPS | 1 << INNER_MOUTH
     mask: Pixels = may_be | np.uint8(OPEN)
     mask[_where(parts, "l_eye", "r_eye")] = EYES
     mask[_where(parts, "u_lip", "l_lip")] = LIPS
@@ -119,6 +129,15 @@ def _top_of(parts: Pixels) -> float | None:
         return eyes.top - _BROW_OVER_EYE * (mouth.center[1] - eyes.center[1])
     glasses = _extent(_where(parts, "eye_g"))  # they begin about as high as the brows
     return glasses.top if glasses and not eyes else None
+
+
+def _hull(inside: Inside) -> Inside:
+    """Return the convex hull of what is inside, bool (H, W)."""
+    hull = np.zeros(inside.shape, np.uint8)
+    places = cv2.findNonZero(inside.view(np.uint8))
+    if places is not None:
+        cv2.fillConvexPoly(hull, cv2.convexHull(places), 1)
+    return hull.view(np.bool_)
 
 
 def _extent(inside: Inside) -> Box | None:

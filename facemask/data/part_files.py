@@ -31,7 +31,7 @@ trained with BiSeNet."""
 _SAMPLE: Final = 60  # label images whose parts tell the order
 _SURE: Final = 0.9  # share of them that must agree
 _DOWN: Final = (("l_brow", "r_brow"), ("l_eye", "r_eye"), ("nose",), ("u_lip", "l_lip"))
-_RULE: Final = 1  # raised when masks or boxes change
+_RULE: Final = 2  # raised when masks or boxes change
 
 
 @dataclass(frozen=True)
