@@ -1,9 +1,11 @@
 """Labels that leave several classes open: their scores are merged, then any loss is as usual."""
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
-from facemask.classes import IGNORE, OPEN, classes_of
+from facemask.classes import CLASS_SETS, IGNORE, OPEN, classes_of
 from facemask.errors import InputError
 from facemask.losses._pixels import check_positive, check_shapes
 from facemask.losses.composite import CompositeLoss
@@ -79,19 +81,28 @@ def merge_class_sets(
     planes = list(scores.unbind(axis))
     far = scores.detach().amin() - _FAR * temperature
     closed = target.long().clone()
-    for label in torch.unique(held).tolist():
+    for label in _values(held):
         first, *others = _members(name, label, len(planes))
         here = target == label
         if 1 + len(others) == len(planes):
-            closed[here] = ignore_index
+            closed.masked_fill_(here, ignore_index)
             continue
-        inside = torch.stack([planes[c] for c in (first, *others)])
-        merged = temperature * torch.logsumexp(inside / temperature, dim=0)
+        inside = (planes[c] / temperature for c in (first, *others))
+        merged = temperature * functools.reduce(torch.logaddexp, inside)
         planes[first] = torch.where(here, merged, planes[first])
         for other in others:
             planes[other] = torch.where(here, far, planes[other])
-        closed[here] = first
+        closed.masked_fill_(here, first)
     return torch.stack(planes, axis), closed
+
+
+def _values(labels: Tensor) -> list[int]:
+    """Return the different labels, from 128 on; quicker than sorting them."""
+    largest = int(labels.max())
+    if largest > max(CLASS_SETS):
+        return [largest]  # none of ours
+    counts = torch.bincount(labels.long() - OPEN)
+    return [OPEN + label for label in counts.nonzero().flatten().tolist()]
 
 
 def _members(name: str, label: int, classes: int) -> tuple[int, ...]:

@@ -42,8 +42,27 @@ def confusion_matrix(
         >>> confusion_matrix(guess, truth, num_classes=2).tolist()
         [[1, 1], [0, 1]]
     """
-    check_ids(prediction, "prediction")
-    check_ids(target, "target")
+    check_pair(prediction, target, num_classes)
+    if target.numel() == 0:
+        return torch.zeros(num_classes, num_classes, dtype=torch.int64, device=target.device)
+    quick = count_few(prediction, target, num_classes, ignore_index)
+    if quick is not None:
+        return quick
+    counts = _count_pairs(prediction.long(), target.long(), num_classes, ignore_index)
+    matrix = counts[1:-1, 1:-1].contiguous()
+    if bool(counts.sum() > matrix.sum()):  # the only wait for a GPU, beside bincount's own
+        refuse(prediction.long(), target.long(), num_classes, ignore_index)
+    return matrix
+
+
+def check_pair(prediction: Tensor, target: Tensor, num_classes: int) -> None:
+    """Check types, shapes and devices, without looking at values.
+
+    Raises:
+        InputError: As `confusion_matrix`.
+    """
+    _check_ids(prediction, "prediction")
+    _check_ids(target, "target")
     if prediction.shape != target.shape:
         raise InputError(
             f"The prediction has shape {tuple(prediction.shape)} and the target has shape "
@@ -56,20 +75,9 @@ def confusion_matrix(
         )
     if num_classes < 1:
         raise InputError(f"num_classes is {num_classes}: give 1 or more.")
-    if target.numel() == 0:
-        return torch.zeros(num_classes, num_classes, dtype=torch.int64, device=target.device)
-    quick = _count_few(prediction, target, num_classes, ignore_index)
-    if quick is not None:
-        return quick
-    counts = _count_pairs(prediction.long(), target.long(), num_classes, ignore_index)
-    matrix = counts[1:-1, 1:-1].contiguous()
-    if bool(counts.sum() > matrix.sum()):  # the only wait for a GPU, beside bincount's own
-        _refuse(prediction.long(), target.long(), num_classes, ignore_index)
-    return matrix
 
 
-def check_ids(ids: object, name: str) -> None:
-    """Raise an `InputError` unless the ids are a tensor of integers."""
+def _check_ids(ids: object, name: str) -> None:
     if not isinstance(ids, Tensor):
         raise InputError(
             f"The {name} is a {type(ids).__name__}: give a tensor, such as torch.from_numpy(array)."
@@ -81,7 +89,7 @@ def check_ids(ids: object, name: str) -> None:
         )
 
 
-def _count_few(
+def count_few(
     prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
 ) -> Tensor | None:
     """Return the matrix of few classes, counted in bytes, or None where the slow way is needed."""
@@ -121,7 +129,7 @@ def _count_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_in
     return bins.view(width + 1, width)[:-1]  # without the ignored pixels
 
 
-def _refuse(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> None:
+def refuse(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> None:
     """Raise an `InputError` that names a value out of range."""
     counted = target != ignore_index
     also = f", or {ignore_index} for pixels to ignore"

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from facemask.classes import CLASS_SETS, IGNORE, OPEN, classes_of
+from facemask.classes import CLASS_SETS, IGNORE, OPEN
 from facemask.errors import InputError
-from facemask.metrics.confusion import check_ids, confusion_matrix
+from facemask.metrics.confusion import check_pair, confusion_matrix, count_few, refuse
 
 
 class OpenCounts(NamedTuple):
@@ -46,48 +46,55 @@ def count_open(
         >>> count_open(torch.tensor([0, 1, 2, 1]), truth, num_classes=3).confusion.tolist()
         [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
     """
-    check_ids(prediction, "prediction")
-    check_ids(target, "target")
-    is_set = _sets(target, ignore_index)
-    confusion = confusion_matrix(
-        prediction,
-        target if is_set is None else target.long().masked_fill(is_set, ignore_index),
-        num_classes,
-        ignore_index,
-    )
-    labelled = confusion.sum(dim=1)
-    possible = torch.zeros_like(labelled)
-    if is_set is None:
-        return OpenCounts(confusion, labelled, possible)
-    guesses = prediction[is_set].long()
-    low, high = (int(guess) for guess in guesses.aminmax())
-    if low < 0 or high >= num_classes:
-        raise InputError(
-            f"The prediction holds class id {low if low < 0 else high}: give 0 to "
-            f"{num_classes - 1}."
-        )
-    pairs = torch.bincount(target[is_set].long() * num_classes + guesses)
-    for pair in pairs.nonzero().flatten().tolist():
-        (label, guess), pixels = divmod(pair, num_classes), pairs[pair]
-        members = _members(label, num_classes)
-        possible[list(members)] += pixels
-        if guess not in members:
-            confusion[members[0], guess] += pixels
-    return OpenCounts(confusion, labelled, possible)
+    check_pair(prediction, target, num_classes)
+    quick = count_few(prediction, target, num_classes, ignore_index) if target.numel() else None
+    if quick is None and _holds_sets(target, ignore_index):
+        bytes_ = {prediction.dtype, target.dtype} == {torch.uint8} and 0 <= ignore_index <= IGNORE
+        # the pairs of few classes fit in 16 bits: fresh memory costs more than the arithmetic
+        dtype = torch.int16 if bytes_ and num_classes <= 100 else torch.int64
+        return _count_table(prediction.to(dtype), target.to(dtype), num_classes, ignore_index)
+    if quick is None:
+        quick = confusion_matrix(prediction, target, num_classes, ignore_index)
+    labelled = quick.sum(dim=1)
+    return OpenCounts(quick, labelled, torch.zeros_like(labelled))
 
 
-def _sets(target: Tensor, ignore_index: int) -> Tensor | None:
-    """Return where a label is one of several classes; None where none is."""
-    if not target.numel():
-        return None
+def _holds_sets(target: Tensor, ignore_index: int) -> bool:
     found = (target >= OPEN) & (target <= max(CLASS_SETS))
     if OPEN <= ignore_index <= max(CLASS_SETS):
         found &= target != ignore_index
-    return found if bool(found.any()) else None
+    return bool(found.any())
+
+
+def _count_table(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
+) -> OpenCounts:
+    """Count by the pairs of label and predicted class that occur, in the tensors' own type."""
+    ignored = target == ignore_index
+    width = num_classes + 2  # with a place for predictions below 0 and above C - 1
+    rows = target.clamp(-1, IGNORE - 1).add_(1).masked_fill_(ignored, IGNORE + 1)
+    pairs = prediction.clamp(-1, num_classes).add_(1).add_(rows, alpha=width)
+    table = torch.bincount(pairs.flatten(), minlength=(IGNORE + 2) * width).view(-1, width)[1:-1]
+    confusion = table[:num_classes, 1:-1].clone()
+    labelled = confusion.sum(dim=1)
+    possible = torch.zeros_like(labelled)
+    counted = labelled.sum()
+    for label in (table.sum(dim=1) > 0).nonzero().flatten().tolist():
+        if label in CLASS_SETS:
+            members = list(_members(label, num_classes))
+            here = table[label, 1:-1].clone()
+            counted += here.sum()
+            possible[members] += here.sum()
+            here[members] = 0
+            confusion[members[0]] += here
+    if counted + ignored.sum() < target.numel():
+        closed = torch.isin(target, torch.tensor(list(CLASS_SETS), device=target.device))
+        refuse(prediction, target.masked_fill(closed, 0), num_classes, ignore_index)
+    return OpenCounts(confusion, labelled, possible)
 
 
 def _members(label: int, num_classes: int) -> tuple[int, ...]:
-    members = classes_of(label)
+    members = CLASS_SETS[label]
     if members[-1] >= num_classes:
         raise InputError(
             f"The target holds label {label}, which is class {' or '.join(map(str, members))}: "

@@ -73,6 +73,16 @@ def test_classes_that_are_never_certain_have_no_iou() -> None:
     assert values["miou"] == pytest.approx((0 + 1 / 3 + 1 + 0) / 4)
 
 
+def test_what_is_labelled_is_scored_as_on_full_labels() -> None:
+    generator = torch.Generator().manual_seed(2)
+    truth, guess = (torch.randint(5, (2, 30, 40), generator=generator) for _ in range(2))
+    full, partial = MaskIoU(class_sets=True), MaskIoU(class_sets=True)
+    full.update(guess, truth)
+    partial.update(guess, torch.where(truth < 2, 131, truth))
+    for name in ("iou_eyes", "iou_lips", "iou_inner_mouth"):
+        assert full.compute()[name] == partial.compute()[name]
+
+
 def test_scores_of_frames_of_several_sizes() -> None:
     scores = torch.nn.functional.one_hot(GUESS[None, None], 5).movedim(-1, 1).float()
     metric, other = MaskIoU(class_sets=True), MaskIoU(class_sets=True)
@@ -103,7 +113,7 @@ def test_frame_counts() -> None:
     ("guess", "target", "message"),
     [
         (0, 135, "target holds label 135, which is class 0 or 1 or 2: give sets of classes 0 to 1"),
-        (0, 129, "label 129 stands for no classes"),
+        (0, 129, "target holds class id 129: give 0 to 1, or 255"),
         (0, 160, "target holds class id 160: give 0 to 1, or 255"),
         (2, 131, "prediction holds class id 2: give 0 to 1"),
         (-1, 131, "prediction holds class id -1"),
