@@ -250,3 +250,21 @@ def test_colour_jitter_keeps_faces_from_turning_green() -> None:
         red, green, blue = augment(skin, [np.ones((8, 8), np.uint8)], seed=seed)[0][0][0, 0]
         assert red >= green, seed
         assert red >= blue, seed
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_hands_have_the_skins_colour_where_labels_leave_the_skin_open(labelled: bool) -> None:
+    _, (mask,) = face()
+    image = np.full((200, 200, 3), 150, dtype=np.uint8)
+    image[70:118, 60:141] = (60, 170, 90)  # no tone of the usual ones has more green than red
+    if labelled:
+        mask[mask == 1] = 0
+        mask[70:118, 60:141] = 1
+    else:
+        mask[mask < 2] = 131
+    green = 0
+    for seed in range(40):
+        (out,), _ = only("hand")([image], [mask], seed)
+        color = out[changed(out, image)].mean(axis=0)
+        green += color[1] > color[0]
+    assert 22 <= green <= 37  # three of four

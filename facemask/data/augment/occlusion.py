@@ -20,6 +20,7 @@ from facemask.errors import InputError
 Region = Literal["face", "eyes", "mouth"]
 _MOUTH: Final = np.array([0.0, 1.1])
 """Place of the mouth, from between the eyes, in units of the eyes' distance."""
+_NOSE: Final = _MOUTH / 2
 _TONES: Final = np.array(
     [[236, 196, 170], [205, 155, 125], [160, 110, 80], [110, 70, 48], [62, 40, 30]], np.float64
 )
@@ -214,7 +215,7 @@ class Occluders:
             return artist.glasses(rng, face.spread), np.zeros(2), 0.0, 1.0
         if kind == "hand":
             angle = -side * rng.uniform(-0.3, 1.3)
-            thing = artist.hand(rng, self._skin(rng, image, mask))
+            thing = artist.hand(rng, self._skin(rng, face, image, mask))
             return thing, target, angle, rng.uniform(0.8, 1.1)
         if kind == "patch":
             return things.patch(rng, image), target, rng.uniform(0, np.pi), rng.uniform(0.6, 1.2)
@@ -231,10 +232,15 @@ class Occluders:
         thing = (artist.microphone, things.phone, things.cup)[rng.integers(0, 3)](rng)
         return thing, target, angle, rng.uniform(0.8, 1.25)
 
-    def _skin(self, rng: np.random.Generator, image: Image, mask: Image) -> Color:
+    def _skin(self, rng: np.random.Generator, face: Face, image: Image, mask: Image) -> Color:
         """Draw a colour of the person's own skin, mostly, else of another's."""
         # in eye and mouth crops the skin is what is neither eyes, mouth nor outside of the picture
         inside = mask[::3, ::3] == (SKIN if self.region == "face" else 0)
+        if not inside.any():  # labels may leave it open: it is around the nose
+            rows, columns = 3 * np.indices(inside.shape)
+            unit, tilt = face.axes[0]
+            x, y = face.origin[0] + unit * _turn(tilt) @ _NOSE
+            inside = np.hypot(columns - x, rows - y) < 0.35 * unit
         pixels = image[::3, ::3][inside & (image[::3, ::3].max(axis=2) > 8)]
         if len(pixels) and rng.random() < 0.75:
             own = np.percentile(pixels, rng.uniform(50, 75), axis=0)
