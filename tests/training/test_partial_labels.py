@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor, nn
 
 from facemask.cli import main
@@ -18,8 +20,10 @@ from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
 from facemask.losses import CompositeLoss, CrossEntropyLoss, IoULoss, SegmentationLoss
 from facemask.report import read_run
+from facemask.training.loggers import ValidationPanels, names
 from facemask.training.mask_module import MaskModule
 from facemask.training.merging import merge_labels
+from facemask.training.modules import FCNModule
 from tests.test_cli import error_of
 from tests.training.feature_runs import BACKBONE, Run
 
@@ -166,6 +170,31 @@ def test_show_paints_them_grey(partial_root: Path, capsys: pytest.CaptureFixture
     assert cv2.imread("sheet.png") is not None
 
 
+def test_panels_name_them(
+    partial_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+
+    def image(pixels: Any, *, masks: dict[str, Any], **_: object) -> str:  # noqa: ANN401
+        assert pixels.ndim == 3
+        shown.append(masks[names.TRUTH])
+        return "image"
+
+    monkeypatch.setattr("wandb.Image", image)
+    data = FaceMaskDataModule(str(partial_root), size=32, num_workers=0, clip_length=None)
+    logger = WandbLogger(mode="disabled", save_dir=tmp_path)
+    panels = ValidationPanels(clips=2, video_frames=2)
+    trainer = Trainer(
+        accelerator="cpu", default_root_dir=tmp_path, logger=logger, callbacks=[panels],
+        limit_val_batches=1, enable_progress_bar=False,
+    )  # fmt: skip
+    trainer.validate(FCNModule(BACKBONE), data, verbose=False)
+    assert len(shown) == 2
+    for mask in shown:
+        assert mask["class_labels"][131] == "background or skin"
+        assert set(np.unique(mask["mask_data"])) <= mask["class_labels"].keys()
+
+
 def test_a_run_is_calibrated_on_them(
     partial_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,8 +243,8 @@ def test_a_network_that_lacks_a_class_names_the_frame() -> None:
     masks = torch.zeros(2, 2, 8, 8, dtype=torch.uint8)
     masks[1, 1] = 135
     images = torch.zeros(2, 2, 3, 8, 8, dtype=torch.uint8)
-    names = [["001_000001", "001_000002"], ["002_000007", "002_000008"]]
-    batch: Any = {"images": images, "masks": masks, "names": names}
+    frames = [["001_000001", "001_000002"], ["002_000007", "002_000008"]]
+    batch: Any = {"images": images, "masks": masks, "names": frames}
     with pytest.raises(InputError, match=r"^002_000008: merge_class_sets got label 135"):
         MaskModule(Colors()).training_step(batch, 0)
 
