@@ -56,6 +56,7 @@ class Result:
         files: Results by the names in `KINDS`; "plot" is a PNG of the signals over time.
         frames: Number of frames of the video.
         with_face: Number of frames with at least one face.
+        unsure: Number of frames with a face whose mask is unsure.
         roll: Mean degrees by which faces are turned clockwise; None without a face.
         seconds: Time taken, without that for the plot.
         problem: A sentence where the video was damaged.
@@ -64,6 +65,7 @@ class Result:
     files: dict[str, Path]
     frames: int
     with_face: int
+    unsure: int
     roll: float | None
     seconds: float
     problem: str | None
@@ -112,7 +114,7 @@ class Extractions:
             # as `facemask extract` calls them, but the folder of an upload says nothing
             name = video.stem if video.stem == "vid" else source_names([str(video)])[0]
             paths = output_paths(folder, name, KINDS)
-            frames, with_face, start = 0, 0, time.monotonic()
+            frames, with_face, unsure, start = 0, 0, 0, time.monotonic()
             rolls: list[float] = []
             try:
                 with Outputs(paths, source, _OPACITY) as outputs:
@@ -120,6 +122,7 @@ class Extractions:
                         outputs.write(frame)
                         frames += 1
                         with_face += bool(frame.faces)
+                        unsure += frame.is_unsure
                         rolls += [face.roll for face in frame.faces]
                         on_frame(frames, source.frame_count)
                     if frames == 0:
@@ -129,7 +132,7 @@ class Extractions:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             roll = mean_angle(rolls) if rolls else None
-            return Result(paths, frames, with_face, roll, seconds, source.problem)
+            return Result(paths, frames, with_face, unsure, roll, seconds, source.problem)
 
     def _model(self, name: str) -> Cascade:
         if self._loaded is None or self._loaded[0] != name:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from facemask.boxes import Box
+from facemask.classes import BACKGROUND
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.extraction.temporal import FaceLabeller
 from facemask.face_of_mask import roll_of_mask, turned_box_of_mask
@@ -20,16 +21,16 @@ _TURNED_AWAY: Final = 25.0
 """Degrees between crop and mask from which a face is looked at again: in training, faces were
 turned by up to 22."""
 _SURE: Final = 0.955
-"""Confidence of a mask below which the face may be turned another way altogether. With the default
-weights, 95 of 100 masks of faces that are upright in their crop are surer, and of those that lie
-on their side or are upside down 2 of 300 (photographs of Helen and LFPW)."""
+"""Mean probability of a mask's labels below which the face may be turned another way altogether.
+With the default weights, 95 of 100 masks of faces that are upright in their crop are surer, and of
+those that lie on their side or are upside down 2 of 300 (photographs of Helen and LFPW)."""
 _STRONG: Final = 0.7
 """Detector's score from which a face is one, however unsure its mask is."""
 _NO_FACE: Final = (0.8, 0.92)
-"""Confidence of a mask with which a weak detection of 40 pixels or more is no face. Of 31 false
-detections in 200 pictures of animals, drawings and things 29 are less sure, of 470 faces in
-photographs (Helen and LFPW, also turned and reduced to 40 pixels) none; the least sure one had
-0.87. A network that is less sure than all of these has learnt too little to be a judge."""
+"""Mean probability of a mask's labels with which a weak detection of 40 pixels or more is no face.
+Of 31 false detections in 200 pictures of animals, drawings and things 29 are less sure, of 470
+faces in photographs (Helen and LFPW, also turned and reduced to 40 pixels) none; the least sure one
+had 0.87. A network that is less sure than all of these has learnt too little to be a judge."""
 _SMALL: Final = 40.0
 """Side of crops below which masks are always unsure."""
 
@@ -130,8 +131,16 @@ def _looks(
     for labelled in labeller.label([frame], [faces])[0].faces if faces else []:
         n, shown = labelled.track_id, _correction(labelled, 0, upright)
         if shown.box is not None:
-            looks[n] = _Look(looks[n].face, shown, labelled.confidence)
+            looks[n] = _Look(looks[n].face, shown, _sureness(labelled))
     return looks
+
+
+def _sureness(face: ExtractedFace) -> float:
+    """Return the mean probability of a face's labels, 0 to 1; 0 without any."""
+    labelled = face.crop_labels != BACKGROUND
+    if not labelled.any():
+        return 0.0
+    return float(face.crop_probabilities.max(axis=0)[labelled].mean())
 
 
 def _keep_surer(best: dict[int, _Look], others: dict[int, _Look]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from facemask.boxes import Box, Crop
 from facemask.classes import BACKGROUND, NUM_CLASSES
+from facemask.confidence import PARTS, UNSURE, Confidence, ConfidenceFit, expected_ious
 from facemask.turned import TurnedBox
 from facemask.video.frames import SquarePixels
 
@@ -32,6 +34,7 @@ class ExtractedFace:
         roll: Degrees by which the face is turned clockwise in the frame; it was looked at upright.
         upright_box: Box of the face turned upright about the box's centre, in pixel edges of the
             frame; None where that is `box`, for a face that was looked at as it is.
+        confidence_fit: What turns probabilities into confidence; None takes them as they are.
     """
 
     track_id: int
@@ -44,6 +47,7 @@ class ExtractedFace:
     pixel_aspect: float = 1.0
     roll: float = 0.0
     upright_box: Box | None = None
+    confidence_fit: ConfidenceFit | None = None
 
     @property
     def turned_box(self) -> TurnedBox:
@@ -71,11 +75,27 @@ class ExtractedFace:
 
     @property
     def confidence(self) -> float:
-        """Mean probability of the labels that are not background, 0 to 1; 0 without any."""
-        face = self.crop_labels != BACKGROUND
-        if not face.any():
-            return 0.0
-        return float(self.crop_probabilities.max(axis=0)[face].mean())
+        """Mean IoU to expect of this mask, 0 to 1; 0 without a label.
+
+        With a cascade whose confidence is not calibrated, the one to expect if its probabilities
+        were right, which is usually too high.
+        """
+        return self._confidence.mask
+
+    @property
+    def part_confidences(self) -> dict[str, float]:
+        """IoU to expect of skin, eyes, lips and inner mouth, by name; NaN for what has no label."""
+        return dict(zip(PARTS, self._confidence.parts, strict=True))
+
+    @property
+    def is_unsure(self) -> bool:
+        """True if the confidence is below 0.6: someone should look at the mask."""
+        return self.confidence < UNSURE
+
+    @cached_property
+    def _confidence(self) -> Confidence:
+        fit = self.confidence_fit or ConfidenceFit()
+        return fit(expected_ious(self.crop_labels, self.crop_probabilities))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +136,11 @@ class ExtractedFrame:
             soft = np.rint(255 * (1 - face.crop_probabilities[BACKGROUND]))
             np.maximum(inside, soft.clip(0, 255).astype(np.uint8), out=inside)
         return alpha
+
+    @property
+    def is_unsure(self) -> bool:
+        """True if the confidence in the mask of a face is below 0.6."""
+        return any(face.is_unsure for face in self.faces)
 
     def _by_size(self) -> list[ExtractedFace]:
         return sorted(self.faces, key=lambda face: face.box.width * face.box.height)

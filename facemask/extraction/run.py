@@ -9,6 +9,7 @@ from fractions import Fraction
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from facemask.confidence import UNSURE
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor
 from facemask.extraction.jobs import Job
@@ -89,7 +90,8 @@ class Run:
         with open_source(job.source, self.fps, self.rotate) as source:
             task = self.progress.add_task(job.name, total=source.frame_count, speed="")
             opened = open_outputs(job.paths, source, self.opacity, record.begin(), self.resume)
-            before, count, faces, start = opened.done, 0, 0, time.monotonic()
+            before, count, faces, unsure = opened.done, 0, 0, 0
+            start = time.monotonic()
             if opened.unused:
                 self.say(job, f"begun anew, of what was left {opened.unused}.")
             with opened as outputs:
@@ -98,6 +100,7 @@ class Run:
                         outputs.write(frame)
                         count += 1
                         faces += bool(frame.faces)
+                        unsure += frame.is_unsure
                         speed = f"{count / (time.monotonic() - start):.1f} frames/s"
                         self.progress.update(task, completed=before + count, speed=speed)
                 except KeyboardInterrupt:
@@ -118,6 +121,7 @@ class Run:
             self.say(
                 job,
                 f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
+                f"{unsure} unsure (confidence below {UNSURE:g}), "
                 f"{count / (time.monotonic() - start):.1f} frames/s: "
                 f"{', '.join(path.name for path in job.paths.values())} in {job.folder}, "
                 f"from {job.origin}",

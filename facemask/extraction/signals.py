@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.classes import CLASS_NAMES, EYES, INNER_MOUTH, LIPS
+from facemask.confidence import PARTS
 from facemask.errors import InputError, cause_of
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.files import write_atomic
@@ -18,9 +19,10 @@ from facemask.plotting import check_matplotlib, new_figure, run_colors, to_png
 _AREAS: Final = tuple(f"area_{name.replace(' ', '_')}" for name in CLASS_NAMES[1:])
 SIGNALS: Final = (*_AREAS, "left_eye_opening", "right_eye_opening", "eye_opening", "mouth_opening")
 """Names of the signals, in order."""
+_CONFIDENCES: Final = tuple(f"confidence_{name.replace(' ', '_')}" for name in PARTS)
 COLUMNS: Final = (
     "frame", "time", "face", "left", "top", "right", "bottom", "roll", "score", "confidence",
-    *SIGNALS,
+    "unsure", *SIGNALS, *_CONFIDENCES,
 )  # fmt: skip
 """Columns of the table; a frame without a face has one row with frame and time alone.
 
@@ -121,8 +123,10 @@ def table_rows(frame: ExtractedFrame) -> list[dict[str, object]]:
         row = start | {"face": face.track_id}
         row |= {name: _fixed(edge, places) for name, edge in box._asdict().items()}
         row |= {"roll": _fixed(roll, 2), "score": _fixed(face.score, 3)}
-        row |= {"confidence": _fixed(face.confidence, 4)}
-        rows.append(row | {name: _number(value) for name, value in face_signals(face).items()})
+        row |= {"confidence": _fixed(face.confidence, 4), "unsure": int(face.is_unsure)}
+        row |= {name: _number(value) for name, value in face_signals(face).items()}
+        parts = zip(_CONFIDENCES, face.part_confidences.values(), strict=True)
+        rows.append(row | {name: _number(value) for name, value in parts})
     return rows or [start]
 
 

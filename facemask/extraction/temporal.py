@@ -179,6 +179,7 @@ class FaceLabeller:
                     face.track_id, box, face.score, face.restart, (height, width),
                     next(labels).cpu().numpy(), next(probabilities).cpu().numpy(),
                     roll=view.place.roll, upright_box=upright,
+                    confidence_fit=self._cascade.settings.confidence,
                 )  # fmt: skip
                 results[place].faces.append(labelled)
 

@@ -1,8 +1,8 @@
-"""`facemask calibrate`: offsets of a network's classes, fitted on the validation side."""
+"""`facemask calibrate`: offsets of classes, and confidence, fitted on the validation side."""
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final, cast
@@ -18,6 +18,7 @@ from torch import nn
 from facemask.checkpoints import read_checkpoint
 from facemask.configuration import read_configuration
 from facemask.data.datamodule import FaceMaskDataModule
+from facemask.data.vw300_mask import read_split
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.metrics.operating_point import OperatingPoint, ious_of, miou_of, operating_point
@@ -27,8 +28,10 @@ from facemask.models.fcn import EncoderNetwork
 from facemask.models.own_network import evaluating, first_output
 from facemask.training.cascade_module import CascadeModule
 from facemask.training.cli import TrainerCLI
+from facemask.training.confidence import calibrate_confidence
 from facemask.training.mask_module import MaskModule
 from facemask.training.score_sample import ScoreSample
+from facemask.weights.catalog import find_weights, shipped
 
 _DTYPES: Final = {"F16": torch.float16, "BF16": torch.bfloat16}
 """Of cascades' files, by safetensors' words."""
@@ -42,23 +45,32 @@ def calibrate(
     data: str | None = None,
     out: str | None = None,
     settings: str | None = None,
+    split: str | None = None,
+    offsets: bool = True,
     pixels: int = 200_000,
+    pictures: int = 800,
     seed: int = 0,
     force: bool = False,
 ) -> None:
     """Choose offsets of a network's classes for which the validation's mean IoU is highest.
 
     They are written into a new file, which every verb takes; nothing is trained. Of a cascade's
-    file, each network is calibrated on its own region.
+    file, each network is calibrated on its own region, and then the confidence in its masks.
 
     Args:
         run: A run's folder, with config.yaml and best.ckpt as `facemask fit` leaves them, or a
-            checkpoint beside its config.yaml; or a file of `Cascade.save`.
+            checkpoint beside its config.yaml; or a file of `Cascade.save`, or shipped weights.
         data: The data set's folder. Default: the one that the run's settings name.
         out: The new file. Default: calibrated.ckpt, or calibrated.safetensors, beside the old one.
         settings: YAML file of the run's training or test. Default: config.yaml beside the
             checkpoint.
+        split: The split whose validation side counts. Default: that of the run's settings;
+            split_1 for a cascade's file.
+        offsets: Off leaves the offsets of a cascade's networks as they are, and fits the
+            confidence alone.
         pixels: About how many pixels of the validation side to fit on, evenly over its frames.
+        pictures: How many pictures of the validation side, most of them made harder, to fit a
+            cascade's confidence on.
         seed: Decides which, and how the videos are shared out.
         force: Write the offsets even if they gain nothing on videos they were not fitted on.
 
@@ -66,16 +78,22 @@ def calibrate(
         InputError: The run, its files or its data are missing or wrong, or there is nothing to
             calibrate.
     """
-    if pixels < 1000:
-        raise InputError(f"pixels is {pixels}: give at least 1000.")
+    for name, number, least in (("pixels", pixels, 1000), ("pictures", pictures, 50)):
+        if number < least:
+            raise InputError(f"{name} is {number}: give at least {least}.")
     given = Path(run)
     source = given / "best.ckpt" if given.is_dir() else given
-    default = source.with_name(f"calibrated{source.suffix}")
+    folder = source.parent
+    if run in shipped() and not given.exists():
+        source = find_weights(run)
+    default = folder / f"calibrated{source.suffix}"
     target = default if out is None else Path(out)
     if target.resolve() == source.resolve():
         raise InputError(f"{target}: is what is to be calibrated: give another --out.")
-    options = _Options(pixels, seed, force)
+    options = _Options(split, offsets, pixels, pictures, seed, force)
     if source.suffix != ".safetensors":
+        if not offsets:
+            raise InputError(f"{source}: a confidence is a cascade's alone: leave --offsets on.")
         config = source.with_name("config.yaml") if settings is None else Path(settings)
         _calibrate_checkpoint(source, config, data, target, options)
     elif data is None or settings is not None:
@@ -89,9 +107,12 @@ def calibrate(
 
 @dataclass(frozen=True)
 class _Options:
-    """Options of the fit; see `calibrate`."""
+    """Options of the fits; see `calibrate`."""
 
+    split: str | None
+    offsets: bool
     pixels: int
+    pictures: int
     seed: int
     force: bool
 
@@ -100,7 +121,7 @@ def _calibrate_checkpoint(
     source: Path, config: Path, root: str | None, target: Path, options: _Options
 ) -> None:
     content = read_checkpoint(source)
-    cli = _built(config, root)
+    cli = _built(config, {"root": root, "split": options.split})
     module = cli.model
     if not isinstance(module, MaskModule):
         raise InputError(
@@ -144,27 +165,36 @@ def _adds_offsets(network: nn.Module, size: int) -> bool:
 
 def _calibrate_cascade(source: Path, root: str, target: Path, options: _Options) -> None:
     cascade, header = Cascade.load(source), read_header(source)
-    size = cascade.settings.size
-    margins = {"eyes": cascade.settings.eyes_margin, "mouth": cascade.settings.mouth_margin}
-    for role, network in cascade.networks().items():
-        region = ROLES[role]
-        _say(f"The {role} network:")
-        clips = FaceMaskDataModule(
-            root, size=size, region=region, box_margin=margins.get(region), seed=options.seed
-        )
-        module = MaskModule(network, region=region)
-        offsets = _fit(module, clips, _trainer(), options)
-        cast("EncoderNetwork", network).offsets.copy_(torch.tensor(offsets))
+    settings = cascade.settings
+    split = options.split or "split_1"
+    frames = read_split(Path(root), split, "val")
+    if options.offsets:
+        margins = {"eyes": settings.eyes_margin, "mouth": settings.mouth_margin}
+        for role, network in cascade.networks().items():
+            region = ROLES[role]
+            _say(f"The {role} network:")
+            clips = FaceMaskDataModule(
+                root, split, size=settings.size, region=region, box_margin=margins.get(region),
+                seed=options.seed,
+            )  # fmt: skip
+            offsets = _fit(MaskModule(network, region=region), clips, _trainer(), options)
+            cast("EncoderNetwork", network).offsets.copy_(torch.tensor(offsets))
+    fit = calibrate_confidence(cascade, frames, options.pictures, options.seed)
+    cascade.settings = replace(settings, confidence=fit)
     cascade.save(target, _DTYPES.get("".join(header.dtypes)), header.card)
-    faces = FaceMaskDataModule(root, size=size, original_images=True)
-    before, after = (
-        _trainer().validate(CascadeModule(cascade=str(file)), faces, verbose=False)[0]["val/miou"]
-        for file in (source, target)
-    )
+    if options.offsets:
+        faces = FaceMaskDataModule(root, split, size=settings.size, original_images=True)
+        before, after = (
+            _trainer().validate(CascadeModule(cascade=str(file)), faces, verbose=False)[0]
+            for file in (source, target)
+        )
+        _say(
+            f"The masks of the whole cascade, on the validation side: mIoU "
+            f"{100 * before['val/miou']:.1f} before, {100 * after['val/miou']:.1f} after."
+        )
     _say(
-        f"The masks of the whole cascade, on the validation side: mIoU {100 * before:.1f} before, "
-        f"{100 * after:.1f} after. Written to {target}: give it to `facemask extract --model`, or "
-        f"to `test` as model.cascade, in place of {source}."
+        f"Written to {target}: give it to `facemask extract --model`, or to `test` as "
+        f"model.cascade, in place of {source}."
     )
 
 
@@ -185,8 +215,8 @@ def _fit(
     return _report(point, module.val_iou.class_names, options.force)
 
 
-def _built(config: Path, root: str | None) -> TrainerCLI:
-    """Build module, data module and trainer of a run, to validate with.
+def _built(config: Path, data: Mapping[str, str | None]) -> TrainerCLI:
+    """Build module, data module and trainer of a run, to validate with; None keeps its own data.
 
     Raises:
         InputError: The configuration cannot be read or is no run's.
@@ -205,7 +235,7 @@ def _built(config: Path, root: str | None) -> TrainerCLI:
     trainer = {k: v for k, v in trainer.items() if k in ("accelerator", "precision")}
     quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     trainer |= quiet | {"devices": 1}
-    words = [] if root is None else [f"--data.root={root}"]
+    words = [f"--data.{name}={value}" for name, value in data.items() if value is not None]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "validate.yaml")
         path.write_text(yaml.safe_dump(parts | {"trainer": trainer}), encoding="utf-8")

@@ -63,8 +63,10 @@ def _info(name: str, console: Console) -> None:
         facts["licence"] = shipped()[name].licence
     facts["written by"] = f"facemask {header.content.get('facemask_version')}"
     facts["stored as"] = ", ".join(header.dtypes)
-    settings = header.content["settings"].items()
-    facts["settings"] = ", ".join(f"{key} {value}" for key, value in settings)
+    settings = dict(header.content["settings"])
+    fit = settings.pop("confidence", None)
+    facts["settings"] = ", ".join(f"{key} {value}" for key, value in settings.items())
+    facts["confidence"] = _confidence(fit)
     console.print(f"[bold]{escape(name)}")
     for key, fact in facts.items():  # no table: a cell would cut what may be copied
         console.print(f"  {key}: {fact}", highlight=False, markup=False, soft_wrap=True)
@@ -80,6 +82,14 @@ def _info(name: str, console: Console) -> None:
         networks.add_row(role, kind, backbone, f"{millions:.2f} million", options)
     console.print(networks)
     console.print(Markdown(header.card) if header.card else "It has no model card.")
+
+
+def _confidence(fit: dict[str, Sequence[float]] | None) -> str:
+    """Return a saved cascade's fit of its confidence in words."""
+    if fit is None:
+        return "not calibrated"
+    numbers = (f"{key} {' '.join(f'{v:.3g}' for v in values)}" for key, values in fit.items())
+    return f"calibrated ({', '.join(numbers)})"
 
 
 def _verify(names: Sequence[str], console: Console) -> None:

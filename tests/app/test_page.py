@@ -81,7 +81,7 @@ def test_extract_shows_and_offers_everything(page: Page, clip: Path) -> None:
     overlay, numbers, plot, downloads, *files = extract(page, clip, progress, cropped=True)
     assert progress.shown[:2] == [0, (1, 15)]
     assert Path(overlay).is_file()
-    assert "| 15 | 100 % | 0° |" in numbers["value"]
+    assert "| 15 | 100 % | 100 % | 0° |" in numbers["value"]
     assert Path(plot["value"]).is_file()
     assert downloads["visible"]
     assert [Path(file).suffix for file in files] == [".mp4", ".csv", ".mkv", ".npz", ".png"]
@@ -93,14 +93,14 @@ def test_a_video_without_a_face_says_so(page: Page, tmp_path: Path) -> None:
     grey = np.full((64, 64, 3), 99, np.uint8)
     video = write_video(tmp_path / "grey.mp4", [grey] * 3)
     numbers = extract(page, video, Progress(), cropped=False)[1]["value"]
-    assert "| 3 | 0 % | – |" in numbers
+    assert "| 3 | 0 % | 0 % | – |" in numbers
     assert "No face was found." in numbers
 
 
 def test_the_numbers_say_how_faces_are_turned() -> None:
-    numbers = _summary(Result({}, 10, 5, -89.6, 2.0, None), cropped=False)
+    numbers = _summary(Result({}, 10, 5, 2, -89.6, 2.0, None), cropped=False)
     assert "| turned clockwise by |" in numbers
-    assert "| 10 | 50 % | -90° | 5.0 |" in numbers
+    assert "| 10 | 50 % | 20 % | -90° | 5.0 |" in numbers
 
 
 def test_wrong_input_is_one_sentence(page: Page, tmp_path: Path) -> None:

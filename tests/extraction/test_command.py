@@ -74,7 +74,7 @@ def test_every_output_has_every_frame(
     main(["extract", frames, "-o", "out", "--model", model, "--boxes", boxes, "--save", save,
           "--plot"])  # fmt: skip
     said = " ".join(capsys.readouterr().err.split())  # the console wraps lines
-    assert "clip_frames: 12 frames, 58 % with a face, " in said
+    assert "clip_frames: 12 frames, 58 % with a face, 7 unsure (confidence below 0.6), " in said
     assert said.replace(" ", "").endswith(
         f"clip_frames.csv,clip_frames.signals.pnginout,from{frames}"
     )
@@ -86,6 +86,7 @@ def test_every_output_has_every_frame(
     assert [row["time"] for row in rows[:2]] == ["0.000000", "0.040000"]
     assert (rows[4]["left"], rows[4]["bottom"]) == ("22", "55")
     assert set(SIGNALS) < rows[0].keys()
+    assert [row["unsure"] for row in rows] == [""] * 3 + ["1"] * 7 + [""] * 2
     assert Path("out/clip_frames.signals.png").read_bytes().startswith(b"\x89PNG")
 
     arrays = np.load("out/clip_frames.labels.npz")

@@ -9,6 +9,7 @@ import pytest
 
 from facemask.boxes import Box, Crop
 from facemask.classes import EYES, INNER_MOUTH, LIPS, NUM_CLASSES, SKIN
+from facemask.confidence import ConfidenceFit
 from facemask.extraction import SIGNALS, ExtractedFace, ExtractedFrame, face_signals
 from facemask.extraction.signals import COLUMNS, plot_signals, table_rows
 from facemask.turned import TurnedBox, wrapped
@@ -137,11 +138,35 @@ def test_what_is_not_seen_has_no_opening() -> None:
     assert signals["mouth_opening"] == 0
 
 
-def test_confidence_is_that_of_the_face_s_pixels() -> None:
+def test_confidence_is_the_mean_iou_to_expect() -> None:
     labels = np.zeros((10, 10), dtype=np.uint8)
     assert face_of(labels).confidence == 0
-    labels[2:4, 2:4] = SKIN
-    face = face_of(labels)
-    face.crop_probabilities[:, 2, 2] = (0, 1, 0, 0, 0)
-    face.crop_probabilities[0, 7, 7] = 1  # background does not count
-    assert face.confidence == pytest.approx((1 + 3 * 0.6) / 4)
+    assert face_of(labels).is_unsure
+    labels[2:8, 2:8] = SKIN  # 36
+    labels[3:5, 3:7] = EYES  # 8 of them
+    labels[6, 3:7] = LIPS  # and 4
+    plain = face_of(labels)
+    # a class's own pixels have 0.6 of it, all others 0.1
+    skin, eyes, lips = (n * 0.6 / (n + (100 - n) * 0.1) for n in (24, 8, 4))
+    parts = plain.part_confidences
+    assert list(parts) == ["skin", "eyes", "lips", "inner_mouth"]
+    assert list(parts.values())[:3] == pytest.approx([skin, eyes, lips])
+    assert math.isnan(parts["inner_mouth"])
+    assert plain.confidence == pytest.approx((skin + eyes + lips) / 3)
+    assert plain.is_unsure
+
+    fit = ConfidenceFit((3.0, 3.0, 3.0, 3.0), missed=(1.0, 1.0, 1.0, 0.5))
+    face = replace(plain, confidence_fit=fit)  # odds are e^3 times as good
+    odds = [math.exp(3) * iou / (1 - iou) for iou in (skin, eyes, lips)]
+    ious = [x / (1 + x) for x in odds]
+    assert face.confidence == pytest.approx(sum(ious) / 3.5)
+    assert not face.is_unsure
+    image = np.zeros((10, 10, 3), np.uint8)
+    sure, unsure = (ExtractedFrame(0, 0.0, image, faces) for faces in ([face], [face, plain]))
+    assert (sure.is_unsure, unsure.is_unsure) == (False, True)
+    assert not ExtractedFrame(0, 0.0, image, []).is_unsure
+    rows = table_rows(unsure)
+    assert [row["unsure"] for row in rows] == [0, 1]
+    assert rows[0]["confidence"] == f"{face.confidence:.4f}"
+    assert rows[0]["confidence_eyes"] == f"{ious[1]:.4f}"
+    assert rows[0]["confidence_inner_mouth"] == ""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from facemask.confidence import ConfidenceFit
 from facemask.errors import InputError
 from facemask.models import FCN, Cascade, CascadeOutput, CascadeSettings, ConvLSTMFCN
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule
@@ -106,6 +108,19 @@ def test_the_file_says_what_it_holds(saved: Path) -> None:
     assert content["settings"]["mouth_margin"] == 1.7
 
 
+def test_the_fit_of_the_confidence_is_kept(cascade: Cascade, tmp_path: Path) -> None:
+    fit = ConfidenceFit((0.1, -0.2, 0.3, -1.0), (0.9, 1.1, 1.0, 1.5), (1.0, 1.0, 0.9, 0.2))
+    settings = replace(OPTIONS, confidence=fit)
+    path = tmp_path / "fitted.safetensors"
+    Cascade(cascade.primary, settings=settings).save(path)
+    assert Cascade.load(path).settings == settings
+
+
+def test_a_file_from_before_there_was_a_confidence(saved: Path) -> None:
+    older = rewrite(saved, lambda content, _: content["settings"].pop("confidence"))
+    assert Cascade.load(older).settings == OPTIONS
+
+
 def test_half_precision_halves_the_file(cascade: Cascade, saved: Path, tmp_path: Path) -> None:
     for dtype in (torch.float16, torch.bfloat16):
         cascade.save(tmp_path / "half.safetensors", dtype=dtype)
@@ -160,6 +175,9 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], ob
         (lambda c, _: c.update(networks=[]), "description of networks and settings is damaged"),
         (lambda c, _: c["settings"].update(zoom=3), "description of networks and settings is dam"),
         (lambda c, _: c["settings"].update(size=-1), "size is -1"),
+        (lambda c, _: c["settings"].update(confidence={"slope": [1]}), "confidence's slope is"),
+        (lambda c, _: c["settings"].update(confidence={"a": [1]}), "and settings is damaged"),
+        (lambda c, _: c["settings"].update(confidence=[1]), "and settings is damaged"),
         (lambda c, _: c["networks"]["eyes"].update(num_classes="2"), "is damaged"),
         (lambda c, _: c["networks"]["eyes"].update(network="UNet"), "cannot build a 'UNet'"),
         (lambda c, _: c["networks"]["eyes"].update(num_classes=3), "have another shape"),

@@ -113,11 +113,13 @@ def test_a_cascade_is_calibrated_network_by_network(
     networks = (FCNModule.load_from_checkpoint(run / "best.ckpt").network, None, FCN(BACKBONE, 3))
     cascade = Cascade(*networks, CascadeSettings(size=32))
     cascade.save("cascade.safetensors", dtype=torch.float16, card="# Mine")
-    main(["calibrate", "cascade.safetensors", "--data", str(mask_root), "--force"])
+    main(["calibrate", "cascade.safetensors", "--data", str(mask_root), "--force", "--pictures",
+          "60"])  # fmt: skip
     said = capsys.readouterr().out
     assert "The primary network:" in said
     assert "The mouth network:" in said
     assert "The masks of the whole cascade, on the validation side: mIoU" in said
+    assert "Confidence in 60 masks of the validation side" in said
     header = read_header(Path("calibrated.safetensors"))
     assert (header.card, header.dtypes) == ("# Mine", ["F16"])
     before = Cascade.load("cascade.safetensors").state_dict()
@@ -125,8 +127,30 @@ def test_a_cascade_is_calibrated_network_by_network(
     different = {name for name in before if not before[name].equal(after[name])}
     assert different == {"primary.offsets", "mouth.offsets"}
     main(["weights", "info", "calibrated.safetensors"])
-    assert "calibrated by" in " ".join(capsys.readouterr().out.split())
+    assert "calibrated by" in (said := " ".join(capsys.readouterr().out.split()))
+    assert "confidence: calibrated (intercept" in said
+    main(["weights", "info", "cascade.safetensors"])
+    assert "confidence: not calibrated" in " ".join(capsys.readouterr().out.split())
     assert "give --data FOLDER" in error_of(["cascade.safetensors"], capsys)
+
+
+def test_a_confidence_alone_is_calibrated(
+    mask_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = FCN(BACKBONE)
+    network.offsets[1] = 0.5
+    Cascade(network, settings=CascadeSettings(size=32)).save("cascade.safetensors")
+    options = ["--data", str(mask_root), "--offsets", "off", "--pictures", "50"]
+    main(["calibrate", "cascade.safetensors", *options, "-o", "c.safetensors"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Confidence in 50 masks" in said
+    assert "The primary network" not in said
+    loaded = Cascade.load("c.safetensors")
+    assert loaded.settings.confidence is not None
+    assert loaded.state_dict()["primary.offsets"].tolist() == [0, 0.5, 0, 0, 0]
+    assert "none" in error_of(["cascade.safetensors", *options, "--split", "none"], capsys)
+    assert "give at least 50" in error_of(["cascade.safetensors", *options[:-1], "9"], capsys)
+    assert "is a cascade's alone" in error_of(["runs", *options[:4]], capsys)
 
 
 def test_nothing_is_claimed_that_was_not_seen(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from facemask import __version__
 from facemask.checkpoints import load_weights, unreadable, weights_below
+from facemask.confidence import ConfidenceFit
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.models.cascade.settings import CascadeSettings
@@ -125,7 +126,7 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
             f"facemask {content.get('facemask_version')!r}."
         )
     try:
-        settings = CascadeSettings(**content["settings"])
+        settings = _settings(**content["settings"])
         described: dict[str, Any] = content["networks"]
         for name in described:
             found, expected = content["class_names"][name], REGIONS[ROLES[name]].class_names
@@ -147,6 +148,12 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
     for name, network in networks.items():
         load_weights(network, weights_below(tensors, f"{name}."), path)
     return networks, settings
+
+
+def _settings(confidence: Mapping[str, Any] | None = None, **others: Any) -> CascadeSettings:  # noqa: ANN401
+    """Return the settings that JSON says; a file from before there was a confidence has none."""
+    fit = None if confidence is None else ConfidenceFit(**confidence)
+    return CascadeSettings(**others, confidence=fit)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from facemask.confidence import ConfidenceFit
 from facemask.errors import InputError
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.regions import REGIONS
@@ -36,6 +37,8 @@ class CascadeSettings:
             sunglasses are often missed by the primary. False is the paper's cascade.
         max_frames: Frames that go through a network at once, but never less than a clip; bounds
             the memory whatever the number of clips. More may be faster on a GPU.
+        confidence: Fit of the masks' confidence (`facemask calibrate`); None takes the
+            probabilities as they are.
 
     Raises:
         InputError: A number is out of range.
@@ -54,6 +57,7 @@ class CascadeSettings:
     primary_weight: float = 0.0
     guess_boxes: bool = False
     max_frames: int = 10
+    confidence: ConfidenceFit | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
