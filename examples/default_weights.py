@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,9 +24,10 @@ import torch
 from facemask.boxes import face_crop_box
 from facemask.cli import main as facemask
 from facemask.data.landmarks import read_pts, write_pts
-from facemask.data.vw300_mask import parse_stem, sequence_id
+from facemask.data.vw300_mask import parse_stem, read_split, sequence_id
 from facemask.files import read_image, sha256_of, write_atomic, write_image
 from facemask.models import Cascade, CascadeSettings
+from facemask.training.confidence import calibrate_confidence
 from facemask.weights.catalog import FOLDER
 
 CONFIGS = Path("configs/default_weights")
@@ -166,8 +168,13 @@ def test_on_stills(runs: Path) -> None:
                   "--trainer.logger.name", "synthetic_on_stills"])  # fmt: skip
 
 
-def ship(name: str, cascade: Cascade) -> None:
-    """Put a cascade into the package, in half precision, with its card and SHA-256."""
+def ship(name: str, cascade: Cascade, data: str) -> None:
+    """Put a cascade into the package, in half precision, with its card and SHA-256.
+
+    Its confidence is fitted on the validation side of `data`, which it was chosen on, too.
+    """
+    fit = calibrate_confidence(cascade, read_split(DATA / data, "default", "val"))
+    cascade.settings = replace(cascade.settings, confidence=fit)
     file = FOLDER / f"{name}.safetensors"
     card = (CONFIGS / f"card_{name}.md").read_text(encoding="utf-8")
     cascade.save(file, torch.float16, card)
@@ -192,12 +199,12 @@ def main() -> None:
     runs = train("synthetic", "synthetic", options.parallel)
     test_on_stills(runs)
     alone = CascadeSettings(size=192)
-    ship("synthetic", Cascade.from_checkpoints(_best(runs, "face"), settings=alone))
+    ship("synthetic", Cascade.from_checkpoints(_best(runs, "face"), settings=alone), "synthetic")
     train("skips", "stills", options.parallel)
     runs = train("real", "stills", options.parallel)
     networks = [_best(runs, region) for region in ("face", "eyes", "mouth")]
     settings = CascadeSettings(size=SIZE, mouth_margin=1.6, primary_weight=0.35, guess_boxes=True)
-    ship("default", Cascade.from_checkpoints(*networks, settings=settings))
+    ship("default", Cascade.from_checkpoints(*networks, settings=settings), "stills")
 
 
 def _best(runs: Path, region: str) -> Path:
