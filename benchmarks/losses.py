@@ -2,13 +2,17 @@
 
 All losses see the same scores (10, 5, 320, 320), ten frames of the paper's batch, contiguous as the
 networks give them, and take turns in one run; on a busy machine the shortest time says most.
-From the checkout: `OMP_WAIT_POLICY=PASSIVE python benchmarks/losses.py`.
+From the checkout: `python benchmarks/losses.py`, as root after `chrt -f 10` to hold off other work.
 segmentation_models.pytorch is optional: `pip install segmentation-models-pytorch`.
 """
 
+import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -67,10 +71,14 @@ def peak_memory(loss: Callable[[Tensor], Tensor], scores: Tensor) -> float:
     scores.grad = None
     with torch.profiler.profile(profile_memory=True) as profile:
         torch.autograd.backward(loss(scores))
-    alive = peak = 0
-    for event in sorted(profile.events(), key=lambda event: event.time_range.start):
-        alive += event.self_cpu_memory_usage  # what an operator keeps, or a freed tensor
-        peak = max(peak, alive)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        # each change of memory: the sums by operator have what is freed at the operator's start
+        profile.export_chrome_trace(str(path))
+        trace = json.loads(path.read_text())
+    changes = [event for event in trace["traceEvents"] if event["name"] == "[memory]"]
+    changes.sort(key=lambda event: event["ts"])
+    peak = max(accumulate(event["args"]["Bytes"] for event in changes))
     return peak / scores.numel() / scores.element_size()
 
 

@@ -14,9 +14,10 @@ from torch.autograd.function import once_differentiable
 
 from facemask.losses._pixels import Activation, Counts, Pixels, wide
 
-# Numbers in the scores of a part, 4 MB in float32: larger ones leave the cache, smaller ones make
-# threads wait for each other. Off the CPU a part is the whole batch.
-_PART = 2**20
+# Numbers in the scores of a part, 2 MB in float32: larger ones leave the cache. Threads wait for
+# each other after every step: they have parts of twice the size. Off the CPU a part is the whole
+# batch.
+_PART = 2**19
 
 
 class Part(NamedTuple):
@@ -25,14 +26,15 @@ class Part(NamedTuple):
     Attributes:
         scores: Activated scores (n, C, H, W).
         truth: 1 at the true class, else 0, and all 0 where ignored, (n, C, H, W).
-        ignored: A number above every score where ignored, else 0, (n, 1, H, W).
-        spare: Memory to write to, (n, C, H, W) each.
+        counted: 1 where the pixel counts, 0 where it is ignored, (n, 1, H, W).
+        spare: Memory to write to, (n, C, H, W) each; the last is the gradient's place, unless that
+            is where the scores are.
     """
 
     scores: Tensor
     truth: Tensor
-    ignored: Tensor
-    spare: tuple[Tensor, Tensor]
+    counted: Tensor
+    spare: tuple[Tensor, ...]
 
 
 # positive and negative factors (C, 1, 1), and the loss where it does not follow from the slopes
@@ -42,28 +44,53 @@ Factors: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
 Slope: TypeAlias = Callable[[Part, Tensor, Tensor], tuple[Tensor, Tensor | None]]
 
 
-def _planes(a: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(a, 1, dim=1)
+def _out_of_reach(limit: Tensor, part: Part) -> Tensor:
+    """Lift the limit (n, 1, H, W) above all scores where pixels are ignored, in place."""
+    above = limit.new_tensor(torch.finfo(limit.dtype).max / 2)
+    return torch.lerp(above, limit, part.counted, out=limit)
 
 
-def over_classes(a: Tensor, b: Tensor) -> Tensor:
-    """Return Σ a × b over the class axis 1, which is kept."""
-    (first, *others) = zip(_planes(a), _planes(b), strict=True)
-    total = first[0] * first[1]
-    for x, y in others:
-        total.addcmul_(x, y)
-    return total
+def own_score(part: Part, margin: float) -> Tensor:
+    """Return the true class's score less the margin, above all scores where ignored, (n, 1, H, W).
+
+    The last spare memory is overwritten.
+    """
+    own = torch.mul(part.scores, part.truth, out=part.spare[-1]).sum(dim=1, keepdim=True)
+    return _out_of_reach(own.sub_(margin), part)
 
 
-def first_highest(scores: Tensor, best: Tensor, out: Tensor) -> Tensor:
-    """Return 1 at the first class that reaches the best score (n, 1, H, W), else 0."""
-    torch.eq(scores, best, out=out)
-    first, *others = _planes(out)
-    free = 1 - first
-    for plane in others:
-        plane *= free
-        free -= plane
-    return out
+def pay_for_all(part: Part, positive: Tensor, negative: Tensor) -> tuple[Tensor, None]:
+    """Return the slopes of Eq. 5: -W_p at the true class and W_n at the others."""
+    slope = torch.mul(part.counted, negative, out=part.spare[-1])
+    return slope.lerp_(-positive, part.truth), None
+
+
+def first_only(reached: Tensor, pixels: Tensor | int) -> Tensor:
+    """Leave the first of several ones along the class axis; return their numbers, (n, C).
+
+    Args:
+        reached: Ones and zeros (n, C, H, W), changed in place.
+        pixels: How many pixels have a one at all.
+    """
+    numbers = _by_frame(reached)
+    if not _in_parts(reached) or numbers.sum() != pixels:
+        first, *others = torch.split(reached, 1, dim=1)
+        free = 1 - first
+        for plane in others:
+            plane *= free
+            free -= plane
+        numbers = _by_frame(reached)
+    return numbers
+
+
+def _by_frame(a: Tensor) -> Tensor:
+    """Return the sums (n, C), by frame because threads share frames better than classes."""
+    return a.sum((2, 3))
+
+
+def _in_parts(scores: Tensor) -> bool:
+    """Return whether values may be looked at, and are best gone through in parts."""
+    return scores.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 # what is counted: the first class with the highest score, softmax, or the scores themselves
@@ -93,9 +120,14 @@ class _Batch:
     def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss, a scalar, and its gradient (N, C, H, W)."""
         gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
+        frames = len(scores)
+        if _in_parts(scores):
+            numbers = _PART * min(2, torch.get_num_threads())
+            frames = max(1, numbers // max(1, scores[:1].numel()))
+        memory = gradient.new_empty(2, *scores[:frames].shape)
         counts = torch.zeros(3, scores.shape[1], dtype=wide(scores.device), device=scores.device)
-        for part, _ in self._parts(scores, gradient):
-            counts += _count(part, self._predict(part))
+        for part, _ in self._parts(scores, gradient, memory):
+            counts += self._count(part)
         intersection, predicted, true = counts
         if self.factors is None:  # they may have been counted together with other processes
             self.factors = self.settle((intersection, predicted + true - intersection, true.sum()))
@@ -105,71 +137,74 @@ class _Batch:
             for factor in (positive, negative)
         )
         total = scores.new_zeros(())
-        for part, out in self._parts(scores, gradient, again=True):
+        for part, out in self._parts(scores, gradient, memory, again=True):
             slope, constant = self.slope(part, positive, negative)
-            total += self._chain(part.scores, slope, out)
+            total += self._chain(part, slope, out)
             if constant is not None:
                 total += constant
         total = self.temperature * total if value is None else value.to(scores.dtype)
-        known = true.sum() + self.pixels.ignored.sum(dtype=counts.dtype)  # no class id is wrong
-        return torch.where(known == self.pixels.ignored.numel(), total, math.nan), gradient
+        if not _in_parts(scores):  # or all class ids have been looked at
+            number = self.pixels.counted.sum(dtype=counts.dtype)
+            total = torch.where(true.sum() == number, total, math.nan)
+        return total, gradient
 
     def _parts(
-        self, scores: Tensor, gradient: Tensor, again: bool = False
+        self, scores: Tensor, gradient: Tensor, memory: Tensor, again: bool = False
     ) -> Iterator[tuple[Part, Tensor]]:
         """Yield the batch's parts, each with its place in the gradient."""
-        frames = len(scores)
-        if scores.device.type == "cpu" and not torch.compiler.is_compiling():
-            frames = max(1, _PART // max(1, scores[:1].numel()))
-        spare = torch.empty((3, *scores[:frames].shape), dtype=scores.dtype, device=scores.device)
-        ids = torch.arange(scores.shape[1], dtype=scores.dtype, device=scores.device)
-        above = torch.finfo(scores.dtype).max / 2
-        for start in range(0, len(scores), frames):
-            here = slice(start, start + frames)
-            one, two, truth = spare[:, : len(scores[here])]
-            torch.eq(self.pixels.classes[here], ids.view(-1, 1, 1), out=truth)
-            ignored = above * self.pixels.ignored[here]
-            activated = self._activate(scores[here].contiguous(), one, gradient[here], again)
-            yield Part(activated, truth, ignored, (one, two)), gradient[here]
+        ids = torch.arange(scores.shape[1], dtype=scores.dtype, device=scores.device).view(-1, 1, 1)
+        kept = self.activation is not None or self.temperature != 1
+        tensors = (scores, gradient, self.pixels.classes, self.pixels.counted)
+        parts = (torch.split(tensor, memory.shape[1]) for tensor in tensors)
+        for some, out, classes, counted in zip(*parts, strict=True):
+            truth, spare = memory[:, : len(out)]
+            torch.eq(classes, ids, out=truth)
+            if not kept:
+                yield Part(some.contiguous(), truth, counted, (spare, out)), out
+                continue
+            if not again:  # else the first time has left the activated scores in the gradient
+                self._activate(some.contiguous(), spare, out)
+            yield Part(out, truth, counted, (spare,)), out
 
-    def _activate(self, scores: Tensor, spare: Tensor, kept: Tensor, again: bool) -> Tensor:
-        """Return the activated scores, which the second time are where the first left them."""
-        if again and (self.activation or self.temperature != 1):
-            return kept
+    def _activate(self, scores: Tensor, spare: Tensor, out: Tensor) -> None:
+        """Write activation(scores / temperature) over `out`."""
         if self.temperature != 1:
-            scores = torch.div(scores, self.temperature, out=spare if self.activation else kept)
+            scores = torch.div(scores, self.temperature, out=spare if self.activation else out)
         if self.activation == "softmax":
-            return torch.softmax(scores, dim=1, out=kept)
-        return torch.tanh(scores, out=kept) if self.activation == "tanh" else scores
-
-    def _predict(self, part: Part) -> Tensor:
-        """Return what is counted as the prediction, 0 where ignored."""
-        one, two = part.spare
-        if self.counted == "hard":
-            best = part.scores.amax(dim=1, keepdim=True).add_(part.ignored)
-            return first_highest(part.scores, best, out=one)
-        probability = part.scores
-        if self.counted == "softmax" and self.activation != "softmax":
-            probability = torch.softmax(probability, dim=1, out=two)
-        return torch.mul(probability, part.ignored == 0, out=one)
-
-    def _chain(self, activated: Tensor, slope: Tensor, out: Tensor) -> Tensor:
-        """Write the derivative by the scores; return Σ slope × activated score."""
-        sums = over_classes(activated, slope)
-        if self.activation == "softmax":
-            torch.mul(activated, slope.sub_(sums), out=out)
+            frames = 1 if _in_parts(out) else len(out)  # several are hardly shared by threads
+            for some, place in zip(*(torch.split(a, frames) for a in (scores, out)), strict=True):
+                torch.softmax(some, dim=1, out=place)
         elif self.activation == "tanh":
-            torch.addcmul(slope, slope * activated, activated, value=-1, out=out)
+            torch.tanh(scores, out=out)
+
+    def _count(self, part: Part) -> Tensor:
+        """Return intersection, prediction and truth of each class, (3, C)."""
+        predicted, true = part.spare[0], _by_frame(part.truth)
+        if self.counted == "hard":
+            best = _out_of_reach(part.scores.amax(dim=1, keepdim=True), part)
+            torch.eq(part.scores, best, out=predicted)
+            numbers = first_only(predicted, true.sum())
         else:
+            probability = part.scores
+            if self.counted == "softmax" and self.activation != "softmax":
+                probability = torch.softmax(probability, dim=1)
+            torch.mul(probability, part.counted, out=predicted)
+            numbers = _by_frame(predicted)
+        both = _by_frame(predicted.mul_(part.truth))
+        return torch.stack([both, numbers, true]).sum(dim=1)
+
+    def _chain(self, part: Part, slope: Tensor, out: Tensor) -> Tensor:
+        """Write the derivative by the scores over `out`; return Σ slope × activated score."""
+        weighted = torch.mul(part.scores, slope, out=part.truth)
+        if self.activation == "softmax":
+            sums = weighted.sum(dim=1, keepdim=True)
+            torch.addcmul(weighted, part.scores, sums, value=-1, out=out)
+            return sums.sum()
+        if self.activation == "tanh":
+            torch.addcmul(slope, weighted, part.scores, value=-1, out=out)
+        elif self.temperature != 1:
             out.copy_(slope)
-        return sums.sum()
-
-
-def _count(part: Part, predicted: Tensor) -> Tensor:
-    """Return intersection, prediction and truth of each class, (3, C)."""
-    every = (0, 2, 3)
-    sums = [predicted.sum(every), part.truth.sum(every)]
-    return torch.stack([predicted.mul_(part.truth).sum(every), *sums])
+        return weighted.sum()
 
 
 def by_hand(
@@ -218,4 +253,6 @@ class _ByHand(torch.autograd.Function):
         gradient = ctx.batch(scores)[1] if ctx.gradient is None else ctx.gradient
         # scaled in place, because fresh memory costs as much as the arithmetic, and so used up
         ctx.gradient = None
-        return gradient.mul_(grad_output), None
+        if not _in_parts(gradient) or grad_output != 1:
+            gradient.mul_(grad_output)
+        return gradient, None

@@ -32,12 +32,12 @@ class Pixels(NamedTuple):
     Attributes:
         scores: float32 or float64 (N, C, H, W), in any order in memory.
         classes: Class ids (N, 1, H, W); a number that is none where ignored.
-        ignored: 1 where ignored, else 0, (N, 1, H, W).
+        counted: 1 where the pixel counts, 0 where it is ignored, (N, 1, H, W).
     """
 
     scores: Tensor
     classes: Tensor
-    ignored: Tensor
+    counted: Tensor
 
 
 def check_shapes(name: str, scores: Tensor, target: Tensor) -> None:
@@ -90,8 +90,8 @@ def to_pixels(name: str, scores: Tensor, target: Tensor, ignore_index: int) -> P
     elif scores.ndim == 5:
         scores, target = scores.flatten(0, 1), target.flatten(0, 1)
     classes = target.unsqueeze(1).to(scores.dtype)
-    ignored = torch.eq(classes, ignore_index, out=torch.empty_like(classes))
-    classes = classes.lerp_(classes.new_tensor(_NONE), ignored)
+    counted = torch.ne(classes, ignore_index, out=torch.empty_like(classes))
+    torch.lerp(classes.new_tensor(_NONE), classes, counted, out=classes)
     if classes.device.type == "cpu" and not torch.compiler.is_compiling() and classes.numel():
         low, high = (value.item() for value in classes.aminmax())
         last = scores.shape[1] - 1
@@ -100,7 +100,7 @@ def to_pixels(name: str, scores: Tensor, target: Tensor, ignore_index: int) -> P
                 f"{name} got class id {low if low < _NONE else high:.0f} and scores of {last + 1} "
                 f"classes: give 0 to {last}, or {ignore_index} for pixels to ignore."
             )
-    return Pixels(scores, classes, ignored)
+    return Pixels(scores, classes, counted)
 
 
 def check_choice(name: str, option: str, value: object, choices: tuple[object, ...]) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from facemask.classes import IGNORE
-from facemask.losses._by_hand import Factors, Part, by_hand
+from facemask.losses._by_hand import Factors, by_hand, pay_for_all
 from facemask.losses._pixels import (
     Activation,
     Counts,
@@ -79,12 +79,7 @@ def iou_loss(
         # the derivative of -IoU (Eq. 5): -1 / f where q = 1, g / f² where q = 0
         return inverse, inverse * intersection / union, share.sum() - (inverse * own[0]).sum()
 
-    return by_hand(pixels, activation, temperature, "scores", settle, _slope)
-
-
-def _slope(part: Part, positive: Tensor, negative: Tensor) -> tuple[Tensor, None]:
-    slope = torch.mul(part.ignored == 0, negative, out=part.spare[0])
-    return slope.lerp_(-positive, part.truth), None
+    return by_hand(pixels, activation, temperature, "scores", settle, pay_for_all)
 
 
 def _check_options(activation: str | None, temperature: float) -> None:

@@ -13,8 +13,9 @@ from facemask.losses._by_hand import (
     Factors,
     Part,
     by_hand,
-    first_highest,
-    over_classes,
+    first_only,
+    own_score,
+    pay_for_all,
 )
 from facemask.losses._pixels import (
     Activation,
@@ -117,7 +118,11 @@ def segmentation_loss(
         return ranks * positive, ranks * negative, None
 
     def slope(part: Part, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor | None]:
-        return (_linear if form == "linear" else _hinge)(part, positive, negative, margin)
+        if form == "hinge":
+            return _hinge(part, positive, negative, margin)
+        if activation == "softmax" and margin >= 1:  # no probability is below another by more
+            return pay_for_all(part, positive, negative)
+        return _linear(part, positive, negative, margin)
 
     counted: Counted = "hard" if weights == "hard" else "softmax"
     loss = by_hand(pixels, activation, temperature, counted, settle, slope)
@@ -162,27 +167,29 @@ def _normalised_weights(
 
 def _linear(part: Part, positive: Tensor, negative: Tensor, margin: float) -> tuple[Tensor, None]:
     """Return the slopes of Eq. 9: W_n of classes that are not below the true one, and -W_p."""
-    limit = over_classes(part.scores, part.truth).sub_(margin).add_(part.ignored)
-    slope = torch.ge(part.scores, limit, out=part.spare[0]).mul_(negative)
+    limit = own_score(part, margin)
+    slope = torch.ge(part.scores, limit, out=part.spare[-1]).mul_(negative)
     return slope.lerp_(-positive, part.truth), None
 
 
 def _hinge(part: Part, positive: Tensor, negative: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     """Return slopes and constant of Eq. 8."""
-    limit = over_classes(part.scores, part.truth).sub_(margin).add_(part.ignored)
-    weight = over_classes(part.truth, positive.expand_as(part.truth))
+    limit = own_score(part, margin)
+    rivals = torch.mul(part.truth, positive, out=part.spare[0])
+    weight = rivals.sum(dim=1, keepdim=True)
     lowest = part.scores.new_tensor(torch.finfo(limit.dtype).min)
-    rivals = torch.addcmul(part.scores, part.truth, lowest, out=part.spare[0])
+    torch.addcmul(part.scores, part.truth, lowest, out=rivals)
     best = rivals.amax(dim=1, keepdim=True)
-    leader = first_highest(rivals, best, out=part.spare[1])
+    leader = part.spare[1] if len(part.spare) > 1 else torch.empty_like(rivals)
+    first_only(torch.eq(rivals, best, out=leader), best.numel())
     # max(PR ∘ (GT)⁻¹), in which the true class's entry is 0
     missed = torch.gt(best.clamp(min=0), limit, out=torch.empty_like(limit)).mul_(weight)
     slope = torch.gt(rivals, limit, out=rivals).mul_(negative)
     pushed = slope.sum(dim=1, keepdim=True).add_(missed)
     constant = margin * pushed.sum()
     # the maximum's slope; none where it is the constant 0
-    slope.addcmul_(leader, missed.mul_(best > 0)).addcmul_(part.truth, pushed, value=-1)
-    return slope, constant
+    torch.addcmul(slope, leader, missed.mul_(torch.gt(best, 0, out=best)), out=leader)
+    return leader.addcmul_(part.truth, pushed, value=-1), constant
 
 
 def _settle(

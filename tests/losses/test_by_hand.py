@@ -21,7 +21,7 @@ def test_a_batch_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         loss = partial(loss_function, target=target)
         results = []
-        for frames in (6, 4, 1):
+        for frames in (6, 4, 2, 1):  # and twice as many with several threads
             monkeypatch.setattr(_by_hand, "_PART", frames * scores[0, 0].numel())
             results.append((loss(scores), gradient(scores, loss)))
         for result in results[1:]:
