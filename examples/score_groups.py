@@ -7,7 +7,9 @@ photographs with their .pts files. Groups follow from the human landmarks and th
 
 * turned: how far the nose's tip is from the middle between the jaw's sides, over half of their
   distance: below 0.25 the face is seen from the front, from 0.5 on nearly from the side;
-* small: the crop's longest side is below 160 pixels;
+* size: the crop's longest side in pixels;
+* eyes: shut or lowered where they are less than a fifth as high as wide, of the landmarks;
+* mouth: shut where the inner lips are nearer than 2 % of the mouth's width;
 * lightness: the mean CIELAB L* of the face's skin, which is skin tone and light together.
 """
 
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +32,21 @@ from facemask.files import read_image
 from facemask.report.record import find_run
 
 FOREGROUND = CLASS_NAMES[1:]
+EYES_SHUT, MOUTH_SHUT = 0.2, 0.02
+
+
+def eyes_opening(points: npt.NDArray[np.float64]) -> float:
+    """Mean height over width of the eyes of 68 landmarks (68, 2)."""
+    eyes = points[36:48].reshape(2, 6, 2)
+    width = np.linalg.norm(eyes[:, 3] - eyes[:, 0], axis=1)
+    height = np.linalg.norm(eyes[:, 1:3] - eyes[:, [5, 4]], axis=2).mean(axis=1)
+    return float((height / width).mean())
+
+
+def mouth_opening(points: npt.NDArray[np.float64]) -> float:
+    """Mean distance of the inner lips over the mouth's width, of 68 landmarks (68, 2)."""
+    gap = np.linalg.norm(points[61:64] - points[[67, 66, 65]], axis=1).mean()
+    return float(gap / np.linalg.norm(points[54] - points[48]))
 
 
 def groups_of(annotation: Path, longest: int) -> Iterator[str]:
@@ -37,7 +55,9 @@ def groups_of(annotation: Path, longest: int) -> Iterator[str]:
     jaw, nose = points[[0, 16], 0], points[30, 0]
     turned = abs(nose - jaw.mean()) / max(abs(jaw[1] - jaw[0]) / 2, 1e-6)
     yield "pose: " + ("front" if turned < 0.25 else "half" if turned < 0.5 else "side")
-    yield "size: " + ("below 160 px" if longest < 160 else "160 px and more")
+    yield "size: " + ("below 150 px" if longest < 150 else "150 px and more")
+    yield "eyes: " + ("shut or lowered" if eyes_opening(points) < EYES_SHUT else "open")
+    yield "mouth: " + ("shut" if mouth_opening(points) < MOUTH_SHUT else "open")
     image = read_image(annotation.with_suffix(".jpg"))
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     lightness = float(lab[landmarks_to_mask(points, *image.shape[:2]) == SKIN, 0].mean())

@@ -65,7 +65,7 @@ def turned(photo: Pixels, points: npt.NDArray[np.float64], angle: float) -> tupl
 
 def iou(masks: Iterable[Pixels], truths: Iterable[Pixels]) -> list[float]:
     """The mIoU and the IoU of each foreground class, in %."""
-    metric = MaskIoU()
+    metric = MaskIoU(class_sets=True)
     for mask, truth in zip(masks, truths, strict=True):
         metric.update(torch.from_numpy(mask), torch.from_numpy(truth))
     scores = metric.compute()

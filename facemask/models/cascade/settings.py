@@ -17,7 +17,8 @@ class CascadeSettings:
 
     Args:
         size: Side of the square input of all networks in pixels, as in training or a little more;
-            a multiple of 16, as other sides shift what the networks see.
+            a multiple of 16, as other sides shift what the networks see, or 32 n + 1, of which
+            every level of an encoder has a middle, so that mirrored faces are seen alike.
         eyes_margin: Side of the eyes' box over the width of both eyes.
         mouth_margin: Side of the mouth's box over the mouth's width.
         refine_each_eye: Give each eye a box of its own instead of one for both.
