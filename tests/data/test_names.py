@@ -10,7 +10,7 @@ import pytest
 from facemask.cli import main
 from facemask.data.landmarks import write_pts
 from facemask.data.lists import read_exclusions, read_subjects
-from facemask.data.vw300 import find_videos
+from facemask.data.sources import find_annotated
 from facemask.data.vw300_mask import read_split, split_line
 from facemask.errors import InputError
 from facemask.report import read_run
@@ -90,7 +90,7 @@ def test_names_that_no_list_can_hold_are_refused(tmp_path: Path, name: str) -> N
     for suffix in (".png", ".pts"):
         (tmp_path / f"{name}{suffix}").touch()
     with pytest.raises(InputError, match=r"rename it"):
-        find_videos(tmp_path)
+        find_annotated(tmp_path)
 
 
 def test_exclusion_lists_with_such_names(tmp_path: Path) -> None:
