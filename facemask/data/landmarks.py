@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -91,13 +92,7 @@ def read_pts(
     rows = [line.replace(",", " ").split() for line in body.splitlines() if line.strip()]
     if len(rows) != NUM_LANDMARKS:
         raise InputError(f"{path}: {len(rows)} points found, expected {NUM_LANDMARKS}.")
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2:
-            raise InputError(f"{path}: point {number} is {' '.join(row)!r}, expected 'x y'.")
-    try:
-        points = np.array(rows, dtype=np.float64)
-    except ValueError as error:
-        raise InputError(f"{path}: a coordinate is not a number ({error}).") from error
+    points = parse_points(rows, path)
     if numbers := [int(i) + 1 for i in np.flatnonzero(~np.isfinite(points).all(axis=1))]:
         raise HiddenLandmarksError(
             f"{path}: {say_points(numbers)} is not finite ({' '.join(rows[numbers[0] - 1])}).",
@@ -112,6 +107,27 @@ def read_pts(
             numbers,
         )
     return points
+
+
+def parse_points(
+    rows: Sequence[Sequence[str]], path: str | os.PathLike[str]
+) -> npt.NDArray[np.float64]:
+    """Return points (N, 2), float64, of the words of a landmark file's N lines.
+
+    Args:
+        rows: The words of each line.
+        path: The file, for the error message.
+
+    Raises:
+        InputError: A line does not hold two words, or one is not a number.
+    """
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 2:
+            raise InputError(f"{path}: point {number} is {' '.join(row)!r}, expected 'x y'.")
+    try:
+        return np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"{path}: a coordinate is not a number ({error}).") from error
 
 
 def write_pts(path: str | os.PathLike[str], points: npt.ArrayLike) -> None:

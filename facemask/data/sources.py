@@ -18,8 +18,6 @@ def find_annotated(source: Path) -> Found:
         InputError: The folder is missing or holds nothing of the kind, or its files contradict
             each other.
     """
-    if not source.is_dir():
-        raise InputError(f"{source}: no such folder; expected the root of 300VW or of stills.")
     found = find_celebamask(source)
     if found is None:
         videos, notes = find_videos(source)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.data.hidden import hidden_points, say_points
-from facemask.data.landmarks import LANDMARK_GROUPS, NUM_LANDMARKS, read_pts
+from facemask.data.landmarks import LANDMARK_GROUPS, NUM_LANDMARKS, parse_points, read_pts
 from facemask.errors import InputError
 from facemask.suffixes import TEMPLATE_SUFFIX
 
@@ -80,13 +80,7 @@ def read_tem(path: str | os.PathLike[str]) -> Points:
         raise InputError(
             f"{path}: truncated template: {len(rows)} points, expected {NUM_TEMPLATE_POINTS}."
         )
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2:
-            raise InputError(f"{path}: point {number} is {' '.join(row)!r}, expected 'x y'.")
-    try:
-        points = np.array(rows, dtype=np.float64)
-    except ValueError as error:
-        raise InputError(f"{path}: a coordinate is not a number ({error}).") from error
+    points = parse_points(rows, path)
     if not np.isfinite(points).all():
         raise InputError(f"{path}: a coordinate is not finite.")
     landmarks = landmarks_of_template(points)

@@ -93,9 +93,11 @@ def find_videos(source: Path) -> tuple[list[AnnotatedVideo], list[str]]:
         The videos or stills, sorted by name, and a sentence for each reason not to use a file.
 
     Raises:
-        InputError: The folder holds neither; a video has no annotations, an
+        InputError: The folder is missing or holds neither; a video has no annotations, an
             annotation's name is not a frame number, or two files claim to be the same one.
     """
+    if not source.is_dir():
+        raise InputError(f"{source}: no such folder; expected the root of 300VW or of stills.")
     entries = sorted(path for path in source.iterdir() if not is_hidden(path))
     second: list[Path] = []
     of_folder = {path: _read_folder(path, second) for path in entries if path.is_dir()}
