@@ -24,9 +24,7 @@ from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.files import read_image
 from facemask.metrics import MaskIoU
-from score_groups import EYES_SHUT, MOUTH_SHUT, eyes_opening, mouth_opening
-
-GROUPS = ("all", "eyes: open", "eyes: shut or lowered", "mouth: open", "mouth: shut")
+from score_groups import opening_groups
 
 
 def score_noise(
@@ -51,11 +49,7 @@ def score_noise(
         spread = noise / 100 * np.ptp(points, axis=0).max()
         moved = points + random.normal(0, spread, points.shape)
         masks = [torch.from_numpy(landmarks_to_mask(p, height, width)) for p in (moved, points)]
-        for group in (
-            "all",
-            "eyes: " + ("shut or lowered" if eyes_opening(points) < EYES_SHUT else "open"),
-            "mouth: " + ("shut" if mouth_opening(points) < MOUTH_SHUT else "open"),
-        ):
+        for group in ("all", *opening_groups(points)):
             scores[group].update(*masks)
             images[group] += 1
     return scores, images
@@ -72,8 +66,8 @@ def main() -> None:
     scores, images = score_noise(annotations, options.noise, options.longest)
     title = f"IoU in %, {options.noise} % of noise"
     table = Table("", "images", "mIoU", *CLASS_NAMES[1:], title=title)
-    for group in filter(scores.__contains__, GROUPS):
-        found = scores[group].compute()
+    for group, metric in sorted(scores.items()):
+        found = metric.compute()
         ious = [100 * float(found[f"iou_{name}"]) for name in CLASS_NAMES[1:]]
         table.add_row(group, str(images[group]), *(f"{v:.1f}" for v in (np.mean(ious), *ious)))
     Console(width=100).print(table)

@@ -49,6 +49,12 @@ def mouth_opening(points: npt.NDArray[np.float64]) -> float:
     return float(gap / np.linalg.norm(points[54] - points[48]))
 
 
+def opening_groups(points: npt.NDArray[np.float64]) -> Iterator[str]:
+    """The groups of eyes and mouth that 68 landmarks (68, 2) belong to."""
+    yield "eyes: " + ("shut or lowered" if eyes_opening(points) < EYES_SHUT else "open")
+    yield "mouth: " + ("shut" if mouth_opening(points) < MOUTH_SHUT else "open")
+
+
 def groups_of(annotation: Path, longest: int) -> Iterator[str]:
     """The groups that a photograph belongs to; each is named KIND: GROUP."""
     points = read_pts(annotation)
@@ -56,8 +62,7 @@ def groups_of(annotation: Path, longest: int) -> Iterator[str]:
     turned = abs(nose - jaw.mean()) / max(abs(jaw[1] - jaw[0]) / 2, 1e-6)
     yield "pose: " + ("front" if turned < 0.25 else "half" if turned < 0.5 else "side")
     yield "size: " + ("below 150 px" if longest < 150 else "150 px and more")
-    yield "eyes: " + ("shut or lowered" if eyes_opening(points) < EYES_SHUT else "open")
-    yield "mouth: " + ("shut" if mouth_opening(points) < MOUTH_SHUT else "open")
+    yield from opening_groups(points)
     image = read_image(annotation.with_suffix(".jpg"))
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     lightness = float(lab[landmarks_to_mask(points, *image.shape[:2]) == SKIN, 0].mean())
