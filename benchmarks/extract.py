@@ -35,7 +35,6 @@ from rich.table import Table
 
 from facemask.extraction import FaceMaskExtractor, extractor
 from facemask.extraction.extractor import Precision
-from facemask.extraction.load import load_model
 from facemask.extraction.outputs import Outputs, output_paths
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.cascade import cascade
@@ -43,6 +42,7 @@ from facemask.tracking.detection import Detection, FaceDetector, Image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import FaceTracker
 from facemask.video import VideoFrame, open_source
+from facemask.weights.load import load_model
 
 Labels = npt.NDArray[np.uint8]
 PARTS = ("decode", "detect", "follow", "network", "paste", "encode")

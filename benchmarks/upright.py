@@ -35,7 +35,6 @@ from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.vw300 import find_videos
 from facemask.extraction import ExtractedFace, FaceMaskExtractor
-from facemask.extraction.load import load_model
 from facemask.files import read_image, write_image
 from facemask.metrics import class_iou, confusion_matrix
 from facemask.models import Cascade
@@ -44,6 +43,7 @@ from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import TrackerSettings
 from facemask.turned import TurnedBox, mean_angle, wrapped
 from facemask.video.painting import overlay, side_by_side
+from facemask.weights.load import load_model
 
 Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]

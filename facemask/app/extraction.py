@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor
 from facemask.extraction.jobs import source_names
-from facemask.extraction.load import choose_device, load_model
+from facemask.extraction.load import choose_device
 from facemask.extraction.outputs import PLOT, Outputs, output_paths
 from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade.cascade import Cascade
@@ -21,6 +21,7 @@ from facemask.tracking.detectors import open_detector
 from facemask.turned import mean_angle
 from facemask.video.reading import open_source
 from facemask.weights.catalog import find_weights, shipped
+from facemask.weights.load import load_model
 
 KINDS: Final = ("overlay", "csv", "labels", "npz", PLOT)
 _OPACITY: Final = 0.5

@@ -1,10 +1,10 @@
 """Face masks from any picture, video or camera."""
 
 from facemask.extraction.extractor import FaceMaskExtractor, FaceMaskStream
-from facemask.extraction.load import load_model
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.extraction.signals import SIGNALS, face_signals
 from facemask.extraction.temporal import Temporal
+from facemask.weights.load import load_model
 
 __all__ = [
     "SIGNALS",

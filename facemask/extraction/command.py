@@ -10,7 +10,7 @@ from rich.console import Console
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor, Precision
 from facemask.extraction.jobs import find_shard, make_jobs
-from facemask.extraction.load import load_model, network_from_config, own_device
+from facemask.extraction.load import network_from_config, own_device
 from facemask.extraction.outputs import PLOT, check_kinds
 from facemask.extraction.run import Run, progress_bars, what_is_kept
 from facemask.extraction.temporal import Temporal
@@ -21,6 +21,7 @@ from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.catalog import find_weights
+from facemask.weights.load import load_model
 
 
 def extract(

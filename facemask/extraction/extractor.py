@@ -14,7 +14,7 @@ from facemask.errors import InputError
 from facemask.extraction.corrections import Correction, first_corrections
 from facemask.extraction.following import FaceFollower
 from facemask.extraction.journal import Journal
-from facemask.extraction.load import choose_device, for_inference, has_fast_bf16, load_model
+from facemask.extraction.load import choose_device, for_inference, has_fast_bf16
 from facemask.extraction.results import ExtractedFrame, as_stored
 from facemask.extraction.temporal import FaceLabeller, Temporal, check_temporal, smooth_frames
 from facemask.models.cascade.cascade import Cascade
@@ -25,6 +25,7 @@ from facemask.tracking.second_look import faces_of_photograph
 from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
+from facemask.weights.load import load_model
 
 Precision = Literal["auto", "float32", "bf16"]
 

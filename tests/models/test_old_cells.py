@@ -12,13 +12,13 @@ from torch import Tensor
 
 from facemask.data import FaceMaskDataModule
 from facemask.errors import InputError
-from facemask.extraction.load import load_model
 from facemask.models import Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.cascade.file import KEY
 from facemask.models.cascade.settings import temperature_for
 from facemask.models.description import build, describe
 from facemask.training.modules import ConvLSTMFCNModule, ConvLSTMModule
 from facemask.weights.catalog import find_weights
+from facemask.weights.load import load_model
 from tests.models.oracles import make_clip
 from tests.training.runs import quiet_trainer
 
