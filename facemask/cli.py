@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from facemask import __version__
 from facemask._distribution import check_package, warn_of_malicious_release
 from facemask.errors import INTERRUPTED, InputError, Notice, input_error, sentence_of
+from facemask.threads import let_waiting_threads_sleep
 from facemask.training import TRAINER_VERBS
+from facemask.verbosity import VERBOSE, choices_told
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -84,6 +86,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look online at import
+    let_waiting_threads_sleep()  # before torch is imported
     try:
         check_package()
         warn_of_malicious_release()
@@ -91,7 +94,7 @@ def main(args: Sequence[str] | None = None) -> None:
             with _garbage_left_alone(for_good=args is None):
                 function = verb_function(arguments[0])
                 options = parse_verb(arguments[0], arguments[1:])
-            with _plain_notices():
+            with _plain_notices(), choices_told(options.pop("verbose", False)):
                 function(**options)
         elif arguments and arguments[0] in ("-h", "--help", "--version"):
             _overview().parse_args(arguments[:1])
@@ -167,6 +170,7 @@ def verb_parser(verb: str) -> "ArgumentParser":
         if parameter.name != last:
             _add_words(parser, parameter)
     parser.add_function_arguments(function, as_positional=True, skip={p.name for p in lists})
+    parser.add_argument("--verbose", type=bool, default=False, help=VERBOSE)
     for parameter in lists:
         if parameter.name == last:  # its words come after all others
             _add_words(parser, parameter)
@@ -198,6 +202,7 @@ def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> lis
     """
     parameters = inspect.signature(function).parameters
     flags = {f"--{p.name}": p.default for p in parameters.values() if p.annotation is bool}
+    flags["--verbose"] = False
     words = ["--out" if word == "-o" and "out" in parameters else word for word in arguments]
     end = words.index("--") if "--" in words else len(words)  # behind it there are only inputs
     result: list[str] = []
@@ -227,7 +232,7 @@ def _awaits_value(word: str) -> bool:
 
 
 def parse_verb(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of a verb's function, from the words of its command line."""
+    """Return the arguments of a verb's function, and `verbose`, from the words of its command."""
     options = verb_parser(verb).parse_args(_with_values(verb_function(verb), arguments))
     options.pop("config", None)
     return dict(options.as_dict())

@@ -1,26 +1,24 @@
 """Run many jobs, in processes of their own or not, and show one progress bar."""
 
+import logging
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import cv2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemask.errors import InputError
+from facemask.threads import free_cores
+
+_logger: Final = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def available_cpus() -> int:
-    """Return the number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_jobs(
@@ -37,7 +35,7 @@ def run_jobs(
     Args:
         function: A module-level function (it is sent to other processes).
         items: Its arguments, one a job.
-        workers: Number of processes; None is one a CPU, 0 or 1 runs the jobs in this process.
+        workers: Number of processes; None is one a free core, 0 or 1 runs the jobs in this process.
         description: What the progress bar says.
 
     Returns:
@@ -50,6 +48,10 @@ def run_jobs(
         raise InputError(f"--workers is {workers}, expected 0 or more.")
     if not items:
         return []
+    if workers is None:
+        cores = free_cores()
+        workers = cores.count
+        _logger.info("One video a core at a time (%s).", cores)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,7 +59,7 @@ def run_jobs(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        completed = _completed(function, items, available_cpus() if workers is None else workers)
+        completed = _completed(function, items, workers)
         results = dict(progress.track(completed, total=len(items), description=description))
     return [results[index] for index in range(len(items))]
 

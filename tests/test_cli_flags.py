@@ -1,6 +1,7 @@
 """Flags without a value, anywhere on the command line."""
 
 import inspect
+import logging
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,22 @@ def test_a_flag_of_another_value(
 def test_a_flag_that_is_on_anyway(words: str, upright: bool) -> None:
     options = parse_verb("extract", words.split())
     assert (options["inputs"], options["upright"]) == (["a.mp4"], upright)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("--verbose a.mp4", True), ("a.mp4 --verbose", True), ("a.mp4 --verbose off", False),
+     ("a.mp4", False), ("a.mp4 --verbose --cropped", True)],
+)  # fmt: skip
+def test_choices_are_told_on_request(
+    words: str, told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def verb(inputs: list[str], *, cropped: bool = False) -> None:
+        """Choose something, as `extract` does."""
+        assert inputs == ["a.mp4"]
+        logging.getLogger("facemask.threads").info("2 threads (2 of 2 cores)")
+
+    monkeypatch.setattr(cli, "verb_function", lambda _: verb)
+    for _ in range(2):
+        main(["extract", *words.split()])
+    assert capsys.readouterr().err == "2 threads (2 of 2 cores)\n" * (2 * told)

@@ -33,6 +33,7 @@ from facemask.data.landmarks import write_pts
 from facemask.errors import InputError
 from facemask.files import make_folder, sha256_of
 from facemask.suffixes import VIDEO_SUFFIXES, is_video
+from facemask.threads import limit_threads
 from facemask.tracking.centerface import CenterFaceDetector
 from facemask.tracking.detection import Image
 from facemask.video.decoding import VideoFile
@@ -81,6 +82,7 @@ def landmarks(
         raise InputError("--subject is empty: give a name, or leave it out.")
     make_folder(out)
     check_only_pseudo(out)
+    limit_threads()
     detector = CenterFaceDetector(smallest_face)
     tracker = LandmarkTracker(LandmarkPredictor(predictor), settings, detector)
     for leftover in out.glob(f"{_UNFINISHED}*"):

@@ -19,6 +19,7 @@ from facemask._distribution import pip_install
 from facemask.app.extraction import Extractions, find_models
 from facemask.errors import InputError
 from facemask.plotting import check_matplotlib
+from facemask.threads import limit_threads
 
 
 def app(
@@ -50,6 +51,7 @@ def app(
         raise InputError(f"the page needs Gradio, which is missing: {pip_install('app')}.")
     check_matplotlib()
     _check_address(host, port)
+    limit_threads()
     with tempfile.TemporaryDirectory(prefix="facemask-app-", ignore_cleanup_errors=True) as folder:
         extractions = Extractions(found, Path(folder), device)
         # Gradio keeps uploads there; its code reads both when it is imported and later

@@ -29,8 +29,8 @@ from facemask.data.region_boxes import NOISE, LabelExtent, RegionBoxes, check_bo
 from facemask.data.vw300_mask import Frame, Split, list_crops, read_split
 from facemask.errors import InputError
 from facemask.lightning_guard import DATA_KEY, build_from, warn_of_lightning
-from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, check_region
+from facemask.threads import free_cores
 
 __all__ = ["ClipBatch", "ClipDataset", "EpochSampler", "FaceMaskDataModule"]
 
@@ -52,7 +52,7 @@ class FaceMaskDataModule(LightningDataModule):
         size: Side of the square network input in pixels.
         batch_size: Clips (or single frames) a batch, per process.
         augmentation: What happens to training clips; null for nothing.
-        num_workers: Loader processes; null is one a CPU, at most 4.
+        num_workers: Loader processes; null is one less than free cores, 1 to 4.
         seed: Seed of order, augmentation and the boxes' noise.
         predict_dir: Folder of face crops for `facemask predict`; null predicts the split's test
             side.
@@ -113,7 +113,9 @@ class FaceMaskDataModule(LightningDataModule):
         self.size = size
         self.batch_size = batch_size
         self.augmentation = augmentation
-        self.num_workers = min(4, available_cpus()) if num_workers is None else num_workers
+        if num_workers is None:
+            num_workers = min(4, max(1, free_cores().count - 1))
+        self.num_workers = num_workers
         self.seed = seed
         self.predict_dir = predict_dir
         self.region = check_region(region)

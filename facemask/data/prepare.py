@@ -68,7 +68,7 @@ def prepare(
             'VIDEO FIRST-LAST'.
         skip_unannotated: Leave out frames without annotation instead of stopping.
         jpeg_quality: Quality of the crops, 1 to 100.
-        workers: Processes, one video each; default one a CPU.
+        workers: Processes, one video each; default one a free core.
 
     Raises:
         InputError: Wrong options or input. Other videos are finished first, and what was

@@ -15,9 +15,9 @@ from facemask.boxes import Box
 from facemask.classes import IGNORE
 from facemask.data.vw300_mask import Frame, read_label
 from facemask.errors import InputError
-from facemask.parallel import available_cpus
 from facemask.regions import REGIONS, Region, clip_box, relative_extent, to_region_labels
 from facemask.resample import crop_labels, crop_pixels
+from facemask.threads import free_cores
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -53,7 +53,7 @@ def read_extents(paths: Sequence[Path], region: Region) -> dict[Path, LabelExten
         return LabelExtent(relative_extent(inside), (label.shape[0], label.shape[1]))
 
     # threads: decoding leaves Python's lock, and processes would take longer to start
-    with ThreadPoolExecutor(min(8, available_cpus())) as pool:
+    with ThreadPoolExecutor(min(8, free_cores().count)) as pool:
         return dict(zip(paths, pool.map(find, paths), strict=True))
 
 

@@ -19,7 +19,7 @@ import yaml
 from facemask.errors import INTERRUPTED, InputError, cause_of, input_error, sentence_of
 from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic
-from facemask.parallel import available_cpus
+from facemask.threads import limit_threads
 
 _KILLED: Final = (
     "its process, or that of a step beside it, was killed, as the system does when memory runs out"
@@ -159,7 +159,7 @@ def _start_worker(places: "SimpleQueue[int]", parallel: int) -> None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         ids = visible.split(",") if visible else [str(i) for i in range(gpus)]
         os.environ["CUDA_VISIBLE_DEVICES"] = ids[place % len(ids)]
-    torch.set_num_threads(max(1, available_cpus() // parallel))
+    limit_threads(processes=parallel)
 
 
 def _end_with_parent() -> None:

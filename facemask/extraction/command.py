@@ -16,6 +16,7 @@ from facemask.extraction.run import Run, progress_bars, what_is_kept
 from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder, sha256_of
 from facemask.plotting import check_matplotlib
+from facemask.threads import limit_threads
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
 from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
@@ -120,6 +121,7 @@ def extract(
     finder = _finder(detector, detector_model, boxes, cropped, smallest_face)
     if len(jobs) == 1:
         open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
+    limit_threads()
     weights = find_weights(model)
     own = None if network is None else network_from_config(Path(network))
     extractor = FaceMaskExtractor(

@@ -26,6 +26,7 @@ from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.file import ROLES, read_header
 from facemask.models.fcn import EncoderNetwork
 from facemask.models.own_network import evaluating, first_output
+from facemask.threads import limit_threads
 from facemask.training.cascade_module import CascadeModule
 from facemask.training.cli import TrainerCLI
 from facemask.training.confidence import calibrate_confidence
@@ -91,6 +92,7 @@ def calibrate(
     if target.resolve() == source.resolve():
         raise InputError(f"{target}: is what is to be calibrated: give another --out.")
     options = _Options(split, offsets, pixels, pictures, seed, force)
+    limit_threads()
     if source.suffix != ".safetensors":
         if not offsets:
             raise InputError(f"{source}: a confidence is a cascade's alone: leave --offsets on.")

@@ -26,6 +26,7 @@ from facemask.errors import INTERRUPTED, InputError
 from facemask.files import make_folder
 from facemask.parser_errors import SentenceParser
 from facemask.report.recorder import FrameRecorder
+from facemask.threads import limit_threads
 from facemask.training import TRAINER_VERBS
 from facemask.training.callbacks import LabelWriter, TrainingGuard
 from facemask.training.checkpointing import AtomicCheckpointIO, ResumableRun
@@ -37,6 +38,7 @@ from facemask.training.resume import (
     remove_unfinished,
 )
 from facemask.training.scored_module import ScoredModule
+from facemask.verbosity import VERBOSE, choices_told
 
 
 class _Parser(SentenceParser, LightningArgumentParser):
@@ -81,6 +83,7 @@ class TrainerCLI(LightningCLI):
         parser.add_lightning_class_args(FrameRecorder, "record")
         skip = LightningCLI.subcommands()[self.verb] | {"weights_only"}  # which is always true
         self.verb_options = parser.add_method_arguments(Trainer, self.verb, skip=skip)
+        parser.add_argument("--verbose", action="store_true", help=VERBOSE)
         if self.verb == "fit":
             parser.add_argument(
                 "--resume",
@@ -151,6 +154,9 @@ class TrainerCLI(LightningCLI):
             SystemExit: The run that `--resume auto` found is finished (0), or Ctrl-C came (130).
         """
         options = {name: self.config_init[name] for name in self.verb_options}
+        if self.trainer.num_devices == 1:  # Lightning, or torchrun, shares the cores of several
+            with choices_told(self.config_init["verbose"]):
+                limit_threads(others=self.datamodule.num_workers)
         try:
             if self.verb == "fit" and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
                 options["ckpt_path"] = self._prepare_fit()

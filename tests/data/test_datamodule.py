@@ -5,12 +5,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from facemask.data import ClipAugmentation, FaceMaskDataModule
 from facemask.data.datamodule import EpochSampler
+from facemask.data.loaders import start_worker
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError
 from facemask.files import read_image
+from facemask.threads import Cores
 
 
 def make(root: Path, **options: object) -> FaceMaskDataModule:
@@ -148,3 +151,39 @@ def test_unreadable_image(mask_root: Path, tmp_path: Path) -> None:
     data.setup("test")
     with pytest.raises(InputError, match="cannot read the image: not a readable image"):
         next(iter(data.test_dataloader()))
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (4, 3), (5, 4), (64, 4)])
+def test_one_core_is_left_to_the_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cores: int, workers: int
+) -> None:
+    monkeypatch.setattr("facemask.data.datamodule.free_cores", lambda: Cores(cores, 64))
+    assert make(tmp_path, num_workers=None).num_workers == workers
+    assert make(tmp_path, num_workers=7).num_workers == 7
+
+
+class ThreadCounts(Dataset[tuple[int, int]]):
+    """Numbers of threads of torch and of OpenCV in the process that reads."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        return torch.get_num_threads(), cv2.getNumThreads()
+
+
+def test_workers_have_one_thread_each(mask_root: Path) -> None:
+    data = make(mask_root, num_workers=2)
+    data.setup("fit")
+    assert data.train_dataloader().worker_init_fn is start_worker
+    loader = DataLoader(
+        ThreadCounts(), num_workers=2, persistent_workers=True, worker_init_fn=start_worker
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for _ in range(2):
+            assert [[int(n) for n in counts] for counts in loader] == [[1, 1]] * 4
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
