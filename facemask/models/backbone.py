@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask.errors import InputError
+from facemask.models.convolution import TunedConv2d
 
 
 class ImageEncoder(nn.Module):
@@ -162,7 +163,7 @@ class SkipFusion(nn.Module):
         super().__init__()
         *finer, deepest = channels
         self.reduce = _convolution(deepest, width, kernel_size=1)
-        self.lateral = nn.ModuleList(nn.Conv2d(count, width, kernel_size=1) for count in finer)
+        self.lateral = nn.ModuleList(TunedConv2d(count, width, kernel_size=1) for count in finer)
         self.mix = nn.ModuleList(_convolution(width, width, kernel_size=3) for _ in finer)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
@@ -184,7 +185,7 @@ class SkipFusion(nn.Module):
 
 def _convolution(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
+        TunedConv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from facemask.errors import InputError
 from facemask.models.backbone import Encoder, ImageEncoder
+from facemask.models.convolution import TunedConv2d
 
 
 class EncoderNetwork(nn.Module):
@@ -141,7 +142,7 @@ class FCN(ClassifierNetwork):
         check_positive("FCN", num_classes=num_classes)
         encoder = Encoder(backbone, pretrained, output_stride, skips, skip_channels)
         super().__init__(encoder, num_classes)
-        self.classifier = nn.Conv2d(encoder.channels, num_classes, kernel_size=1)
+        self.classifier = TunedConv2d(encoder.channels, num_classes, kernel_size=1)
 
 
 def _uncalibrated(

@@ -5,9 +5,10 @@ from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from facemask.models.convolution import TunedConv2d
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -54,17 +55,17 @@ def fold_batchnorm(network: Network, image: Tensor) -> Network:
 class EvenConv2d(nn.Module):
     """Stride-2 convolution with TensorFlow's padding, which is one larger on the far side.
 
-    PyTorch pads both sides alike, so timm pads a copy of the image first, which takes longer than
-    the convolution. Where height and width are even, a kernel with a row and a column of zeros on
-    the near side and equal padding give the same.
+    PyTorch pads both sides alike, so that at even sizes a copy of the image must be padded first,
+    which takes longer than the convolution. There a kernel with a row and a column of zeros on the
+    near side and equal padding give the same.
 
     Args:
-        convolution: An odd square kernel, stride 2, no dilation.
+        convolution: An odd square kernel, stride 2, no dilation, with TensorFlow's padding.
     """
 
     weight: Tensor
 
-    def __init__(self, convolution: Conv2dSame) -> None:
+    def __init__(self, convolution: TunedConv2d) -> None:
         super().__init__()
         self.convolution = convolution
         weight = F.pad(convolution.weight.detach(), (1, 0, 1, 0))
@@ -89,7 +90,7 @@ def fold_padding(network: Network) -> Network:
         The network, with the same results.
 
     Examples:
-        >>> layer = nn.Sequential(Conv2dSame(2, 2, 3, stride=2, groups=2))
+        >>> layer = nn.Sequential(TunedConv2d.like(nn.Conv2d(2, 2, 3, stride=2), same=True))
         >>> image = torch.rand(1, 2, 8, 6)
         >>> before = layer(image)
         >>> torch.allclose(fold_padding(layer)(image), before)
@@ -97,7 +98,7 @@ def fold_padding(network: Network) -> Network:
     """
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, Conv2dSame) and not isinstance(module, EvenConv2d):
+            if isinstance(child, TunedConv2d) and child.same and not isinstance(module, EvenConv2d):
                 side = child.kernel_size[0]
                 square = child.kernel_size == (side, side) and side % 2 == 1
                 if square and child.stride == (2, 2) and child.dilation == (1, 1):

@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import timm
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from facemask.checkpoints import load_weights, read_weights
 from facemask.errors import InputError, cause_of, system_cause
+from facemask.models.convolution import TunedConv2d
 
 
 def create(
@@ -54,7 +56,18 @@ def create(
             load_checkpoint(body, pretrained)
         strides = plain_strides(name)
     dilate_destrided(body, strides)
+    tune_convolutions(body)
     return body
+
+
+def tune_convolutions(body: nn.Module) -> None:
+    """Put `TunedConv2d` in place of a network's convolutions; parameters and their names stay."""
+    for module in list(body.modules()):
+        for name, child in module.named_children():
+            if type(child) not in (nn.Conv2d, Conv2dSame):
+                continue
+            if isinstance(child, nn.Conv2d) and child.padding_mode == "zeros":
+                setattr(module, name, TunedConv2d.like(child, same=isinstance(child, Conv2dSame)))
 
 
 def facts(body: nn.Module) -> tuple[FeatureInfo, dict[str, tuple[float, ...]]]:

@@ -1,12 +1,14 @@
 """BatchNorm folded into convolutions."""
 
+from typing import Any
+
 import pytest
 import torch
-from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from facemask.extraction.load import for_inference
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
+from facemask.models.convolution import TunedConv2d
 from facemask.models.folding import EvenConv2d, fold_batchnorm, fold_padding
 
 
@@ -90,11 +92,15 @@ def test_a_cascade_keeps_its_masks() -> None:
         torch.testing.assert_close(other, one, rtol=0, atol=1e-4)
 
 
+def same_padded(*shape: Any, **settings: Any) -> TunedConv2d:  # noqa: ANN401
+    return TunedConv2d.like(nn.Conv2d(*shape, **settings), same=True)
+
+
 @pytest.mark.parametrize("size", [(64, 64), (33, 64), (64, 31), (35, 37)])
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 def test_padding_in_the_kernel_is_that_of_tensorflow(kernel: int, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    layer = nn.Sequential(Conv2dSame(4, 6, kernel, stride=2, groups=2))
+    layer = nn.Sequential(same_padded(4, 6, kernel, stride=2, groups=2))
     image = torch.randn(2, 4, *size)
     expected = layer(image)
     folded = fold_padding(layer)
@@ -122,7 +128,8 @@ def test_padding_is_folded_for_inference_and_the_cascade_stays_as_it_is() -> Non
 
 def test_layers_that_pad_otherwise_stay() -> None:
     layers = nn.Sequential(
-        Conv2dSame(2, 2, 3), Conv2dSame(2, 2, 4, stride=2), Conv2dSame(2, 2, 3, 2, dilation=2),
-        Conv2dSame(2, 2, (3, 5), 2), nn.Conv2d(2, 2, 3, 2, 1),
+        same_padded(2, 2, 3), same_padded(2, 2, 4, stride=2),
+        same_padded(2, 2, 3, stride=2, dilation=2), same_padded(2, 2, (3, 5), stride=2),
+        TunedConv2d(2, 2, 3, 2, 1), nn.Conv2d(2, 2, 3, 2, 1),
     )  # fmt: skip
     assert not any(isinstance(module, EvenConv2d) for module in fold_padding(layers))
