@@ -34,8 +34,8 @@ from rich.console import Console
 from rich.table import Table
 
 from facemask.extraction import FaceMaskExtractor, extractor
-from facemask.extraction.extractor import Precision
-from facemask.extraction.outputs import Outputs, output_paths
+from facemask.extraction.choices import Precision, output_paths
+from facemask.extraction.outputs import Outputs
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.cascade import cascade
 from facemask.tracking.detection import Detection, FaceDetector, Image

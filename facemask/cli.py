@@ -1,7 +1,6 @@
 """The command line: `facemask fit|validate|test|predict` and the other verbs."""
 
 import argparse
-import gc
 import inspect
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from facemask import __version__
 from facemask._distribution import check_package, warn_of_malicious_release
 from facemask.errors import INTERRUPTED, InputError, Notice, input_error, sentence_of
+from facemask.imports import garbage_left_alone
 from facemask.threads import let_waiting_threads_sleep
 from facemask.training import TRAINER_VERBS
 from facemask.verbosity import VERBOSE, choices_told
@@ -91,7 +91,7 @@ def main(args: Sequence[str] | None = None) -> None:
         check_package()
         warn_of_malicious_release()
         if arguments and arguments[0] in VERBS:
-            with _garbage_left_alone(for_good=args is None):
+            with garbage_left_alone(for_good=args is None):
                 function = verb_function(arguments[0])
                 options = parse_verb(arguments[0], arguments[1:])
             with _plain_notices(), choices_told(options.pop("verbose", False)):
@@ -99,7 +99,7 @@ def main(args: Sequence[str] | None = None) -> None:
         elif arguments and arguments[0] in ("-h", "--help", "--version"):
             _overview().parse_args(arguments[:1])
         elif arguments and arguments[0] in TRAINER_VERBS:
-            with _garbage_left_alone(for_good=args is None):
+            with garbage_left_alone(for_good=args is None):
                 from facemask.training.cli import run_trainer  # Lightning takes seconds to import
 
             run_trainer(arguments)
@@ -136,25 +136,6 @@ def verb_function(verb: str) -> Callable[..., None]:
     """Import the function of a verb beside Lightning's own."""
     function: Callable[..., None] = resolve_name(VERBS[verb][0])
     return function
-
-
-@contextmanager
-def _garbage_left_alone(for_good: bool) -> Iterator[None]:
-    """Pause garbage collection, which is a fifth of the time of long imports and finds little.
-
-    Args:
-        for_good: Whether what was imported is never looked through again: it lives as long as the
-            process, if that is ours.
-    """
-    is_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if for_good:
-            gc.freeze()
-        if is_on:
-            gc.enable()
 
 
 def verb_parser(verb: str) -> "ArgumentParser":

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from facemask.cli import main
 from facemask.extraction import FaceMaskExtractor
-from facemask.extraction.extractor import Precision
-from facemask.extraction.temporal import Temporal
+from facemask.extraction.choices import Precision, Temporal
 from facemask.losses import CompositeLoss, CrossEntropyLoss, IoULoss, SegmentationLoss
 from facemask.metrics import MaskIoU
 from facemask.models import ConvLSTM, ConvLSTMFCN

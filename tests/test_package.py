@@ -49,6 +49,7 @@ HEAVY = (
         "import facemask.data.prepare",  # which its workers start with
         "import facemask.data.synthetic.writer",  # the same
         "import facemask.cli",
+        "import facemask.extraction; facemask.extraction.Temporal",
         "sys.argv[1:] = ['--version']; import facemask.cli; facemask.cli.main()",
         "sys.argv[1:] = ['--help']; import facemask.cli; facemask.cli.main()",
     ],
@@ -58,6 +59,19 @@ def test_import_is_cheap(code: str) -> None:
     found = f"print([m for m in {heavy} if m in sys.modules])"
     out = run(f"import atexit, sys; atexit.register(lambda: {found}); {code}")
     assert out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("word", ["none.mp4", "--temporal=smoth", "--save=overlai"])
+def test_files_and_options_are_checked_before_torch_is_imported(word: str) -> None:
+    code = f"""
+        import sys
+        from facemask.cli import main
+        try:
+            main(["extract", "facemask", {word!r}])
+        except SystemExit as end:
+            print(end.code, [m for m in {HEAVY} if m in sys.modules and m != "jsonargparse"])
+    """
+    assert run(code) == "2 []"
 
 
 def test_albumentations_comes_with_the_first_training_clip() -> None:

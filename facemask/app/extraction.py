@@ -11,10 +11,11 @@ from typing import Final
 from safetensors import SafetensorError, safe_open
 
 from facemask.errors import InputError
+from facemask.extraction.choices import PLOT, output_paths
 from facemask.extraction.extractor import FaceMaskExtractor
 from facemask.extraction.jobs import source_names
 from facemask.extraction.load import choose_device
-from facemask.extraction.outputs import PLOT, Outputs, output_paths
+from facemask.extraction.outputs import Outputs
 from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade.cascade import Cascade
 from facemask.tracking.detectors import open_detector

@@ -8,13 +8,10 @@ from typing import Literal
 from rich.console import Console
 
 from facemask.errors import InputError
-from facemask.extraction.extractor import FaceMaskExtractor, Precision
+from facemask.extraction.choices import PLOT, Precision, Temporal, check_kinds
 from facemask.extraction.jobs import find_shard, make_jobs
-from facemask.extraction.load import network_from_config, own_device
-from facemask.extraction.outputs import PLOT, check_kinds
-from facemask.extraction.run import Run, progress_bars, what_is_kept
-from facemask.extraction.temporal import Temporal
 from facemask.files import make_folder, sha256_of
+from facemask.imports import garbage_left_alone
 from facemask.plotting import check_matplotlib
 from facemask.threads import limit_threads
 from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
@@ -22,7 +19,6 @@ from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.catalog import find_weights
-from facemask.weights.load import load_model
 
 
 def extract(
@@ -121,8 +117,13 @@ def extract(
     finder = _finder(detector, detector_model, boxes, cropped, smallest_face)
     if len(jobs) == 1:
         open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
-    limit_threads()
     weights = find_weights(model)
+    with garbage_left_alone():  # these bring torch, which takes a second to import
+        from facemask.extraction.extractor import FaceMaskExtractor
+        from facemask.extraction.load import network_from_config, own_device
+        from facemask.extraction.run import Run, progress_bars, what_is_kept
+        from facemask.weights.load import load_model
+    limit_threads()
     own = None if network is None else network_from_config(Path(network))
     extractor = FaceMaskExtractor(
         load_model(weights, network=own), finder, temporal=temporal, tracking=tracking,

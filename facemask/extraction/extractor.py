@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from facemask.boxes import overlap
 from facemask.errors import InputError
+from facemask.extraction.choices import Precision, Temporal
 from facemask.extraction.corrections import Correction, first_corrections
 from facemask.extraction.following import FaceFollower
 from facemask.extraction.journal import Journal
 from facemask.extraction.load import choose_device, for_inference, has_fast_bf16
 from facemask.extraction.results import ExtractedFrame, as_stored
-from facemask.extraction.temporal import FaceLabeller, Temporal, check_temporal, smooth_frames
+from facemask.extraction.temporal import FaceLabeller, check_temporal, smooth_frames
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.detection import Detection, FaceDetector, GivenFaces, check_image
@@ -26,8 +27,6 @@ from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
 from facemask.weights.load import load_model
-
-Precision = Literal["auto", "float32", "bf16"]
 
 _SAME_FACE: Final = 0.5
 """IoU from which two boxes of masks are of one face."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from facemask.errors import InputError
-from facemask.extraction.outputs import output_paths
+from facemask.extraction.choices import output_paths
 from facemask.naming import LONGEST, distinct_names, with_digests
 
 _GENERIC: Final = "vid"

@@ -3,12 +3,13 @@
 import json
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from facemask.errors import InputError
+from facemask.extraction.choices import PLOT, output_paths
 from facemask.extraction.journal import Journal
 from facemask.extraction.record import Facts, difference, read_facts
 from facemask.extraction.results import ExtractedFrame
@@ -29,42 +30,7 @@ from facemask.video.writing import (
 
 PART_FRAMES: Final = 2000
 """Frames in a part: a killed job loses at most so many."""
-SUFFIXES: Final = {
-    "overlay": ".overlay.mp4",
-    "side-by-side": ".side-by-side.mp4",
-    "labels": ".labels.mkv",
-    "png": ".labels",
-    "npz": ".labels.npz",
-    "alpha": ".alpha.mp4",
-    "csv": ".csv",
-}
-"""End of each output's name, after the video's."""
-PLOT: Final = "plot"
-"""The picture of the signals, drawn from the table."""
 _PAINTED: Final = ("overlay", "side-by-side")
-
-
-def check_kinds(save: str) -> list[str]:
-    """Return the names of the outputs that are asked for, each once.
-
-    Args:
-        save: Names from `SUFFIXES`, separated by commas.
-
-    Raises:
-        InputError: One is unknown, or there is none.
-    """
-    kinds = list(dict.fromkeys(name.strip() for name in save.split(",") if name.strip()))
-    wrong = [name for name in kinds if name not in SUFFIXES]
-    if wrong or not kinds:
-        what = f"{wrong[0]!r} is no output" if wrong else "it is empty"
-        raise InputError(f"save is {save!r}, but {what}: give some of {','.join(SUFFIXES)}.")
-    return kinds
-
-
-def output_paths(folder: Path, name: str, kinds: Iterable[str]) -> dict[str, Path]:
-    """Return the file of each output of a video, and of the plot."""
-    suffixes = {**SUFFIXES, PLOT: ".signals.png"}
-    return {kind: folder / f"{name}{suffixes[kind]}" for kind in kinds}
 
 
 class Outputs:

@@ -4,7 +4,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, NamedTuple, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from facemask.boxes import Box, Crop
 from facemask.classes import BACKGROUND
 from facemask.errors import InputError, Notice
+from facemask.extraction.choices import Temporal
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Probabilities
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.clips import CascadeMemory
@@ -21,9 +22,6 @@ from facemask.tracking.tracker import TrackedFace
 from facemask.turned import TurnedBox
 from facemask.video.frames import VideoFrame
 from facemask.views import View
-
-Temporal = Literal["clip", "window", "stream", "smooth", "off"]
-"""Ways in which a frame's mask depends on other frames; see `docs/extract.md`."""
 
 CLIP_LENGTH: Final = 5
 """Frames that a ConvLSTM-FCN is trained on (section 4.1)."""

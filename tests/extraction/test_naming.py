@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facemask.extraction.choices import SUFFIXES
 from facemask.extraction.jobs import make_jobs, source_names
-from facemask.extraction.outputs import SUFFIXES
 from facemask.extraction.record import RECORD_SUFFIX
 
 

@@ -12,7 +12,8 @@ import pytest
 import facemask.extraction.outputs
 from facemask.boxes import Box
 from facemask.extraction import FaceMaskExtractor, face_signals
-from facemask.extraction.outputs import SUFFIXES, Outputs, PartedOutputs, output_paths
+from facemask.extraction.choices import SUFFIXES, output_paths
+from facemask.extraction.outputs import Outputs, PartedOutputs
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.tracking.detection import Detection
 from facemask.tracking.tracker import TrackerSettings

@@ -10,7 +10,8 @@ from PIL import Image
 
 from facemask.data.vw300 import scan_frames
 from facemask.errors import InputError
-from facemask.extraction.outputs import Outputs, output_paths
+from facemask.extraction.choices import output_paths
+from facemask.extraction.outputs import Outputs
 from facemask.extraction.results import ExtractedFrame
 from facemask.video import FrameSource, LabelVideoWriter, VideoWriter, open_source
 from facemask.video.muxing import join_videos

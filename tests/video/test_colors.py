@@ -10,7 +10,8 @@ from av.video.reformatter import Colorspace
 
 from facemask.boxes import Crop
 from facemask.classes import LIPS
-from facemask.extraction.outputs import Outputs, output_paths
+from facemask.extraction.choices import output_paths
+from facemask.extraction.outputs import Outputs
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.video.reading import VideoFrame, open_source
 from tests.video.videos import Image

@@ -14,7 +14,7 @@ from facemask.classes import CLASS_NAMES
 from facemask.cli import main
 from facemask.data.masks import landmarks_to_mask
 from facemask.extraction import FaceMaskExtractor
-from facemask.extraction.extractor import Precision
+from facemask.extraction.choices import Precision
 from facemask.metrics import MaskIoU
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video import open_source
