@@ -6,7 +6,8 @@
     python benchmarks/network.py --operators              the time by operator
 
 The networks are the shipped ones, prepared as `facemask extract` does, on one clip of five frames
-of noise; and ones with random weights and finer skips. Training steps are those of an FCN and a
+of noise, and the first of them on 24, which it scores as windows, as in extraction; and one with
+random weights and finer skips. Training steps are those of an FCN and a
 ConvLSTM-FCN with random weights. Each checkout runs in a process of its own; they take turns, one
 call at a time, so that what else the machine does hits both alike. Times are the least of many
 calls: of the processor with one thread, which minds neighbours less, else of the clock on the wall.
@@ -16,6 +17,7 @@ on the same clip.
 
 import argparse
 import importlib.util
+import inspect
 import json
 import os
 import subprocess
@@ -32,7 +34,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 FINE = {"output_stride": 32, "skips": (16, 8, 4, 2), "skip_channels": 32}
 SHIPPED = {"output_stride": 32, "skips": (16, 8, 4), "skip_channels": 48}
 BACKBONE = "tf_efficientnet_lite0"
-INFERENCE = ("primary", "eyes", "mouth", "fine")
+INFERENCE = ("primary", "windows", "eyes", "mouth", "fine")
 TRAINING = ("FCN step", "FCN step, fine", "ConvLSTM-FCN step")
 PRECISIONS = ("float32", "bfloat16")
 
@@ -42,51 +44,56 @@ class Cases:
 
     def __init__(self) -> None:
         """Make nothing yet."""
-        self._made: dict[str, tuple[Any, int]] = {}
+        self._made: dict[tuple[str, bool], tuple[Any, int]] = {}
 
     def call(self, name: str, precision: str) -> tuple[Callable[[], object], int]:
         """Return a call to be timed, and the number of frames that it is of."""
         import torch
 
-        if name not in self._made:
+        bf16 = precision == "bfloat16"
+        if (name, bf16) not in self._made:
             torch.manual_seed(0)
-            self._made[name] = _step(name) if "step" in name else _network(name)
-        of_precision, frames = self._made[name]
+            self._made[name, bf16] = _step(name) if "step" in name else _network(name, bf16)
+        of_precision, frames = self._made[name, bf16]
 
         def call() -> object:
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 return of_precision()
 
         return call, frames
 
 
-def network_and_clip(name: str) -> tuple[Any, Any]:
-    """Return a network as extraction has it, and a clip (1, 5, 3, S, S)."""
+def network_and_clip(name: str, bf16: bool = False) -> tuple[Any, Any]:
+    """Return a network as extraction has it, and a clip (1, T, 3, S, S)."""
     import torch
 
-    from facemask.extraction.load import for_inference, load_model
+    from facemask.extraction import load_model
+    from facemask.extraction.load import for_inference
     from facemask.models import Cascade, CascadeSettings, ConvLSTMFCN
 
     if name == "fine":
         network = ConvLSTMFCN(BACKBONE, 5, kernel_size=3, cell_activation="tanh", **FINE)
         cascade = Cascade(network, settings=CascadeSettings(size=193)).eval()
-        fast = for_inference(cascade).primary
+        role = "primary"
     else:
         with warnings.catch_warnings(action="ignore"):  # the licence of the weights
             cascade = load_model("default")
-        fast = for_inference(cascade).networks()[name]
-    size = cascade.settings.size
-    return fast, torch.rand(1, 5, 3, size, size)
+        role = "primary" if name == "windows" else name
+    # checkouts from before there was such a parameter cast weights at each call
+    known = "bf16" in inspect.signature(for_inference).parameters
+    fast = for_inference(cascade, **({"bf16": bf16} if known else {}))
+    frames, size = 24 if name == "windows" else 5, cascade.settings.size
+    return fast.networks()[role], torch.rand(1, frames, 3, size, size)
 
 
-def _network(name: str) -> tuple[Any, int]:
+def _network(name: str, bf16: bool) -> tuple[Any, int]:
     import torch
 
-    network, clip = network_and_clip(name)
+    network, clip = network_and_clip(name, bf16)
 
     @torch.inference_mode()
     def call() -> object:
-        return network(clip)
+        return network.score_windows(clip) if name == "windows" else network(clip)
 
     return call, clip.shape[1]
 
@@ -257,7 +264,7 @@ def main() -> None:
                     if turn:  # the first call is slower
                         best[name, precision] = min(best[name, precision], spent)
             rows = {f"torch {p}": [best[name, p] for name in roots] for p in PRECISIONS}
-            if case in INFERENCE:
+            if case in INFERENCE and case != "windows":
                 rows |= {k: [v] for k, v in others(case, threads, repeats).items()}
             for way, times in rows.items():
                 ratio = f"{times[0] / times[1]:8.2f}" if len(times) > 1 else ""

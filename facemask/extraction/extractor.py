@@ -72,7 +72,7 @@ class FaceMaskExtractor:
         self.device = choose_device(device)
         fast = precision == "auto" and has_fast_bf16(self.device)
         self._bf16 = precision == "bf16" or fast
-        self.cascade = for_inference(cascade.eval().to(self.device))
+        self.cascade = for_inference(cascade.eval().to(self.device), self._bf16)
         self.detector = detector
         self.tracking = tracking or TrackerSettings()
         self.passes = passes

@@ -9,7 +9,7 @@ from torch import nn
 
 from facemask.errors import InputError, cause_of
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.folding import fold_batchnorm, fold_padding
+from facemask.models.folding import fold_batchnorm, fold_padding, quicken
 
 
 def network_from_config(path: Path) -> nn.Module:
@@ -41,11 +41,12 @@ def network_from_config(path: Path) -> nn.Module:
     return module.network
 
 
-def for_inference(cascade: Cascade) -> Cascade:
+def for_inference(cascade: Cascade, bf16: bool = False) -> Cascade:
     """Return a cascade that gives the same masks faster: convolutions do BatchNorm and padding too.
 
     Args:
         cascade: A cascade in eval mode, on its device; it stays as it is.
+        bf16: Whether it is called under autocast to bfloat16; it must be then.
     """
     parameter = next(cascade.parameters(), None)
     if parameter is None:
@@ -55,7 +56,8 @@ def for_inference(cascade: Cascade) -> Cascade:
     networks = {}
     for name, network in cascade.networks().items():
         folded = fold_batchnorm(network, frame)
-        networks[name] = fold_padding(copy.deepcopy(network) if folded is network else folded)
+        folded = copy.deepcopy(network) if folded is network else folded
+        networks[name] = fold_padding(quicken(folded, bf16))
     return Cascade(**networks, settings=cascade.settings).eval()
 
 

@@ -5,6 +5,7 @@ Layers and their places are here, all that is asked of timm is in `facemask.mode
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from facemask.errors import InputError
 from facemask.models.convolution import TunedConv2d
+
+_AT_ONCE: Final = 10
+"""Frames that a CPU encodes together, at most: more leave its cache, fewer cost more calls."""
 
 
 class ImageEncoder(nn.Module):
@@ -54,8 +58,19 @@ class ImageEncoder(nn.Module):
         """
         check_images(images)
         frames = images.flatten(0, -4)  # (N, 3, H, W)
-        features = self.encode(frames.contiguous(memory_format=torch.channels_last))
+        parts = [
+            self.encode(part.contiguous(memory_format=torch.channels_last))
+            for part in frames.tensor_split(self._parts(frames))
+        ]
+        features = parts[0] if len(parts) == 1 else torch.cat(parts)  # (N, C, h, w)
         return features.reshape(*images.shape[:-3], *features.shape[1:])  # (..., C, h, w), a view
+
+    def _parts(self, frames: Tensor) -> int:
+        """Return in how many parts frames are encoded, so that a CPU's cache holds what is new."""
+        together = self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if together or frames.device.type != "cpu":
+            return 1
+        return max(1, -(-len(frames) // _AT_ONCE))
 
     def encode(self, images: Tensor) -> Tensor:
         """Compute the features (N, C, h, w) of images (N, 3, H, W), channels-last."""

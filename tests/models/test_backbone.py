@@ -3,7 +3,7 @@
 import pickle
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 import safetensors.torch
@@ -117,6 +117,27 @@ def test_other_strides(stride: int, dilations: tuple[int, int]) -> None:
     for stage, dilation in zip((3, 4), dilations, strict=True):
         convs = spatial_convs(encoder.body.get_submodule(f"layer{stage}"))
         assert {c.dilation[0] for c in convs.values()} == {dilation}
+
+
+@pytest.mark.parametrize("frames", [1, 10, 11, 23])
+def test_many_frames_are_encoded_in_parts_of_at_most_ten(frames: int) -> None:
+    encoder, clip = Encoder("test_resnet").eval(), torch.randn(1, frames, 3, 32, 32)
+    with torch.no_grad(), patch.object(encoder, "encode", wraps=encoder.encode) as encode:
+        features = encoder(clip)
+    seen = [len(call.args[0]) for call in encode.call_args_list]
+    assert sum(seen) == frames
+    assert len(seen) == -(-frames // 10)
+    assert max(seen) - min(seen) <= 1
+    assert features.shape[:2] == (1, frames)
+    assert features[0].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(features, encoder(clip), rtol=0, atol=1e-5)  # gradients: all at once
+
+
+def test_training_sees_all_frames_at_once() -> None:
+    encoder = Encoder("test_resnet").train()
+    with torch.no_grad(), patch.object(encoder, "encode", wraps=encoder.encode) as encode:
+        encoder(torch.randn(12, 3, 32, 32))
+    assert encode.call_count == 1
 
 
 def test_clip_equals_its_frames_and_is_channels_last() -> None:

@@ -1,15 +1,23 @@
 """BatchNorm folded into convolutions."""
 
+import copy
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask.extraction.load import for_inference
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.convolution import TunedConv2d
-from facemask.models.folding import EvenConv2d, fold_batchnorm, fold_padding
+from facemask.models.folding import (
+    BitwiseReLU6,
+    EvenConv2d,
+    fold_batchnorm,
+    fold_padding,
+    quicken,
+)
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
@@ -94,6 +102,65 @@ def test_a_cascade_keeps_its_masks() -> None:
 
 def same_padded(*shape: Any, **settings: Any) -> TunedConv2d:  # noqa: ANN401
     return TunedConv2d.like(nn.Conv2d(*shape, **settings), same=True)
+
+
+def every_bfloat16() -> Tensor:
+    """All there are, but what is not a number."""
+    numbers = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(torch.bfloat16)
+    return numbers[~numbers.isnan()]
+
+
+def test_bitwise_relu6_of_every_number_is_torch_s() -> None:
+    numbers = every_bfloat16()
+    assert len(numbers) > 65000
+    found = numbers.clone()
+    assert BitwiseReLU6()(found) is found  # in place
+    assert found.equal(F.relu6(numbers))
+    last = numbers[: 4 * 4096].view(4, 4, 16, 64).contiguous(memory_format=torch.channels_last)
+    assert BitwiseReLU6()(last.clone()).equal(F.relu6(last))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_bitwise_relu6_of_other_numbers(dtype: torch.dtype) -> None:
+    x = torch.tensor([-2.0, -0.0, 3.5, 6.0, 7.0, torch.nan], dtype=dtype)
+    torch.testing.assert_close(BitwiseReLU6()(x.clone()), F.relu6(x), equal_nan=True)
+
+
+def shown_to(network: nn.Module) -> Tensor:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        scores: Tensor = network(torch.randn(1, 3, 3, 65, 65, generator=torch.Generator()))[0]
+    return scores
+
+
+def test_scores_in_bfloat16_stay_bit_for_bit() -> None:
+    network = with_statistics(
+        ConvLSTMFCN("tf_efficientnet_lite0", 3, output_stride=32, kernel_size=3, skips=(16, 8))
+    )
+    folded = fold_batchnorm(network, torch.zeros(1, 3, 65, 65))
+    expected = shown_to(folded)
+    quick = quicken(copy.deepcopy(folded), bf16=True)
+    assert isinstance(quick, ConvLSTMFCN)
+    assert sum(isinstance(module, BitwiseReLU6) for module in quick.modules()) == 32
+    assert all(w.dtype == torch.bfloat16 for w in quick.encoder.parameters())
+    assert all(w.dtype == torch.float32 for w in quick.convlstm.parameters())
+    assert shown_to(quick).equal(expected)
+    assert expected.std() > 0
+
+
+def test_damaged_weights_are_seen_in_bfloat16() -> None:
+    network = FCN("tf_efficientnet_lite0").eval()
+    torch.nn.init.constant_(network.encoder.body.conv_stem.weight, torch.nan)
+    assert shown_to(quicken(network, bf16=True)).isnan().all()
+
+
+def test_networks_stay_in_float32_and_so_do_those_of_others() -> None:
+    network = FCN("tf_efficientnet_lite0").eval()
+    assert quicken(network, bf16=False) is network
+    own = nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU6(inplace=True))
+    assert quicken(own, bf16=True) is own
+    for module in (*network.modules(), *own.modules()):
+        assert not isinstance(module, BitwiseReLU6)
+        assert all(w.dtype == torch.float32 for w in module.parameters())
 
 
 @pytest.mark.parametrize("size", [(64, 64), (33, 64), (64, 31), (35, 37)])
