@@ -74,6 +74,19 @@ def test_files_and_options_are_checked_before_torch_is_imported(word: str) -> No
     assert run(code) == "2 []"
 
 
+def test_shipped_weights_extract_without_the_libraries_of_training(tmp_path: Path) -> None:
+    code = f"""
+        import sys
+        import cv2
+        import numpy as np
+        from facemask.cli import main
+        cv2.imwrite({str(tmp_path / "face.png")!r}, np.full((64, 64, 3), 90, np.uint8))
+        main(["extract", {str(tmp_path / "face.png")!r}, "--cropped", "-o", {str(tmp_path)!r}])
+        print([m for m in (*{HEAVY}, "scipy") if m in sys.modules])
+    """
+    assert run(code).splitlines()[-1] == "['jsonargparse', 'torch']"
+
+
 def test_albumentations_comes_with_the_first_training_clip() -> None:
     code = """
         import sys

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask.errors import InputError
+from facemask.models import lite0
 from facemask.models.convolution import TunedConv2d
 
 _AT_ONCE: Final = 10
@@ -107,7 +108,7 @@ class Encoder(ImageEncoder):
     the finest skip's stride.
 
     Attributes:
-        body: The timm network.
+        body: The timm network, or `Lite0` in its place.
         fusion: Layers that fuse its levels; None without skips.
         feature_stride: Image pixels to a pixel of the features.
     """
@@ -136,17 +137,21 @@ class Encoder(ImageEncoder):
             InputError: timm does not know the name or cannot build the model at this stride or
                 with these skips, or the weights cannot be loaded.
         """
-        from facemask.models import timm_body  # timm takes seconds to import
-
         skips = _check_skips(skips, skip_channels, output_stride)
-        body = timm_body.create(name, output_stride, pretrained, all_levels=bool(skips))
-        info, config = timm_body.facts(body)
-        levels = _levels(name, info.reduction(), skips)
-        super().__init__(name, output_stride, config["mean"], config["std"])
+        body: nn.Module
+        if pretrained is None and lite0.builds(name, output_stride):
+            body, facts = lite0.Lite0(), lite0.FACTS
+        else:
+            from facemask.models import timm_body  # timm takes seconds to import
+
+            body = timm_body.create(name, output_stride, pretrained, all_levels=bool(skips))
+            facts = timm_body.facts(body)
+        levels = _levels(name, facts.strides, skips)
+        super().__init__(name, output_stride, facts.mean, facts.std)
         self.body = body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.skips = skips
         self.feature_stride = skips[0] if skips else output_stride
-        channels = [info.channels()[level] for level in levels]
+        channels = [facts.channels[level] for level in levels]
         self.channels = skip_channels if skips else channels[-1]
         self.fusion: SkipFusion | None = None
         if skips:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from facemask.checkpoints import load_weights, read_weights
 from facemask.errors import InputError, cause_of, system_cause
 from facemask.models.convolution import TunedConv2d
+from facemask.models.lite0 import BodyFacts
 
 
 def create(
@@ -70,10 +71,11 @@ def tune_convolutions(body: nn.Module) -> None:
                 setattr(module, name, TunedConv2d.like(child, same=isinstance(child, Conv2dSame)))
 
 
-def facts(body: nn.Module) -> tuple[FeatureInfo, dict[str, tuple[float, ...]]]:
+def facts(body: nn.Module) -> BodyFacts:
     """Return what timm says of a network's feature levels, and of its pretrained weights."""
+    info = cast("FeatureInfo", body.feature_info)
     config = cast("dict[str, tuple[float, ...]]", body.pretrained_cfg)
-    return cast("FeatureInfo", body.feature_info), config
+    return BodyFacts(info.reduction(), info.channels(), config["mean"], config["std"])
 
 
 def _create(name: str, options: Mapping[str, Any]) -> nn.Module:
@@ -93,7 +95,7 @@ def _create(name: str, options: Mapping[str, Any]) -> nn.Module:
             f"timm cannot build {name!r} at output stride {output_stride}{reason}: choose a model "
             "whose stride can be reduced by dilation, such as resnet50 or mobilenetv3_small_100"
         ) from error
-    stride = facts(body)[0].reduction()[-1]
+    stride = facts(body).strides[-1]
     if stride != output_stride:
         raise InputError(
             f"timm builds {name!r} at stride {stride} only, not at output stride {output_stride}: "
