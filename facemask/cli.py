@@ -35,6 +35,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
         "facemask.experiment.command:experiment",
         "Train and test every row of the paper's tables, and put them beside the paper's numbers.",
     ),
+    "export": (
+        "facemask.export.command:export",
+        "Write a model's networks as ONNX, OpenVINO or torch.export files, checked against torch.",
+    ),
     "extract": (
         "facemask.extraction.command:extract",
         "Find, follow and label every face of videos: one output frame for each frame.",

@@ -13,7 +13,7 @@ FLOORS = (
     ("data", "tracking"),
     ("models",),
     ("annotate", "report", "weights"),
-    ("training",),
+    ("training", "export"),
     ("extraction",),
     ("app", "experiment"),
     ("cli",),

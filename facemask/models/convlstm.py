@@ -223,7 +223,7 @@ class ConvLSTM(nn.Module):
             h, c = (s.to(x) for s in state)
         outputs = []
         for gates_x in self._convolve_input(x).unbind(1):  # (B, 4·out, H, W)
-            h, c = self._step(gates_x, h, c)
+            h, c = self.step(gates_x, h, c)
             outputs.append(h)
         y = h if single else torch.stack(outputs, 1)  # (B, T, out, H, W)
         return y, (h, c)
@@ -247,10 +247,9 @@ class ConvLSTM(nn.Module):
         gates = self._convolve_input(x)  # (B, T, 4·out, H, W)
         h = c = x.new_zeros(*x.shape[:2], self.out_channels, *x.shape[-2:])
         for back in range(min(length, x.shape[1]) - 1, -1, -1):
-            # the window of frame t begins at t - length + 1, or at 0: those of the first `back`
-            # frames have not begun
+            # the windows of the first `back` frames, which begin at 0, have not begun
             now = (gates[:, : gates.shape[1] - back], h[:, back:], c[:, back:])
-            new_h, new_c = self._step(*(part.flatten(0, 1) for part in now))
+            new_h, new_c = self.step(*(part.flatten(0, 1) for part in now))
             h = torch.cat([h[:, :back], new_h.view_as(now[1])], dim=1)
             c = torch.cat([c[:, :back], new_c.view_as(now[2])], dim=1)
         return h
@@ -260,7 +259,8 @@ class ConvLSTM(nn.Module):
         gates = conv2d_same(x.flatten(0, 1), self.weight_input, self.bias)
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
-    def _step(self, gates_x: Tensor, h: Tensor, c: Tensor) -> State:
+    def step(self, gates_x: Tensor, h: Tensor, c: Tensor) -> State:
+        """Compute h and c of a frame from its gates' input (B, 4·out, H, W) and those before."""
         gates = (gates_x + conv2d_same(h, self.weight_recurrent)).to(c.dtype)
         i, f, g, o = gates.chunk(4, dim=1)  # each (B, out, H, W)
         if self.weight_ci is not None and self.weight_cf is not None:

@@ -11,7 +11,7 @@ from torch import nn
 from facemask.checkpoints import read_checkpoint
 from facemask.errors import InputError
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.cascade.file import network_of
+from facemask.models.cascade.file import ROLES, network_of
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import use_of
 from facemask.models.own_network import FrameNetwork, takes_clips
@@ -52,6 +52,30 @@ def load_model(
         if not use.get("clips") or not takes_clips(loaded, clip):
             loaded = FrameNetwork(loaded)
     return Cascade(loaded, settings=CascadeSettings(size=size)).eval()
+
+
+def load_networks(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
+    """Read the networks of a saved cascade, or the one of a checkpoint of any region.
+
+    Args:
+        path: A file of `Cascade.save` (.safetensors), or a checkpoint of `facemask fit`.
+
+    Returns:
+        Networks in eval mode on the CPU, by "primary", "eyes" or "mouth", and their settings.
+
+    Raises:
+        InputError: The file is missing, is neither, or holds a network of your own.
+    """
+    if path.suffix != ".safetensors":
+        checkpoint = read_checkpoint(path)
+        region = use_of(checkpoint).get("region", "face")
+        for role, own_region in ROLES.items():
+            if region == own_region != "face":
+                size = _size_of(use_of(checkpoint), path)
+                network = network_of(checkpoint, path, own_region).eval()
+                return {role: network}, CascadeSettings(size=size)
+    cascade = load_model(path)
+    return cascade.networks(), cascade.settings
 
 
 def _size_of(use: Mapping[str, Any], path: Path) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from itertools import chain
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -99,6 +99,27 @@ def find_boxes(
         if box is not None:
             boxes[name] = box
     return ClipBoxes(face, boxes)
+
+
+def box_rules() -> dict[str, Any]:
+    """Return the numbers that boxes are found by, for programs that do it elsewhere.
+
+    Shares are of the face's box unless another thing is named.
+    """
+    return {
+        "face_room": _FACE_ROOM,
+        "least_area": _LEAST_AREA,
+        "reach": _REACH,
+        "second_eye_area": _SECOND_EYE,
+        "eyes_apart": _EYES_APART,
+        "mouth_part_area": _MOUTH_PART,
+        "mouth_gap": _MOUTH_GAP,
+        "motion": _MOTION,
+        "largest": {region: list(sides) for region, sides in _LARGEST.items()},
+        "most_parts": _MOST_PARTS,
+        "usual": {name: list(box) for name, box in _USUAL.items()},
+        "narrowest": dict(_NARROWEST),
+    }
 
 
 def enclosed_background(labels: Labels) -> Mask:

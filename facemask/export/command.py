@@ -1,0 +1,46 @@
+"""`facemask export`: networks as files that other runtimes read."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from facemask.export.folder import export_networks
+from facemask.export.formats import Format, check_format
+from facemask.files import sha256_of
+from facemask.models.cascade.file import read_header
+from facemask.weights.catalog import find_weights, shipped
+from facemask.weights.load import load_networks
+
+
+def export(
+    model: str,
+    *,
+    out: str,
+    format: Format = "onnx",  # noqa: A002  # the option's name
+    size: int | None = None,
+) -> None:
+    """Write a model's networks as ONNX, OpenVINO or torch.export files, checked against torch.
+
+    Args:
+        model: Weights that come with facemask (default, synthetic), a saved cascade (.safetensors),
+            a checkpoint of faces, eyes or mouths, or a Hugging Face repository id (owner/name).
+        out: Folder to write to, which must not be there yet. Short: -o.
+        format: onnx, openvino or torch (.pt2 of torch.export).
+        size: Side of the images that the graphs take, in pixels: they become a little faster.
+            Default: any height and width, where the network allows it.
+
+    Raises:
+        InputError: The model, the folder or the size is wrong, a package is missing, or what came
+            out does not give what torch gives.
+    """
+    check_format(format)  # before torch loads a model
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    path = find_weights(model)
+    networks, settings = load_networks(path)
+    about: dict[str, object] = {"model": {"name": Path(model).name, "sha256": sha256_of(path)}}
+    if model in shipped():
+        about["licence"] = shipped()[model].licence
+    if path.suffix == ".safetensors":
+        about["card"] = read_header(path).card
+    export_networks(networks, settings, out, format, size=size, about=about, say=console.print)
+    console.print(f"{out}: whole; facemask.json in it says how its files are used.")

@@ -1,0 +1,195 @@
+"""Writing graphs as ONNX, OpenVINO or torch.export files, and running them."""
+
+import importlib
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from facemask._distribution import pip_install
+from facemask.errors import InputError
+from facemask.export.graphs import Graph, dynamic_shapes
+
+Format: TypeAlias = Literal["onnx", "openvino", "torch"]
+Arrays: TypeAlias = Sequence[npt.NDArray[Any]]
+Run: TypeAlias = Callable[[Arrays], list[npt.NDArray[np.float32]]]
+
+SUFFIXES: Final[dict[Format, tuple[str, ...]]] = {
+    "onnx": (".onnx",),
+    "openvino": (".xml", ".bin"),
+    "torch": (".pt2",),
+}
+"""Endings of the files of a graph; the first is the one to open."""
+_PACKAGES: Final[dict[Format, tuple[str, ...]]] = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "openvino"),
+    "torch": (),
+}
+_FOR_LOOPS: Final = (2, 13)  # the release of torch whose exported loops were checked
+
+
+def check_format(kind: str) -> Format:
+    """Return a format by its name, if what it takes is installed.
+
+    Raises:
+        InputError: It is unknown, a package is missing, or torch is too old.
+    """
+    if kind not in get_args(Format):
+        raise InputError(f"format is {kind!r}: give one of {', '.join(get_args(Format))}.")
+    known: Format = kind  # type: ignore[assignment]  # just checked
+    version = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
+    if version < _FOR_LOOPS:
+        raise InputError(
+            f"torch {torch.__version__} cannot export a network's loop over time: install torch "
+            f"{'.'.join(map(str, _FOR_LOOPS))} or newer."
+        )
+    for package in _PACKAGES[known]:
+        needed(package)
+    return known
+
+
+def needed(package: str) -> Any:  # noqa: ANN401  # a module
+    """Import a package of the extra.
+
+    Raises:
+        InputError: It is not installed, or does not work here.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise InputError(
+            f"{package} is not installed, or does not work here ({error}): {pip_install('export')}."
+        ) from error
+
+
+def write_graph(graph: Graph, folder: Path, name: str, kind: Format) -> list[Path]:
+    """Write a graph's files.
+
+    Args:
+        graph: The graph.
+        folder: Where they go.
+        name: Their name without its ending.
+        kind: The format.
+
+    Returns:
+        The files; the first is the one to open.
+    """
+    paths = [folder / f"{name}{suffix}" for suffix in SUFFIXES[kind]]
+    program = _traced(graph)
+    if kind == "torch":
+        torch.export.save(program, paths[0])
+        return paths
+    model = _to_onnx(program, graph)
+    if kind == "onnx":
+        needed("onnx").save(model, paths[0])
+    else:
+        openvino = needed("openvino")
+        import io
+
+        converted = openvino.convert_model(io.BytesIO(model.SerializeToString()))
+        # half-precision weights would round the scores
+        openvino.save_model(converted, paths[0], compress_to_fp16=False)
+    return paths
+
+
+def _traced(graph: Graph) -> torch.export.ExportedProgram:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch to itself
+        program = torch.export.export(
+            graph.module, graph.example, dynamic_shapes=dynamic_shapes(graph)
+        )
+    for node in program.graph.nodes:  # paths of this machine
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def _to_onnx(program: torch.export.ExportedProgram, graph: Graph) -> Any:  # noqa: ANN401
+    """Return an ONNX model with our names of inputs, outputs and axes, in one piece."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exported = torch.onnx.export(
+            program, dynamo=True, input_names=list(graph.inputs),
+            output_names=list(graph.outputs), external_data=False, verbose=False,
+        )  # fmt: skip
+    assert exported is not None
+    model = exported.model_proto
+    for values, axes_of in ((model.graph.input, graph.inputs), (model.graph.output, graph.outputs)):
+        for value, (name, axes) in zip(values, axes_of.items(), strict=True):
+            assert value.name == name
+            dims = value.type.tensor_type.shape.dim
+            for dim, axis in zip(dims, axes, strict=True):
+                if isinstance(axis, str):
+                    dim.dim_param = axis
+                elif dim.dim_value != axis:
+                    raise InputError(
+                        f"The {graph.name} graph's {name} came out with an axis of "
+                        f"{dim.dim_value or dim.dim_param}, expected {axis}: torch "
+                        f"{torch.__version__} exports it wrongly, take another release."
+                    )
+    del model.graph.value_info[:]  # they name axes as torch does
+    for node in _nodes(model.graph):
+        del node.metadata_props[:]  # paths of this machine
+        node.doc_string = ""
+    return model
+
+
+def _nodes(graph: Any) -> list[Any]:  # noqa: ANN401
+    """Return the nodes of an ONNX graph and of the graphs in them."""
+    inner = [
+        node
+        for outer in graph.node
+        for attribute in outer.attribute
+        if attribute.HasField("g")
+        for node in _nodes(attribute.g)
+    ]
+    return [*graph.node, *inner]
+
+
+def open_graph(path: Path, kind: Format, threads: int = 1) -> Run:
+    """Return what runs a written graph on arrays, in float32 on the CPU.
+
+    Args:
+        path: The file to open.
+        kind: Its format.
+        threads: Number of threads that ONNX Runtime and OpenVINO take.
+
+    Raises:
+        InputError: The package is not installed, or cannot read the file.
+    """
+    if kind == "torch":
+        module = torch.export.load(path).module()
+
+        def run_torch(arrays: Arrays) -> list[npt.NDArray[np.float32]]:
+            with torch.no_grad():
+                out = module(*map(torch.from_numpy, arrays))
+            return [o.numpy() for o in (out if isinstance(out, (tuple, list)) else (out,))]
+
+        return run_torch
+    if kind == "onnx":
+        runtime = needed("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [value.name for value in session.get_inputs()]
+
+        def run_onnx(arrays: Arrays) -> list[npt.NDArray[np.float32]]:
+            found: list[npt.NDArray[np.float32]] = session.run(
+                None, dict(zip(names, arrays, strict=True))
+            )
+            return found
+
+        return run_onnx
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    compiled = needed("openvino").compile_model(path, "CPU", settings)
+
+    def run_openvino(arrays: Arrays) -> list[npt.NDArray[np.float32]]:
+        results = compiled(list(arrays))
+        return [np.array(results[i]) for i in range(len(compiled.outputs))]
+
+    return run_openvino

@@ -1,0 +1,44 @@
+"""Small networks to export, whose random weights give scores that tell pixels apart."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from facemask.export import export_networks
+from facemask.export.formats import Format
+from facemask.models import FCN, CascadeSettings, ConvLSTMFCN
+
+SIZE = 64
+SETTINGS = CascadeSettings(size=SIZE, mouth_margin=1.6, primary_weight=0.25)
+
+
+@functools.cache
+def networks() -> dict[str, nn.Module]:
+    """A cascade with padding like TensorFlow's, skips, both cells, and a network without memory."""
+    torch.manual_seed(5)
+    found: dict[str, nn.Module] = {
+        "primary": ConvLSTMFCN(
+            "tf_mobilenetv3_small_minimal_100", skips=(8,), skip_channels=8, kernel_size=3
+        ),
+        "eyes": FCN("mobilenetv3_small_050", 2),
+        "mouth": ConvLSTMFCN(
+            "mobilenetv3_small_050", 3, peephole=False, cell_activation="tanh",
+            gate_activation="hard_sigmoid",
+        ),
+    }  # fmt: skip
+    for network in found.values():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 2)
+        network.eval()
+    return found
+
+
+def exported(folder: Path, kind: Format) -> dict[str, Any]:
+    return export_networks(networks(), SETTINGS, folder, kind)

@@ -1,0 +1,145 @@
+"""What is refused, and what is left when an export fails."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from facemask.cli import main
+from facemask.errors import InputError
+from facemask.export import check, export_networks, folder, formats
+from facemask.export.graphs import ClipGraph, Graph, graphs_of, random_clip
+from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
+from facemask.models.own_network import normalise
+from tests.export.networks import SETTINGS, SIZE, exported, networks
+from tests.test_cli import error_of
+
+
+def test_torch_export(tmp_path: Path) -> None:
+    """Without an extra: files of torch.export, at a fixed size."""
+    mouth = {"mouth": networks()["mouth"]}
+    content = export_networks(mouth, SETTINGS, tmp_path / "out", "torch", size=SIZE)
+    graphs = content["networks"]["mouth"]["graphs"]
+    assert list(graphs) == ["clip", "window", "step"]
+    assert graphs["step"]["inputs"]["c"] == {"dtype": "float32", "shape": ["batch", 3, 4, 4]}
+    assert graphs["clip"]["outputs"]["scores"]["shape"] == ["batch", "time", 3, SIZE, SIZE]
+    clip = torch.export.load(tmp_path / "out" / graphs["clip"]["file"]).module()
+    images = random_clip(3, 8, SIZE, SIZE)
+    with torch.inference_mode():
+        scores, (h, _) = mouth["mouth"](normalise(images.movedim(-1, -3), mouth["mouth"]))
+        found, found_h, _ = clip(images)
+    torch.testing.assert_close(found, scores, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found_h, h, atol=1e-5, rtol=1e-4)
+
+
+class _Unrolled(ClipGraph):
+    """The trap: a loop in Python is traced for the example's three frames."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        scores, (h, c) = self.network(self.normalised(images[:, :3]))
+        return scores, h, c
+
+
+def graph_of(network: nn.Module) -> Graph:
+    return next(iter(graphs_of(network, SIZE, False)))
+
+
+def run_of(module: nn.Module) -> formats.Run:
+    def run(arrays: formats.Arrays) -> list[np.ndarray]:
+        with torch.inference_mode():
+            return [out.numpy() for out in module(*map(torch.from_numpy, arrays))]
+
+    return run
+
+
+def test_other_shapes_and_values_than_torchs_are_refused() -> None:
+    network = networks()["mouth"]
+    graph = graph_of(network)
+    assert check.check_graph(graph, run_of(graph.module), network, SIZE, True) < 1e-5
+    with pytest.raises(InputError, match=r"gives scores float32 \(1, 3, 3, 64, 64\) of 1 × 7"):
+        check.check_graph(graph, run_of(_Unrolled(network)), network, SIZE, False)
+
+    def shifted(arrays: formats.Arrays) -> list[np.ndarray]:
+        return [out + np.float32(0.01) for out in run_of(graph.module)(arrays)]
+
+    with pytest.raises(InputError, match=r"scores of 1 × 1 frames of .* differ from torch's by"):
+        check.check_graph(graph, shifted, network, SIZE, False)
+
+    def nothing(arrays: formats.Arrays) -> list[np.ndarray]:
+        return [out * np.float32("nan") for out in run_of(graph.module)(arrays)]
+
+    with pytest.raises(InputError, match="differ from torch's by nan"):
+        check.check_graph(graph, nothing, network, SIZE, False)
+
+    def broken(arrays: formats.Arrays) -> list[np.ndarray]:
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL\nmore")
+
+    with pytest.raises(InputError, match=r"cannot be run on 1 × 1 frames of 64 × 64 pixels"):
+        check.check_graph(graph, broken, network, SIZE, False)
+
+
+def test_nothing_is_left_of_a_failed_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> float:
+        raise InputError("differs")
+
+    monkeypatch.setattr(folder, "check_graph", refuse)
+    monkeypatch.setattr(folder, "write_graph", lambda *_: [tmp_path / "none"])
+    monkeypatch.setattr(folder, "open_graph", lambda *_: None)
+    with pytest.raises(InputError, match="differs"):
+        exported(tmp_path / "out", "torch")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_input_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.safetensors"
+    full = ConvLSTMFCN("mobilenetv3_small_050", peephole_size=(4, 4))
+    Cascade(full, settings=CascadeSettings(size=64)).save(model)
+    out = tmp_path / "out"
+    arguments = ["export", str(model), "-o", str(out), "--format", "torch"]
+    assert "cannot see images of 96 × 96 pixels (ConvLSTM got feature maps of size" in error_of(
+        [*arguments, "--size", "96"], capsys
+    )
+    assert "size is 0" in error_of([*arguments, "--size", "0"], capsys)
+    out.mkdir()
+    (out / "mine").touch()
+    assert f"{out}: is there already" in error_of(arguments, capsys)
+    assert "no such file" in error_of(["export", "none.ckpt", "-o", "x", "--format=torch"], capsys)
+    for name in ("onnxruntime", "openvino"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("onnx", "onnxscript"):
+        monkeypatch.setitem(sys.modules, name, importlib.import_module("json"))
+    kind = ["export", str(model), "-o", str(tmp_path / "x"), "--format"]
+    assert "onnxruntime is not installed, or does not work here" in error_of(
+        [*kind, "onnx"], capsys
+    )
+    assert 'pip install "facemask-video[export]"' in error_of([*kind, "openvino"], capsys)
+    monkeypatch.setattr(torch, "__version__", "2.6.0")
+    assert "torch 2.6.0 cannot export" in error_of(arguments, capsys)
+
+
+def test_a_fixed_peephole_fixes_the_size() -> None:
+    full = ConvLSTMFCN("mobilenetv3_small_050", peephole_size=(4, 4)).eval()
+    graph = graph_of(full)
+    assert graph.inputs["images"] == ("batch", "time", 64, 64, 3)
+    assert [g.name for g in graphs_of(FCN("mobilenetv3_small_050").eval(), 64, True)] == ["clip"]
+
+
+@pytest.mark.slow
+def test_command(tmp_path: Path) -> None:
+    """A checkpoint of eyes alone, and a network without memory, which has one graph."""
+    model = tmp_path / "model.safetensors"
+    Cascade(FCN("mobilenetv3_small_050"), settings=CascadeSettings(size=64)).save(model, card="# A")
+    out = tmp_path / "out"
+    main(["export", str(model), "-o", str(out), "--format", "torch", "--size", "64"])
+    content = folder.read_manifest(out)
+    assert content["card"] == "# A"
+    assert content["model"]["name"] == "model.safetensors"
+    assert list(content["networks"]["primary"]["graphs"]) == ["clip"]

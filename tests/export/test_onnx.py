@@ -1,0 +1,109 @@
+"""Exported graphs in ONNX Runtime and OpenVINO, at shapes that they were not traced with."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from facemask.export import read_manifest
+from facemask.export.graphs import random_clip
+from facemask.files import sha256_of
+from facemask.models.own_network import normalise
+from tests.export.networks import SIZE, exported, networks
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+openvino = pytest.importorskip("openvino")
+
+Run = Callable[..., list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "onnx"
+    exported(path, "onnx")
+    return path
+
+
+def in_onnxruntime(path: Path) -> Run:
+    session = onnxruntime.InferenceSession(path)
+    names = [value.name for value in session.get_inputs()]
+    return lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True)))
+
+
+def in_openvino(path: Path) -> Run:
+    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda *arrays: [np.array(value) for value in compiled(arrays).values()]
+
+
+@pytest.mark.parametrize("open_file", [in_onnxruntime, in_openvino])
+def test_graphs_give_what_torch_gives(folder: Path, open_file: Callable[[Path], Run]) -> None:
+    """All in one test: what is opened is used for several shapes."""
+    primary, eyes = networks()["primary"], networks()["eyes"]
+    clip, window = (open_file(folder / f"primary.{name}.onnx") for name in ("clip", "window"))
+    step, frames = open_file(folder / "primary.step.onnx"), open_file(folder / "eyes.clip.onnx")
+    for batch, length, height, width in ((1, 1, SIZE, SIZE), (2, 9, SIZE, SIZE), (1, 4, 49, 80)):
+        images = random_clip(batch, length, height, width, seed=length)
+        normalised = normalise(images.movedim(-1, -3), primary)
+        with torch.inference_mode():
+            scores, (h, c) = primary(normalised)
+            windows = primary.score_windows(normalised, 5)  # type: ignore[operator]
+            of_frames = eyes(normalise(images.movedim(-1, -3), eyes))
+        for found, expected in zip(clip(images.numpy()), (scores, h, c), strict=True):
+            np.testing.assert_allclose(found, expected, atol=2e-5)
+        np.testing.assert_allclose(window(images.numpy())[0], windows, atol=2e-5)
+        np.testing.assert_allclose(frames(images.numpy())[0], of_frames, atol=2e-5)
+        state = [np.zeros(h.shape, np.float32), np.zeros(h.shape, np.float32)]
+        for t in range(length):
+            found, *state = step(images[:, t].numpy(), *state)
+            np.testing.assert_allclose(found, scores[:, t], atol=2e-5)
+        np.testing.assert_allclose(state[1], c, atol=2e-5)
+        assert not np.allclose(state[0], state[1], atol=1e-2)  # h and c are two things
+
+
+def test_json_says_what_the_files_are(folder: Path) -> None:
+    content = read_manifest(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "eyes.clip.onnx", "facemask.json", "mouth.clip.onnx", "mouth.step.onnx",
+        "mouth.window.onnx", "primary.clip.onnx", "primary.step.onnx", "primary.window.onnx",
+    ]  # fmt: skip
+    mouth: dict[str, Any] = content["networks"]["mouth"]
+    assert mouth["classes"] == [0, 3, 4]
+    assert mouth["memory"]
+    assert not content["networks"]["eyes"]["memory"]
+    assert content["cascade"]["mouth_margin"] == 1.6
+    assert content["cascade"]["temperature"] == 1.0  # of the primary's free scores
+    for role, network in content["networks"].items():
+        for name, graph in network["graphs"].items():
+            path = folder / graph["file"]
+            assert graph["sha256"] == {path.name: sha256_of(path)}
+            assert path.name == f"{role}.{name}.onnx"
+            model = onnx.load(path)
+            assert b"site-packages" not in path.read_bytes()  # no path of this machine
+            for key, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+                shapes = {
+                    v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+                    for v in values
+                }
+                assert shapes == {n: v["shape"] for n, v in graph[key].items()}
+
+
+def test_changed_files_and_other_versions_are_told(folder: Path, tmp_path: Path) -> None:
+    content = json.loads((folder / "facemask.json").read_text())
+    (tmp_path / "facemask.json").write_text(json.dumps(content | {"format_version": 2}))
+    with pytest.raises(ValueError, match="format version 2, and this facemask"):
+        read_manifest(tmp_path)
+    (tmp_path / "facemask.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"primary.clip.onnx: cannot read it: no such file"):
+        read_manifest(tmp_path)
+    for path in folder.glob("*.onnx"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "eyes.clip.onnx").write_bytes(b"another")
+    with pytest.raises(ValueError, match="is not the file that was exported"):
+        read_manifest(tmp_path)
+    with pytest.raises(ValueError, match=r"has no readable facemask\.json"):
+        read_manifest(tmp_path / "nowhere")
