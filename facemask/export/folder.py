@@ -71,7 +71,7 @@ def export_networks(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is there already: give another folder, or remove it.")
     for role, network in networks.items():
-        _check_size(role, network, size or settings.size)
+        _check_size(role, network, settings.size if size is None else size)
     make_folder(folder.parent)
     remove_left_over(folder)
     temporary = temporary_name(folder)
@@ -153,7 +153,7 @@ def _export(
 ) -> dict[str, Any]:
     """Write the graphs of one network, and return what the JSON says of it."""
     any_size = size is None and getattr(_layer(network), "peephole_size", None) is None
-    side = size or own_size
+    side = own_size if size is None else size
     graphs = {}
     with evaluating(network):
         for graph in graphs_of(for_export(network, side), side, any_size):
@@ -175,6 +175,10 @@ def _export(
         "mean": normalisation(network, "mean").flatten().tolist(),
         "std": normalisation(network, "std").flatten().tolist(),
         "memory": isinstance(network, ConvLSTMFCN),
+        # sides of h and c are those of the images over it, rounded up
+        "state_stride": network.encoder.feature_stride
+        if isinstance(network, ConvLSTMFCN)
+        else None,
         "graphs": graphs,
     }
 

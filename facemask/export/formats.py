@@ -3,7 +3,7 @@
 import importlib
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -14,10 +14,10 @@ import torch
 from facemask._distribution import pip_install
 from facemask.errors import InputError
 from facemask.export.graphs import Graph, dynamic_shapes
+from facemask.models.runtime_network import Run
 
 Format: TypeAlias = Literal["onnx", "openvino", "torch"]
 Arrays: TypeAlias = Sequence[npt.NDArray[Any]]
-Run: TypeAlias = Callable[[Arrays], list[npt.NDArray[np.float32]]]
 
 SUFFIXES: Final[dict[Format, tuple[str, ...]]] = {
     "onnx": (".onnx",),
@@ -150,13 +150,14 @@ def _nodes(graph: Any) -> list[Any]:  # noqa: ANN401
     return [*graph.node, *inner]
 
 
-def open_graph(path: Path, kind: Format, threads: int = 1) -> Run:
-    """Return what runs a written graph on arrays, in float32 on the CPU.
+def open_graph(path: Path, kind: Format, threads: int = 1, bf16: bool = False) -> Run:
+    """Return what runs a written graph on arrays, on the CPU.
 
     Args:
         path: The file to open.
         kind: Its format.
         threads: Number of threads that ONNX Runtime and OpenVINO take.
+        bf16: Whether OpenVINO computes in bfloat16; the others do not.
 
     Raises:
         InputError: The package is not installed, or cannot read the file.
@@ -185,7 +186,8 @@ def open_graph(path: Path, kind: Format, threads: int = 1) -> Run:
             return found
 
         return run_onnx
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    precision = "bf16" if bf16 else "f32"
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
     compiled = needed("openvino").compile_model(path, "CPU", settings)
 
     def run_openvino(arrays: Arrays) -> list[npt.NDArray[np.float32]]:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemask.export.padding import with_whole_padding
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import upsample_bilinear
 from facemask.models.folding import fold_batchnorm
@@ -142,11 +141,11 @@ class StepGraph(_MemoryGraph):
 
 
 def for_export(network: nn.Module, size: int) -> nn.Module:
-    """Return a copy of a network as it is exported: without BatchNorm, padded in whole numbers."""
+    """Return a network as it is exported: without BatchNorm, which convolutions do, too."""
     network = network.eval()
     parameter = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, 1, 3, size, size).to(parameter)
-    return with_whole_padding(fold_batchnorm(network, image))
+    return fold_batchnorm(network, image)
 
 
 def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:
@@ -182,7 +181,9 @@ def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:
     h, c = (torch.rand(2, classes, *shape, generator=generator) for _ in range(2))
     frame: dict[str, Axes] = {"images": ("batch", *side, 3), "h": state, "c": state}
     scores: dict[str, Axes] = {"scores": ("batch", classes, *side)}
-    yield Graph("step", StepGraph(network), frame, scores | after, (images[0][:, 0], h, c))
+    yield Graph(
+        "step", StepGraph(network), frame, scores | after, (images[0][:, 0].contiguous(), h, c)
+    )
 
 
 def _examples(size: int, any_size: bool) -> tuple[Tensor]:

@@ -8,7 +8,7 @@ from typing import Literal
 from rich.console import Console
 
 from facemask.errors import InputError
-from facemask.extraction.choices import PLOT, Precision, Temporal, check_kinds
+from facemask.extraction.choices import PLOT, Backend, Precision, Temporal, check_kinds
 from facemask.extraction.jobs import find_shard, make_jobs
 from facemask.files import make_folder, sha256_of
 from facemask.imports import garbage_left_alone
@@ -41,6 +41,7 @@ def extract(
     passes: Literal[1, 2] = 2,
     device: str = "auto",
     precision: Precision = "auto",
+    backend: Backend = "auto",
     fps: float | None = None,
     rotate: Literal[0, 90, 180, 270] = 0,
     opacity: float = 0.5,
@@ -83,6 +84,8 @@ def extract(
         device: auto, cpu, cuda, cuda:1 and so on.
         precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
             it.
+        backend: What computes the networks: torch, onnx (ONNX Runtime) or openvino, which export
+            the model once; auto takes one of these where that was done before, else torch.
         fps: Frames a second of what stores no times: folders (25 unless given) and raw streams such
             as .h264 (what their header says unless given). Other videos keep their own times.
         rotate: Degrees by which to turn each picture clockwise, so that faces are upright: for
@@ -127,7 +130,7 @@ def extract(
     own = None if network is None else network_from_config(Path(network))
     extractor = FaceMaskExtractor(
         load_model(weights, network=own), finder, temporal=temporal, tracking=tracking,
-        device=own_device(device), precision=precision, passes=passes,
+        device=own_device(device), precision=precision, passes=passes, backend=backend,
     )  # fmt: skip
     make_folder(Path(out))
     settings = asdict(tracking)
@@ -137,7 +140,7 @@ def extract(
         "detector": type(finder).__name__.removesuffix("Detector").lower(),  # whatever "auto" is
         "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
         "smallest_face": smallest_face, "passes": passes,
-        **settings, "precision": precision, "fps": fps, "rotate": rotate,
+        **settings, "precision": precision, "backend": backend, "fps": fps, "rotate": rotate,
         "opacity": opacity,
     }  # fmt: skip
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # names as they are

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from facemask.boxes import overlap
 from facemask.errors import InputError
-from facemask.extraction.choices import Precision, Temporal
+from facemask.extraction.backends import prepare_cascade
+from facemask.extraction.choices import Backend, Precision, Temporal
 from facemask.extraction.corrections import Correction, first_corrections
 from facemask.extraction.following import FaceFollower
 from facemask.extraction.journal import Journal
-from facemask.extraction.load import choose_device, for_inference, has_fast_bf16
+from facemask.extraction.load import choose_device, has_fast_bf16
 from facemask.extraction.results import ExtractedFrame, as_stored
 from facemask.extraction.temporal import FaceLabeller, check_temporal, smooth_frames
 from facemask.models.cascade.cascade import Cascade
@@ -48,6 +49,8 @@ class FaceMaskExtractor:
         passes: 2 looks twice at a picture's faces, and at the frame in which a face begins: the
             crop of the second look follows the mask of the first, which knows better than the
             detector where the face is and how it is turned. Faces that are given are not moved.
+        backend: What computes the networks: "torch", "onnx" (ONNX Runtime), "openvino", or "auto",
+            which is OpenVINO or ONNX Runtime where they were asked for before (docs/export.md).
 
     Raises:
         InputError: An option has another value, or the device cannot be used.
@@ -63,6 +66,7 @@ class FaceMaskExtractor:
         device: str = "auto",
         precision: Precision = "auto",
         passes: Literal[1, 2] = 2,
+        backend: Backend = "auto",
     ) -> None:
         self.temporal = check_temporal(temporal)
         if precision not in ("auto", "float32", "bf16"):
@@ -72,7 +76,9 @@ class FaceMaskExtractor:
         self.device = choose_device(device)
         fast = precision == "auto" and has_fast_bf16(self.device)
         self._bf16 = precision == "bf16" or fast
-        self.cascade = for_inference(cascade.eval().to(self.device), self._bf16)
+        self.cascade = prepare_cascade(
+            cascade.eval().to(self.device), backend, self.temporal, self._bf16
+        )
         self.detector = detector
         self.tracking = tracking or TrackerSettings()
         self.passes = passes
@@ -88,6 +94,7 @@ class FaceMaskExtractor:
         tracking: TrackerSettings | None = None,
         precision: Precision = "auto",
         passes: Literal[1, 2] = 2,
+        backend: Backend = "auto",
     ) -> "FaceMaskExtractor":
         """Read a model's file.
 
@@ -103,6 +110,7 @@ class FaceMaskExtractor:
             tracking: As in the class.
             precision: As in the class.
             passes: As in the class.
+            backend: As in the class.
 
         Raises:
             InputError: The file holds no such model, the detector is not installed, or an
@@ -117,6 +125,7 @@ class FaceMaskExtractor:
             device=device,
             precision=precision,
             passes=passes,
+            backend=backend,
         )
 
     def image(self, image: npt.NDArray[np.uint8]) -> ExtractedFrame:

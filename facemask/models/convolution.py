@@ -98,11 +98,19 @@ class TunedConv2d(nn.Conv2d):
     def _pad(self, x: Tensor, always: bool) -> tuple[Tensor, tuple[int, int]]:
         """Return the input, padded where it must be, and what the convolution is to pad."""
         layer = (x.shape[-2:], self.kernel_size, self.stride, self.dilation)
-        height, width = (
-            max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
-            for n, k, s, d in zip(*layer, strict=True)
-        )
+        height, width = (_same_padding(*axis) for axis in zip(*layer, strict=True))
         if not always and height % 2 == width % 2 == 0:
             return x, (height // 2, width // 2)
         sides = (width // 2, width - width // 2, height // 2, height - height // 2)
         return F.pad(x, sides), (0, 0)
+
+
+def _same_padding(side: int, kernel: int, stride: int, dilation: int) -> int:
+    """Return how many pixels TensorFlow's padding adds to a side.
+
+    In the form that torch.export, to which a side may be a symbol, simplifies: with another one, or
+    with a `max` that is not needed, graphs of any size take minutes to export.
+    """
+    reach = (kernel - 1) * dilation + 1
+    total = ((side + stride - 1) // stride - 1) * stride + reach - side
+    return total if reach >= stride else max(0, total)

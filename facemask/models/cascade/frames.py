@@ -9,6 +9,7 @@ from facemask.errors import InputError
 from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.own_network import first_output, normalise
+from facemask.models.runtime_network import RuntimeNetwork
 
 
 def score_frames(
@@ -34,15 +35,16 @@ def score_frames(
     Raises:
         InputError: A score is not finite.
     """
-    normalised = normalise(images, network)
     after: list[State | None] = [None] * len(states)
-    if not isinstance(network, ConvLSTMFCN):
-        scores = first_output(network(normalised))
+    if isinstance(network, RuntimeNetwork):  # of a graph of windows, where there is a window
+        scores, after = network.score(images, states)
+    elif not isinstance(network, ConvLSTMFCN):
+        scores = first_output(network(normalise(images, network)))
     elif window is None:
-        scores, (h, c) = network(normalised, _stack_states(states))
+        scores, (h, c) = network(normalise(images, network), _stack_states(states))
         after = list(zip(h.split(1), c.split(1), strict=True))
     else:
-        scores = network.score_windows(normalised, window)
+        scores = network.score_windows(normalise(images, network), window)
     scores = scores.float()
     if not bool(scores.isfinite().all()):
         raise InputError(
