@@ -11,7 +11,6 @@ INSTALLED := .venv/.installed
 export HF_HUB_OFFLINE = 1
 export WANDB_MODE = offline
 export NO_ALBUMENTATIONS_UPDATE = 1
-export OMP_WAIT_POLICY = PASSIVE
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: setup demo test lint docs wheel weights clean

@@ -42,6 +42,8 @@ def measure(command: list[str], folder: str) -> tuple[float, float]:
 def main(video: str, runs: int) -> None:
     commands = {
         "facemask --version": ["-m", "facemask", "--version"],
+        "facemask --help": ["-m", "facemask", "--help"],
+        "extract --help": ["-m", "facemask", "extract", "--help"],
         "import torch": ["-c", "import torch"],
         "import timm": ["-c", "import facemask, timm"],
         "extract, one frame": ["-m", "facemask", "extract", "one.mkv", "--cropped"],

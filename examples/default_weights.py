@@ -12,10 +12,14 @@ import argparse
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+
+# before torch is imported; beside other programs, threads that spin while they wait cost a lot
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import cv2
 import safetensors.torch

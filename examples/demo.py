@@ -6,9 +6,13 @@ all in demo/. What an earlier run finished is not done again; a killed training 
 last epoch. Run it from the root of the checkout.
 """
 
+import os
 import shutil
 import time
 from pathlib import Path
+
+# before torch is imported; beside other programs, threads that spin while they wait cost a lot
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from rich.console import Console
 from rich.markdown import Markdown

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -64,6 +65,12 @@ def run_jobs(
     return [results[index] for index in range(len(items))]
 
 
+def _start_worker() -> None:
+    """Give a worker one thread: there are as many workers as cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    cv2.setNumThreads(1)
+
+
 def _attempt(function: Callable[[Item], Result], item: Item) -> Result | InputError:
     try:
         return function(item)
@@ -79,9 +86,7 @@ def _completed(
         return
     # spawn: a forked child inherits the locks of OpenCV's and torch's threads and may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(workers, len(items)), context, initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(min(workers, len(items)), context, _start_worker) as pool:
         with _deaf_to_ctrl_c():
             index_of = {pool.submit(_attempt, function, i): n for n, i in enumerate(items)}
         try:

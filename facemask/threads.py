@@ -118,8 +118,8 @@ def choose_threads(
     Args:
         cores: Cores that are free to it.
         environment: Its variables; a number of threads that the user has set there wins.
-        others: Threads that its helpers, such as loaders, have beside it. Half of the cores are its
-            own anyway, as helpers wait for it most of the time.
+        others: Loaders that work beside it, with a thread each. Two of them leave it one core less,
+            as they wait for it most of the time, and half of the cores are its own anyway.
         processes: Processes that share the cores evenly.
     """
     for name in _GIVEN:
@@ -128,9 +128,17 @@ def choose_threads(
     count = max(1, cores.count // processes)
     if processes > 1:
         return Threads(count, cores, f"as {processes} processes share the cores")
-    if left := min(others, count // 2):
+    if left := min(others, count) // 2:
         return Threads(count - left, cores, f"as {left} {'is' if left == 1 else 'are'} for loaders")
     return Threads(count, cores)
+
+
+def codec_threads() -> int:
+    """Return how many threads a decoder or an encoder should have, 1 to 16, as in FFmpeg.
+
+    FFmpeg's own choice heeds neither a CPU quota nor that there are other processes like this one.
+    """
+    return min(16, choose_threads(free_cores()).count)
 
 
 def limit_threads(*, others: int = 0, processes: int = 1) -> Threads:

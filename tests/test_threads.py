@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from facemask.threads import Cores, Threads, choose_threads, free_cores, let_waiting_threads_sleep
+from facemask.threads import (
+    Cores,
+    Threads,
+    choose_threads,
+    codec_threads,
+    free_cores,
+    let_waiting_threads_sleep,
+)
 
 
 def machine(root: Path, cgroup: str, files: dict[str, str] | None = None) -> Path:
@@ -106,9 +113,10 @@ CORES = Cores(8, 16, "it may run on no others")
         ({"OMP_NUM_THREADS": "-2"}, {}, 8, ""),
         ({"OMP_NUM_THREADS": "3"}, {"others": 4}, 3, "as OMP_NUM_THREADS says"),
         ({"OMP_NUM_THREADS": "3"}, {"processes": 4}, 3, "as OMP_NUM_THREADS says"),
-        ({}, {"others": 1}, 7, "as 1 is for loaders"),
-        ({}, {"others": 3}, 5, "as 3 are for loaders"),
-        ({}, {"others": 7}, 4, "as 4 are for loaders"),  # half are its own
+        ({}, {"others": 1}, 8, ""),
+        ({}, {"others": 3}, 7, "as 1 is for loaders"),
+        ({}, {"others": 4}, 6, "as 2 are for loaders"),
+        ({}, {"others": 20}, 4, "as 4 are for loaders"),  # half are its own
         ({}, {"processes": 3}, 2, "as 3 processes share the cores"),
         ({}, {"processes": 9}, 1, "as 9 processes share the cores"),
     ],
@@ -127,7 +135,7 @@ def test_threads_in_words() -> None:
 
 
 def test_one_core_and_loaders() -> None:
-    assert choose_threads(Cores(1, 1), {}, others=1).count == 1
+    assert choose_threads(Cores(1, 1), {}, others=4).count == 1
 
 
 def fresh(code: str, **variables: str) -> str:
@@ -140,6 +148,15 @@ def fresh(code: str, **variables: str) -> str:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
+
+
+@pytest.mark.parametrize(("given", "count"), [("3", 3), ("1", 1), ("40", 16)])
+def test_codecs_have_no_more_threads(
+    given: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    assert codec_threads() == count
 
 
 def test_users_policy_wins() -> None:

@@ -17,6 +17,7 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
+from facemask.threads import codec_threads
 
 _PICTURES: Final = ("bmp", "gif", "mjpeg", "png", "tiff", "webp")  # codecs of covers
 _ENOUGH: Final = 250  # packets of a film beside a single picture
@@ -86,7 +87,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         reason = "its video codec is unknown here; convert it to H.264 first."
     else:
         stream = _chosen(container, known)
-        stream.thread_type = "AUTO"
+        stream.thread_type, stream.codec_context.thread_count = "AUTO", codec_threads()
         return container, stream
     container.close()
     raise InputError(f"{path}: {reason}")

@@ -21,6 +21,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from facemask.errors import InputError
+from facemask.threads import codec_threads
 from facemask.video.frames import FrameSource, VideoFrame
 from facemask.video.muxing import FORMATS, Muxer
 from facemask.video.probing import Colors, assumed_colors
@@ -90,6 +91,7 @@ class EncodedVideo(FrameWriter[Image]):
         context = stream.codec_context
         stream.height, stream.width = picture.height, picture.width
         stream.pix_fmt = picture.format.name
+        context.thread_count = codec_threads()
         stream.time_base = context.time_base = muxer.tick
         if self._source.pixel_aspect != 1:
             context.sample_aspect_ratio = self._source.pixel_aspect
