@@ -44,6 +44,16 @@ class Crop(NamedTuple):
         """Rows and columns of an image that lie inside."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    def shifted(self, x: int, y: int) -> "Crop":
+        """Return the same pixels, counted from x pixels further left and y further up."""
+        return Crop(self.left + x, self.top + y, self.right + x, self.bottom + y)
+
+    def intersection(self, other: "Crop") -> "Crop":
+        """Return the pixels of both, of no width or height where there are none."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Crop(left, top, max(left, right), max(top, bottom))
+
 
 class Box(NamedTuple):
     """A box at any place of an image: neither rounded nor clipped, it may leave the image.

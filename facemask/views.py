@@ -18,6 +18,7 @@ from torch import Tensor
 from facemask.boxes import Box, Crop
 from facemask.errors import InputError
 from facemask.resample import crop_pixels, paste_back, resize_whole, scores_at_size
+from facemask.sampled import Sampled, Straight, Turned, reduced
 from facemask.turned import Points, TurnedBox
 
 _APART: Final = 1.25
@@ -87,21 +88,42 @@ class View:
 
     def scores(self, scores: Tensor) -> Tensor:
         """Return scores (C, h, w) of the upright face at the image's pixels, float32 (C, H, W)."""
-        height, width = self.pixels.shape[-2:]
-        if not self.is_turned:
-            return scores_at_size(scores.float(), height, width)
-        whole = Box(0.0, 0.0, self.size[1], self.size[0])
-        return self._sample(scores.float(), whole, Crop(0, 0, width, height))
+        sampled = self.sampled(scores)
+        return sampled.at(sampled.crop)
 
-    def inside(self, box: Box) -> Tensor:
+    def sampled(self, maps: Tensor, box: Box | None = None) -> Sampled:
+        """Return what brings maps of the upright face, or of a part of it, to pixels of the image.
+
+        Args:
+            maps: Floating point (C, h, w), the part's content.
+            box: The part in upright coordinates, in pixels; None for all of it.
+        """
+        height, width = self.pixels.shape[-2:]
+        if self.is_turned:
+            whole = Box(0.0, 0.0, self.size[1], self.size[0])
+            crop = Crop(0, 0, width, height)
+            if box is not None:
+                crop = self.place.part(box).bounds.covering(height, width)
+                maps = reduced(maps, box)
+            return Turned(maps.float(), crop, self.place, box or whole)
+        if box is None:
+            return Straight(scores_at_size(maps.float(), height, width), 0, 0)
+        pasted, (rows, columns) = paste_back(maps, box, (height, width))
+        return Straight(pasted, columns.start, rows.start)
+
+    def inside(self, box: Box, crop: Crop | None = None) -> Tensor:
         """Tell which pixels' centres lie in a box, bool (H, W).
 
         Args:
             box: In upright coordinates, in pixels.
+            crop: The pixels asked about; None for all.
         """
         height, width = self.pixels.shape[-2:]
-        u, v = self._upright(Crop(0, 0, width, height))
-        return (u >= box.left) & (u < box.right) & (v >= box.top) & (v < box.bottom)
+        return _in_box(box, *self._upright(crop or Crop(0, 0, width, height)))
+
+    def points_inside(self, box: Box, rows: Tensor, columns: Tensor) -> Tensor:
+        """Tell which of n pixels' centres lie in a box, bool (n,); see `inside`."""
+        return _in_box(box, *self._turned_back(columns + 0.5, rows + 0.5))
 
     def paste(self, maps: Tensor, box: Box) -> tuple[Tensor, tuple[slice, slice], Tensor | None]:
         """Bring maps of a part of the upright face to the image's pixels.
@@ -115,19 +137,9 @@ class View:
             are in the image; and which of them lie in the part, bool (rows, columns), None where
             all do.
         """
-        height, width = self.pixels.shape[-2:]
-        if not self.is_turned:
-            return *paste_back(maps, box, (height, width)), None
-        crop = self.place.part(box).bounds.covering(height, width)
-        u, v = self._upright(crop)
-        inside = (u >= box.left) & (u < box.right) & (v >= box.top) & (v < box.bottom)
-        if crop.width == 0 or crop.height == 0:
-            return maps.new_zeros(maps.shape[0], crop.height, crop.width), crop.pixels, inside
-        least = (math.ceil(box.height), math.ceil(box.width))
-        if least[0] < maps.shape[-2] or least[1] < maps.shape[-1]:  # else pixels would skip some
-            shape = tuple(min(pair) for pair in zip(least, maps.shape[-2:], strict=True))
-            maps = F.interpolate(maps[None], shape, mode="bilinear", antialias=True)[0]
-        return self._sample(maps, box, crop), crop.pixels, inside
+        sampled = self.sampled(maps, box)
+        inside = self.inside(box, sampled.crop) if self.is_turned else None
+        return sampled.at(sampled.crop), sampled.crop.pixels, inside
 
     def _to_image(self, upright: Box, columns: int, rows: int) -> Points:
         """Return the affine map (2, 3) of a box's samples to pixels, both counted from centres."""
@@ -137,26 +149,19 @@ class View:
         first, right, below = self.place.to_image(here) - 0.5
         return np.stack([right - first, below - first, first], axis=1)
 
-    def _sample(self, maps: Tensor, box: Box, crop: Crop) -> Tensor:
-        """Sample maps (C, h, w) of a box at the centres of the image's pixels, edges repeated."""
-        # from places in the crop to places in the box, both from -1 to 1
-        edges = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        there = edges * (crop.width, crop.height) + (crop.left, crop.top)
-        relative = (self.place.to_upright(there) - (box.left, box.top)) / (box.width, box.height)
-        first, right, below = 2 * relative - 1
-        across, down = (right - first) / 2, (below - first) / 2
-        theta = np.stack([across, down, first + across + down], axis=1)[None]
-        shape = [1, len(maps), crop.height, crop.width]
-        with torch.autocast(maps.device.type, enabled=False):
-            grid = F.affine_grid(torch.from_numpy(theta).to(maps), shape, align_corners=False)
-            return F.grid_sample(maps[None], grid, padding_mode="border", align_corners=False)[0]
-
     def _upright(self, crop: Crop) -> tuple[Tensor, Tensor]:
         """Return the upright coordinates of the centres of the image's pixels."""
         x, y = _centres(Box(*map(float, crop)), crop.height, crop.width, self.pixels.device)
+        return self._turned_back(x, y)
+
+    def _turned_back(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         center_x, center_y = self.place.box.center
         u, v = _turned(x - center_x, y - center_y, -self.place.roll)
         return u + self.place.box.width / 2, v + self.place.box.height / 2
+
+
+def _in_box(box: Box, u: Tensor, v: Tensor) -> Tensor:
+    return (u >= box.left) & (u < box.right) & (v >= box.top) & (v < box.bottom)
 
 
 def view_of(frame: Tensor | View, name: str) -> View:

@@ -18,8 +18,8 @@ from facemask.export.formats import Format, check_format, open_graph, write_grap
 from facemask.export.graphs import WINDOW, Graph, GraphName, for_export, graphs_of
 from facemask.files import make_folder, remove, remove_left_over, sha256_of, temporary_name
 from facemask.models.cascade.file import ROLES
+from facemask.models.cascade.rules import LEAST
 from facemask.models.cascade.settings import CascadeSettings, temperature_for
-from facemask.models.cascade.stitch import LEAST
 from facemask.models.cascade.zoom import box_rules
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.own_network import check_network, evaluating, normalisation

@@ -1,6 +1,8 @@
 """Masks of one frame and of its faces, at the frame's size and in the pixels of its file."""
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +12,7 @@ import numpy.typing as npt
 
 from facemask.boxes import Box, Crop
 from facemask.classes import BACKGROUND, NUM_CLASSES
-from facemask.confidence import PARTS, UNSURE, Confidence, ConfidenceFit, expected_ious
+from facemask.confidence import PARTS, UNSURE, Confidence, ConfidenceFit, Floats, expected_ious
 from facemask.turned import TurnedBox
 from facemask.video.frames import SquarePixels
 
@@ -29,12 +31,13 @@ class ExtractedFace:
         restart: Whether this is the face's first frame, or its first after a cut or a gap.
         frame_size: Height and width of the frame.
         crop_labels: Class ids in the box, uint8 (h, w).
-        crop_probabilities: Probabilities of the classes in the box, float32 (5, h, w), sum 1.
+        found: Probabilities of the classes in the box, float32 (5, h, w), or what computes them.
         pixel_aspect: Width of a pixel over its height.
         roll: Degrees by which the face is turned clockwise in the frame; it was looked at upright.
         upright_box: Box of the face turned upright about the box's centre, in pixel edges of the
             frame; None where that is `box`, for a face that was looked at as it is.
         confidence_fit: What turns probabilities into confidence; None takes them as they are.
+        expected: `expected_ious` of the mask, float64 (4,); None where they are to be computed.
     """
 
     track_id: int
@@ -43,16 +46,25 @@ class ExtractedFace:
     restart: bool
     frame_size: tuple[int, int]
     crop_labels: Labels
-    crop_probabilities: Probabilities
+    found: Probabilities | Callable[[], Probabilities]
     pixel_aspect: float = 1.0
     roll: float = 0.0
     upright_box: Box | None = None
     confidence_fit: ConfidenceFit | None = None
+    expected: Floats | None = None
 
     @property
     def turned_box(self) -> TurnedBox:
         """The upright box with the face's roll."""
         return TurnedBox(self.upright_box or Box(*map(float, self.box)), self.roll)
+
+    @cached_property
+    def crop_probabilities(self) -> Probabilities:
+        """Probabilities of the classes in the box, float32 (5, h, w), sum 1.
+
+        They are computed when they are first asked for: labels and confidence go without.
+        """
+        return self.found() if callable(self.found) else self.found
 
     @property
     def labels(self) -> Labels:
@@ -95,6 +107,8 @@ class ExtractedFace:
     @cached_property
     def _confidence(self) -> Confidence:
         fit = self.confidence_fit or ConfidenceFit()
+        if self.expected is not None:
+            return fit(self.expected)
         return fit(expected_ious(self.crop_labels, self.crop_probabilities))
 
 
@@ -166,10 +180,7 @@ def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> Ex
             min(math.ceil(face.box.right / squares.x), width),
             min(math.ceil(face.box.bottom / squares.y), height),
         )
-        planes = [
-            squares.stored_plane(plane, corner, box, cv2.INTER_LINEAR)
-            for plane in face.crop_probabilities
-        ]
+        found = functools.partial(_stored_probabilities, face, squares, corner, box)
         turned = face.turned_box.scaled(1 / squares.x, 1 / squares.y)
         faces.append(
             replace(
@@ -179,8 +190,16 @@ def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> Ex
                 box=box,
                 frame_size=(height, width),
                 crop_labels=squares.stored_plane(face.crop_labels, corner, box, cv2.INTER_NEAREST),
-                crop_probabilities=np.stack(planes),
+                found=found,
+                expected=None,
                 pixel_aspect=squares.pixel_aspect,
             )
         )
     return replace(frame, image=image, faces=faces)
+
+
+def _stored_probabilities(
+    face: ExtractedFace, squares: SquarePixels, corner: tuple[int, int], box: Crop
+) -> Probabilities:
+    planes = face.crop_probabilities
+    return np.stack([squares.stored_plane(p, corner, box, cv2.INTER_LINEAR) for p in planes])

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, cast, get_args
 
@@ -16,6 +16,7 @@ from facemask.extraction.choices import Temporal
 from facemask.extraction.results import ExtractedFace, ExtractedFrame, Probabilities
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.clips import CascadeMemory
+from facemask.models.cascade.mask import Mask
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.smoothing import TemporalSmoothing
 from facemask.tracking.tracker import TrackedFace
@@ -156,16 +157,15 @@ class FaceLabeller:
             if self._temporal == "window":
                 clips = [[*past.crops, *clip] for past, clip in zip(before, views, strict=True)]
                 context = [len(past.crops) for past in before]
-                output = self._cascade(clips, True, window=CLIP_LENGTH, context=context)
+                output = self._cascade(clips, window=CLIP_LENGTH, context=context)
             elif self._temporal == "stream":
                 memories = [past.memory for past in before]
-                output = self._cascade(views, True, memories=memories)
+                output = self._cascade(views, memories=memories)
             elif self._temporal == "clip":
-                output = self._cascade(views, True)
+                output = self._cascade(views)
             else:
-                output = self._cascade([[frame] for clip in views for frame in clip], True)
-        labels = (labels for clip in output.labels for labels in clip)
-        probabilities = (values for clip in output.probabilities for values in clip)
+                output = self._cascade([[frame] for clip in views for frame in clip])
+        masks = (mask for clip in output.masks for mask in clip)
         height, width = results[0].image.shape[:2]
         for number, (run, past) in enumerate(zip(runs, before, strict=True)):
             last = results[run[-1].place].index
@@ -173,9 +173,10 @@ class FaceLabeller:
             past.crops.extend(crop.view for crop in run)
             self._past[run[0].face.track_id] = _Past(last, past.crops, memory)
             for place, face, box, view, upright in run:
+                mask = next(masks)
                 labelled = ExtractedFace(
                     face.track_id, box, face.score, face.restart, (height, width),
-                    next(labels).cpu().numpy(), next(probabilities).cpu().numpy(),
+                    mask.labels.cpu().numpy(), _later(mask), expected=mask.expected,
                     roll=view.place.roll, upright_box=upright,
                     confidence_fit=self._cascade.settings.confidence,
                 )  # fmt: skip
@@ -187,6 +188,16 @@ class FaceLabeller:
         if past is None or face.restart or past.last != first - 1:
             return _Past(first - 1)
         return past
+
+
+def _later(mask: Mask) -> Callable[[], Probabilities]:
+    """Return what computes a mask's probabilities when they are asked for."""
+
+    def probabilities() -> Probabilities:
+        with torch.inference_mode():
+            return np.asarray(mask.probabilities().cpu().numpy())
+
+    return probabilities
 
 
 def smooth_frames(
@@ -228,7 +239,7 @@ def _smoothed(
             total += weight * _in_box(other, face.box)
         total /= np.float32(weights)
         labels = total.argmax(axis=0).astype(np.uint8)
-        faces.append(replace(face, crop_labels=labels, crop_probabilities=total))
+        faces.append(replace(face, crop_labels=labels, found=total, expected=None))
     return replace(frames[place], faces=faces)
 
 

@@ -14,8 +14,10 @@ from facemask.errors import InputError
 from facemask.models.cascade.clips import CascadeMemory, CascadeOutput, Clip, ClipJob, jobs_of
 from facemask.models.cascade.file import ROLES, network_of, read_cascade, write_cascade
 from facemask.models.cascade.frames import score_frames
+from facemask.models.cascade.mask import make_mask
+from facemask.models.cascade.rules import Rules
 from facemask.models.cascade.settings import CascadeSettings, temperature_for
-from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch
+from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch_everywhere
 from facemask.models.cascade.zoom import find_boxes
 from facemask.regions import REGIONS, Region
 
@@ -104,7 +106,8 @@ class Cascade(nn.Module):
             clips: For each clip, its frames, uint8 RGB (3, H, W), each of its own size, or
                 (T, 3, H, W); or views of turned faces (`facemask.views.View`). Clips may differ in
                 length.
-            probabilities: Whether to compute the classes' probabilities.
+            probabilities: Whether to compute the classes' probabilities, in place of `masks`,
+                which compute them later and for single frames.
             window: Score each frame from this many, itself and those before it
                 (`ConvLSTMFCN.score_windows`); None scores clips as they are.
             context: For each clip, how many of its first frames are only there for those after
@@ -145,6 +148,7 @@ class Cascade(nn.Module):
             found={name: ~box.isnan().any(dim=1) for name, box in boxes.items()},
             probabilities=[job.probabilities for job in jobs] if probabilities else None,
             memories=[job.after for job in jobs],
+            masks=[job.masks for job in jobs],
         )
 
     def _at_once(self, job: ClipJob) -> int:
@@ -207,16 +211,18 @@ class Cascade(nn.Module):
     def _stitch(self, job: ClipJob, probabilities: bool) -> None:
         """Put the masks of a clip's frames together."""
         temperature = temperature_for(self.settings, self.primary)
+        rules = Rules(temperature, self.settings.primary_weight)
         for t in range(job.context, len(job.frames)):
             view = job.frames[t]
             face = None if job.face is None else job.face.in_pixels(*view.size)
             frame = Frame(job.scores[t], view, face, job.zooms[t])
-            labels, of_classes = stitch(
-                frame, temperature, probabilities, self.settings.primary_weight
-            )
-            job.labels.append(labels)
-            if of_classes is not None:
+            if probabilities:
+                labels, of_classes = stitch_everywhere(frame, rules, True)
                 job.probabilities.append(of_classes)
+            else:
+                job.masks.append(make_mask(frame, rules))
+                labels = job.masks[-1].labels
+            job.labels.append(labels)
         job.scores, job.zooms = torch.empty(0), []  # memory does not grow with the clips
 
     def save(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from facemask.boxes import Box, overlap
 from facemask.errors import InputError
+from facemask.models.cascade.mask import Mask
 from facemask.models.cascade.stitch import Zoom
 from facemask.models.convlstm import State
 from facemask.views import View, view_of
@@ -51,6 +52,8 @@ class CascadeOutput:
         probabilities: For each clip, each frame's float32 (5, H, W) of the classes, with sum 1
             and the labels as arg-max; None unless asked for.
         memories: For each clip, what its next frames can go on with.
+        masks: For each clip, each frame's labels with what their confidence follows from; empty
+            where probabilities were asked for.
     """
 
     labels: list[list[Tensor]]
@@ -58,6 +61,7 @@ class CascadeOutput:
     found: dict[str, Tensor]
     probabilities: list[list[Tensor]] | None
     memories: list[CascadeMemory] = field(default_factory=list)
+    masks: list[list[Mask]] = field(default_factory=list)
 
 
 @dataclass
@@ -74,6 +78,7 @@ class ClipJob:
         zooms: What the specialists found in each frame.
         labels: Class ids of each frame but the context, uint8 (H, W).
         probabilities: Of the same frames, if asked for, float32 (5, H, W).
+        masks: The same frames' masks, if not.
     """
 
     frames: list[View]
@@ -85,6 +90,7 @@ class ClipJob:
     zooms: list[list[Zoom]] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
     probabilities: list[Tensor] = field(default_factory=list)
+    masks: list[Mask] = field(default_factory=list)
 
     def keep_boxes(self, found: dict[str, Box]) -> None:
         """Take over the boxes found, or the remembered ones where these are nearly the same."""
