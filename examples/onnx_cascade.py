@@ -69,7 +69,7 @@ class Cascade:
         self.sessions = {}
         for role, network in self.networks.items():
             # each frame from the four before it, where there is such a graph, as facemask does
-            graph = network["graphs"].get("window", network["graphs"]["clip"])
+            graph = network["graphs"].get("window") or network["graphs"]["clip"]
             data = (folder / graph["file"]).read_bytes()
             if hashlib.sha256(data).hexdigest() != graph["sha256"][graph["file"]]:
                 raise SystemExit(f"{folder / graph['file']}: is not the file that was exported.")
@@ -86,8 +86,7 @@ class Cascade:
         """
         height, width = frames[0].shape[:2]
         planes = [frame.transpose(2, 0, 1).astype(np.float32) for frame in frames]
-        whole = Box(0, 0, width, height)
-        scores = self._scores("primary", [self._picture(p, whole) for p in planes])
+        scores = self._scores("primary", [self._whole(p) for p in planes])
         face, boxes = find_boxes(
             scores.argmax(axis=1), (height, width), self.networks.keys(), self.rules
         )
@@ -107,6 +106,13 @@ class Cascade:
             )
             for t in range(len(frames))
         ]
+
+    def _whole(self, planes: Array) -> Array:
+        """Resize a crop as in training: across, and then down, with a rounding after each."""
+        size, (_, height, width) = self.rules["size"], planes.shape
+        across = np.floor(resample(planes, Box(0, 0, width, height), (height, size)) + 0.5)
+        values = np.floor(resample(across, Box(0, 0, size, height), (size, size)) + 0.5)
+        return values.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
 
     def _picture(self, planes: Array, box: Box) -> Array:
         size = self.rules["size"]
