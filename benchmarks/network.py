@@ -72,7 +72,7 @@ def network_and_clip(name: str, bf16: bool = False) -> tuple[Any, Any]:
     from facemask.models import Cascade, CascadeSettings, ConvLSTMFCN
 
     if name == "fine":
-        network = ConvLSTMFCN(BACKBONE, 5, kernel_size=3, **FINE)
+        network = ConvLSTMFCN(BACKBONE, 5, kernel_size=3, cell_activation="tanh", **FINE)
         cascade = Cascade(network, settings=CascadeSettings(size=193)).eval()
         role = "primary"
     else:
@@ -109,7 +109,7 @@ def _step(name: str) -> tuple[Any, int]:
         network: Any = FCN(BACKBONE, 5, **options)
         images = torch.rand(8, 3, 193, 193)
     else:
-        network = ConvLSTMFCN(BACKBONE, 5, kernel_size=3, **options)
+        network = ConvLSTMFCN(BACKBONE, 5, kernel_size=3, cell_activation="tanh", **options)
         images = torch.rand(2, 5, 3, 193, 193)
     network.train()
     frames = images.numel() // images[..., :3, :, :].flatten(0, -4)[0].numel()

@@ -1,7 +1,8 @@
 """Masks of every face of a picture, a video or a live stream."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
@@ -9,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from facemask.ahead import ahead
 from facemask.boxes import overlap
 from facemask.errors import InputError
 from facemask.extraction.backends import prepare_cascade
@@ -29,6 +31,10 @@ from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
 from facemask.weights.load import load_model
 
+_WAITING: Final = 64_000_000
+"""Bytes of pictures that may wait between two stages."""
+_MOST_WAITING: Final = 20
+"""The same in pictures: as many as are labelled together."""
 _SAME_FACE: Final = 0.5
 """IoU from which two boxes of masks are of one face."""
 
@@ -155,8 +161,10 @@ class FaceMaskExtractor:
         source: str | Path | int | FrameSource,
         first: int = 0,
         journal: Journal | None = None,
-    ) -> Iterator[ExtractedFrame]:
+    ) -> Generator[ExtractedFrame, None, None]:
         """Label a video's frames one after the other, in bounded memory.
+
+        A thread decodes the frames to come meanwhile.
 
         Where its pixels are not square, faces are found and labelled on square ones, and results
         are in the video's own.
@@ -175,9 +183,9 @@ class FaceMaskExtractor:
             InputError: The source cannot be read.
         """
         opened = source if isinstance(source, FrameSource) else open_source(source)
-        with opened:
+        with opened, closing(ahead(opened, frames_ahead(opened))) as decoded:
             squares = SquarePixels.of(opened.height, opened.width, opened.pixel_aspect)
-            frames = self._labelled(opened, first, squares, journal or Journal())
+            frames = self._labelled(decoded, first, squares, journal or Journal())
             if self.temporal == "smooth":
                 frames = smooth_frames(frames, TemporalSmoothing())
             yield from (frame for frame in frames if frame.index >= first)
@@ -239,6 +247,11 @@ class FaceMaskExtractor:
             found = [f for f in found if f.score >= settings.min_score and f.box.side >= least]
         found.sort(key=lambda face: -face.box.side)
         return found[: self.tracking.max_faces]
+
+
+def frames_ahead(source: FrameSource) -> int:
+    """Return how many frames of a source may wait between two stages: a chunk, in 64 MB."""
+    return min(max(_WAITING // (3 * source.height * source.width), 2), _MOST_WAITING)
 
 
 def _distinct(faces: Sequence[TrackedFace], shown: Sequence[Correction]) -> list[TrackedFace]:

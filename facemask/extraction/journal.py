@@ -16,8 +16,8 @@ from facemask.models.cascade.clips import CascadeMemory
 Memories: TypeAlias = dict[int, CascadeMemory]
 """The networks' memory of each face, by track id."""
 
-_LATEST: Final = 3
-"""Chunks whose memories are kept: a part ends at most one before the newest."""
+_LATEST: Final = 12
+"""Chunks whose memories are kept: frames are written some chunks after they were labelled."""
 
 
 @dataclass
@@ -51,22 +51,25 @@ class Journal:
         Raises:
             InputError: It cannot be written there.
         """
-        known = max((count for count in self.memories if count <= end), default=end)
+        # copies: another thread goes on labelling meanwhile
+        memories, starts = self.memories.copy(), self.starts.copy()
+        corrections = self.corrections.copy()
+        known = max((count for count in memories if count <= end), default=end)
         content = {
             "corrections": {
                 count: [_plain(known) for known in told]
-                for count, told in self.corrections.items()
+                for count, told in corrections.items()
                 if first < count <= end
             },
             "starts": {
                 frame: [_plain(known) for known in told]
-                for frame, told in self.starts.items()
+                for frame, told in starts.items()
                 if first <= frame < end
             },
             "count": known,
             "memories": {
                 face: (memory.states, {name: tuple(box) for name, box in memory.boxes.items()})
-                for face, memory in self.memories.get(known, {}).items()
+                for face, memory in memories.get(known, {}).items()
             },
         }
         buffer = io.BytesIO()

@@ -3,15 +3,17 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from facemask.ahead import ahead
 from facemask.confidence import UNSURE
 from facemask.errors import InputError
-from facemask.extraction.extractor import FaceMaskExtractor
+from facemask.extraction.extractor import FaceMaskExtractor, frames_ahead
 from facemask.extraction.jobs import Job
 from facemask.extraction.outputs import open_outputs
 from facemask.extraction.record import RECORD_SUFFIX, Record, facts_of
@@ -95,14 +97,17 @@ class Run:
             if opened.unused:
                 self.say(job, f"begun anew, of what was left {opened.unused}.")
             with opened as outputs:
+                labelled = self.extractor.video(source, before, outputs.journal)
                 try:
-                    for frame in self.extractor.video(source, before, outputs.journal):
-                        outputs.write(frame)
-                        count += 1
-                        faces += bool(frame.faces)
-                        unsure += frame.is_unsure
-                        speed = f"{count / (time.monotonic() - start):.1f} frames/s"
-                        self.progress.update(task, completed=before + count, speed=speed)
+                    # a thread labels the next frames while this one writes
+                    with closing(ahead(labelled, frames_ahead(source))) as frames:
+                        for frame in frames:
+                            outputs.write(frame)
+                            count += 1
+                            faces += bool(frame.faces)
+                            unsure += frame.is_unsure
+                            speed = f"{count / (time.monotonic() - start):.1f} frames/s"
+                            self.progress.update(task, completed=before + count, speed=speed)
                 except KeyboardInterrupt:
                     if not isinstance(job.source, int):  # it is the usual end of a camera
                         kept = f"the first {outputs.kept} frames of {job.source} are kept"

@@ -255,9 +255,9 @@ class ConvLSTM(nn.Module):
         return h
 
     def _convolve_input(self, x: Tensor) -> Tensor:
-        """Compute what the gates get from the input, (B, T, 4·out, H, W), each in one piece."""
+        """Compute what the gates get from the input, (B, T, 4·out, H, W)."""
         gates = conv2d_same(x.flatten(0, 1), self.weight_input, self.bias)
-        return torch.unflatten(gates.contiguous(), 0, x.shape[:2])  # channels-last, tanh is slow
+        return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
     def step(self, gates_x: Tensor, h: Tensor, c: Tensor) -> State:
         """Compute h and c of a frame from its gates' input (B, 4·out, H, W) and those before."""
