@@ -15,6 +15,8 @@ from contextlib import suppress
 from queue import Full, Queue
 from typing import Final, NamedTuple, TypeVar
 
+from facemask.threads import limit_this_thread
+
 Item = TypeVar("Item")
 
 _LOOK_UP: Final = 0.05
@@ -64,6 +66,7 @@ def _compute(
 ) -> None:
     """Put items and the end into a queue, until they are unwanted."""
     error: BaseException | None = None
+    limit_this_thread()
     try:
         for item in items:
             if not _put(item, waiting, unwanted):

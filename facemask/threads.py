@@ -165,6 +165,16 @@ def limit_threads(*, others: int = 0, processes: int = 1) -> Threads:
     return threads
 
 
+def limit_this_thread() -> None:
+    """Let torch, where imported, compute in this thread with as many threads as elsewhere.
+
+    OpenMP keeps the number apart for each thread of the program, and in a new one convolutions
+    would take all cores, whatever `torch.set_num_threads` was told in another.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(torch.get_num_threads())
+
+
 def _affinity() -> int:
     """Return the number of cores that the system lets this process run on."""
     if sys.version_info >= (3, 13):

@@ -197,3 +197,21 @@ def test_the_command_sets_the_policy_before_torch_is_loaded() -> None:
     said = fresh(code, OMP_DISPLAY_ENV="TRUE")
     assert said.startswith("imports alone: None")
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the process's threads in /proc")
+def test_the_limit_holds_in_other_threads() -> None:
+    code = """
+        import os, torch
+        from facemask.ahead import ahead
+        conv, images = torch.nn.Conv2d(64, 64, 3, padding=1).eval(), torch.randn(4, 64, 80, 80)
+        def convolved():
+            with torch.inference_mode():
+                before = len(os.listdir("/proc/self/task"))
+                conv(images)
+                yield len(os.listdir("/proc/self/task")) - before
+        torch.set_num_threads(1)
+        next(convolved())
+        print(list(ahead(convolved(), 1)))
+    """
+    assert fresh(code) == "[0]"
