@@ -81,7 +81,7 @@ class TrainerCLI(LightningCLI):
         """Add the verb's options, and those of what `predict` and `test` write."""
         parser.add_lightning_class_args(LabelWriter, "predictions")
         parser.add_lightning_class_args(FrameRecorder, "record")
-        skip = LightningCLI.subcommands()[self.verb] | {"weights_only"}  # which is always true
+        skip = LightningCLI.subcommands()[self.verb] | {"weights_only", "verbose"}  # both are ours
         self.verb_options = parser.add_method_arguments(Trainer, self.verb, skip=skip)
         parser.add_argument("--verbose", action="store_true", help=VERBOSE)
         if self.verb == "fit":

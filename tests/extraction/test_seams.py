@@ -70,7 +70,7 @@ def test_as_without_the_kill(
     film(tmp_path / "film")
     monkeypatch.setattr(command, "open_detector", lambda *_: ColourDetector())
     model = cascade(64)
-    monkeypatch.setattr(command, "load_model", lambda *_, **__: model)
+    monkeypatch.setattr("facemask.weights.load.load_model", lambda *_, **__: model)
     monkeypatch.setattr(command, "find_weights", lambda _: tmp_path / "film" / "000.png")
     arguments = ["extract", "film", "--save", "csv,npz", "--temporal", temporal, "--every", "4"]
     main([*arguments, "-o", "whole"])
