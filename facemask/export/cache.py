@@ -92,5 +92,5 @@ def open_networks(folder: Path, threads: int, bf16: bool) -> dict[str, RuntimeNe
         run = open_graph(folder / graph["file"], content["format"], threads, bf16)
         state = graph["inputs"].get("h")
         size = None if state is None else (state["shape"][2], state["shape"][3])
-        networks[role] = RuntimeNetwork(run, len(described["classes"]), size)
+        networks[role] = RuntimeNetwork(run, len(described["classes"]), size, content["format"])
     return networks

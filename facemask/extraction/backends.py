@@ -17,6 +17,7 @@ from facemask.extraction.choices import Backend, Temporal
 from facemask.extraction.load import for_inference
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.settings import temperature_for
+from facemask.models.runtime_network import RuntimeNetwork
 
 _PACKAGES: Final[dict[Format, str]] = {"openvino": "openvino", "onnx": "onnxruntime"}
 """Backends beside torch, the fastest first, and their packages."""
@@ -90,6 +91,18 @@ def _opened(folder: Path, cascade: Cascade, bf16: bool) -> Cascade:
     temperature = temperature_for(cascade.settings, cascade.primary)
     settings = replace(cascade.settings, temperature=temperature)
     return Cascade(**networks, settings=settings).eval()
+
+
+def what_computes(cascade: Cascade, bf16: bool) -> tuple[str, str]:
+    """Return the backend of a prepared cascade, and the numbers that it computes with.
+
+    Args:
+        cascade: As `prepare_cascade` returned it.
+        bf16: As `prepare_cascade` was told; ONNX Runtime does not heed it.
+    """
+    network = cascade.primary
+    backend = network.backend if isinstance(network, RuntimeNetwork) else "torch"
+    return backend, "bf16" if bf16 and backend != "onnx" else "float32"
 
 
 def labels_equal(one: Cascade, other: Cascade) -> float:

@@ -140,8 +140,8 @@ def extract(
         "detector": type(finder).__name__.removesuffix("Detector").lower(),  # whatever "auto" is
         "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
         "smallest_face": smallest_face, "passes": passes,
-        **settings, "precision": precision, "backend": backend, "fps": fps, "rotate": rotate,
-        "opacity": opacity,
+        **settings, "precision": extractor.precision, "backend": extractor.backend,  # nor "auto"
+        "fps": fps, "rotate": rotate, "opacity": opacity,
     }  # fmt: skip
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # names as they are
     progress = progress_bars(console)

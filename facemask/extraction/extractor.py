@@ -13,7 +13,7 @@ import numpy.typing as npt
 from facemask.ahead import ahead
 from facemask.boxes import overlap
 from facemask.errors import InputError
-from facemask.extraction.backends import prepare_cascade
+from facemask.extraction.backends import prepare_cascade, what_computes
 from facemask.extraction.choices import Backend, Precision, Temporal
 from facemask.extraction.corrections import Correction, first_corrections
 from facemask.extraction.following import FaceFollower
@@ -58,6 +58,10 @@ class FaceMaskExtractor:
         backend: What computes the networks: "torch", "onnx" (ONNX Runtime), "openvino", or "auto",
             which is OpenVINO or ONNX Runtime where they were asked for before (docs/export.md).
 
+    Attributes:
+        backend: The backend that computes: "torch", "onnx" or "openvino".
+        precision: The numbers that it computes with: "float32" or "bf16".
+
     Raises:
         InputError: An option has another value, or the device cannot be used.
     """
@@ -85,6 +89,7 @@ class FaceMaskExtractor:
         self.cascade = prepare_cascade(
             cascade.eval().to(self.device), backend, self.temporal, self._bf16
         )
+        self.backend, self.precision = what_computes(self.cascade, self._bf16)
         self.detector = detector
         self.tracking = tracking or TrackerSettings()
         self.passes = passes
@@ -124,15 +129,9 @@ class FaceMaskExtractor:
         """
         found = open_detector(detector) if isinstance(detector, str) else detector
         return cls(
-            load_model(path),
-            found,
-            temporal=temporal,
-            tracking=tracking,
-            device=device,
-            precision=precision,
-            passes=passes,
-            backend=backend,
-        )
+            load_model(path), found, temporal=temporal, tracking=tracking, device=device,
+            precision=precision, passes=passes, backend=backend,
+        )  # fmt: skip
 
     def image(self, image: npt.NDArray[np.uint8]) -> ExtractedFrame:
         """Label the faces of one picture; the largest has the track id 0.

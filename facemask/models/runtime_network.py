@@ -24,12 +24,18 @@ class RuntimeNetwork(nn.Module):
         run: Runs the graph.
         num_classes: Number of classes C.
         state_size: Height and width of the memory of a graph of steps; None for another graph.
+        backend: Name of the runtime.
     """
 
     def __init__(
-        self, run: Run, num_classes: int, state_size: tuple[int, int] | None = None
+        self,
+        run: Run,
+        num_classes: int,
+        state_size: tuple[int, int] | None = None,
+        backend: str = "onnx",
     ) -> None:
         super().__init__()
+        self.backend = backend
         self.num_classes = num_classes
         self._run = run
         self._state_size = state_size

@@ -12,7 +12,7 @@ from facemask.errors import InputError, Notice
 from facemask.export import cache
 from facemask.export.graphs import graphs_of
 from facemask.extraction import backends
-from facemask.extraction.backends import labels_equal, prepare_cascade
+from facemask.extraction.backends import labels_equal, prepare_cascade, what_computes
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.cascade.clips import CascadeMemory
 from facemask.models.runtime_network import Run, RuntimeNetwork
@@ -73,6 +73,7 @@ def test_an_export_is_made_once_and_taken_from_then_on(
     torch.manual_seed(3)
     cascade = cascade_of(FCN("mobilenetv3_small_050"))
     assert prepare_cascade(cascade, "auto", "window", False).primary.__class__ is FCN
+    assert what_computes(cascade, True) == ("torch", "bf16")
     assert "was not exported yet" in caplog.text
     with pytest.warns(Notice, match="exported for onnx, once for this model"):
         made = prepare_cascade(cascade, "onnx", "window", False)
@@ -81,6 +82,7 @@ def test_an_export_is_made_once_and_taken_from_then_on(
     monkeypatch.setattr(cache, "export_networks", None)  # not called again
     again = prepare_cascade(cascade, "auto", "window", False)
     assert isinstance(again.primary, RuntimeNetwork)
+    assert what_computes(again, True) == ("onnx", "float32")
     assert "backend: onnx (the fastest one that this model was exported for)" in caplog.text
     nn.init.zeros_(cascade.primary.classifier.weight)  # type: ignore[union-attr, arg-type]
     assert prepare_cascade(cascade, "auto", "window", False).primary.__class__ is FCN

@@ -69,6 +69,24 @@ def test_a_list_that_grows_at_its_head(capsys: pytest.CaptureFixture[str]) -> No
     assert "0 of 2 videos to do." in run(capsys, "list.txt", "--resume")
 
 
+def test_it_counts_what_computed_the_masks_and_not_what_was_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(capsys, A, "--backend", "auto", "--precision", "auto")
+    content = record("00001")
+    options = content["options"]
+    assert isinstance(options, dict)
+    assert options["backend"] == "torch"
+    assert options["precision"] in ("float32", "bf16")
+    same = ["--backend", "torch", "--precision", options["precision"], "--resume"]
+    assert run(capsys, A, *same) == "0 of 1 videos to do."
+    for name, other in (("backend", "openvino"), ("precision", "int8")):  # of another machine
+        changed = {**content, "options": {**options, name: other}}
+        Path("masks/00001.facemask.json").write_text(json.dumps(changed))
+        said = run(capsys, A, "--resume")
+        assert f"00001: done anew, it was made with another --{name} ({other})." in said
+
+
 def test_another_source_of_the_same_name(capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, A)
     said = run(capsys, B, "--resume")
