@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from facemask.boxes import Box
+from facemask.boxes import Box, overlap
 from facemask.classes import BACKGROUND
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.extraction.temporal import FaceLabeller
@@ -33,6 +33,8 @@ faces in photographs (Helen and LFPW, also turned and reduced to 40 pixels) none
 had 0.87. A network that is less sure than all of these has learnt too little to be a judge."""
 _SMALL: Final = 40.0
 """Side of crops below which masks are always unsure."""
+_SAME_FACE: Final = 0.5
+"""IoU from which two boxes of masks are of one face."""
 
 
 class Correction(NamedTuple):
@@ -102,6 +104,18 @@ def first_corrections(
     ]
     _keep_surer(best, _looks(frame, away, labeller, upright))
     return [look.verdict for look in best.values()]
+
+
+def distinct_faces(faces: Sequence[TrackedFace], shown: Sequence[Correction]) -> list[TrackedFace]:
+    """Return faces where their first masks show them, each once, and none without a mask."""
+    distinct: list[TrackedFace] = []
+    known = {correction.track_id: correction for correction in shown}
+    for face in sorted(faces, key=lambda face: -face.score):
+        _, box, _, roll = known[face.track_id]
+        if box is None or any(overlap(box, other.box) > _SAME_FACE for other in distinct):
+            continue
+        distinct.append(replace(face, box=box, roll=face.roll if roll is None else roll))
+    return distinct
 
 
 class _Look(NamedTuple):

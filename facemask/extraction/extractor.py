@@ -1,7 +1,7 @@
 """Masks of every face of a picture, a video or a live stream."""
 
 import itertools
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.ahead import ahead
-from facemask.boxes import overlap
 from facemask.errors import InputError
 from facemask.extraction.backends import prepare_cascade, what_computes
 from facemask.extraction.choices import Backend, Precision, Temporal
-from facemask.extraction.corrections import Correction, first_corrections
+from facemask.extraction.corrections import distinct_faces, first_corrections
 from facemask.extraction.following import FaceFollower
 from facemask.extraction.journal import Journal
 from facemask.extraction.load import choose_device, has_fast_bf16
+from facemask.extraction.mouths import shut_mouths
 from facemask.extraction.results import ExtractedFrame, as_stored
 from facemask.extraction.temporal import FaceLabeller, check_temporal, smooth_frames
 from facemask.models.cascade.cascade import Cascade
@@ -35,8 +35,6 @@ _WAITING: Final = 64_000_000
 """Bytes of pictures that may wait between two stages."""
 _MOST_WAITING: Final = 20
 """The same in pictures: as many as are labelled together."""
-_SAME_FACE: Final = 0.5
-"""IoU from which two boxes of masks are of one face."""
 
 
 class FaceMaskExtractor:
@@ -150,10 +148,10 @@ class FaceMaskExtractor:
         ]
         if self.passes == 2 and not isinstance(self.detector, GivenFaces):
             shown = first_corrections(frame, faces, labeller, self.tracking.upright)
-            faces = _distinct(faces, shown)
+            faces = distinct_faces(faces, shown)
         faces.sort(key=lambda face: -face.box.side)
         numbered = [replace(face, track_id=n) for n, face in enumerate(faces)]
-        return labeller.label([frame], [numbered])[0]
+        return shut_mouths(labeller.label([frame], [numbered]), {}).frames[0]
 
     def video(
         self,
@@ -220,7 +218,7 @@ class FaceMaskExtractor:
         while stored := list(itertools.islice(numbered, size)):
             followed = [follower.step(frame, squares, given) for frame in stored]
             chunk, faces = zip(*followed, strict=True)
-            results = labeller.label(chunk, faces)
+            results = follower.shut_mouths(count, labeller.label(chunk, faces))
             count += len(stored)
             follower.correct(count, results, labeller.memories())
             for frame, result in zip(stored, results, strict=True):
@@ -253,18 +251,6 @@ def frames_ahead(source: FrameSource) -> int:
     return min(max(_WAITING // (3 * source.height * source.width), 2), _MOST_WAITING)
 
 
-def _distinct(faces: Sequence[TrackedFace], shown: Sequence[Correction]) -> list[TrackedFace]:
-    """Return faces where their first masks show them, each once, and none without a mask."""
-    distinct: list[TrackedFace] = []
-    known = {correction.track_id: correction for correction in shown}
-    for face in sorted(faces, key=lambda face: -face.score):
-        _, box, _, roll = known[face.track_id]
-        if box is None or any(overlap(box, other.box) > _SAME_FACE for other in distinct):
-            continue
-        distinct.append(replace(face, box=box, roll=face.roll if roll is None else roll))
-    return distinct
-
-
 class FaceMaskStream:
     """Labels a live stream; made by `FaceMaskExtractor.stream`."""
 
@@ -286,9 +272,11 @@ class FaceMaskStream:
         image = check_image(image)
         stored = VideoFrame(self._index, self._index / 25 if time is None else time, image)
         frame, faces = self._follower.step(stored)
+        labelled = self._labeller.label([frame], [faces])
+        results = self._follower.shut_mouths(self._index, labelled)
         self._index += 1
-        results = self._labeller.label([frame], [faces])
         self._follower.correct(self._index, results, {})
+        self._follower.forget()
         return results[0]
 
     def reset(self) -> None:

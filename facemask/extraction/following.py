@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from facemask.extraction.corrections import corrections_of, first_corrections
 from facemask.extraction.journal import Journal, Memories
+from facemask.extraction.mouths import shut_mouths
 from facemask.extraction.results import ExtractedFrame
 from facemask.extraction.temporal import FaceLabeller
 from facemask.tracking.tracker import FaceTracker, TrackedFace
@@ -33,6 +34,7 @@ class FaceFollower:
         self._upright = upright
         self._first_look = first_look
         self._journal = journal or Journal()
+        self._open_mouths: dict[int, bool] = {}
 
     def step(
         self, frame: VideoFrame, squares: SquarePixels | None = None, given: bool = False
@@ -63,6 +65,18 @@ class FaceFollower:
             self._tracker.correct(*known)
         return square, self._tracker.faces()
 
+    def shut_mouths(self, count: int, results: Sequence[ExtractedFrame]) -> list[ExtractedFrame]:
+        """Return labelled frames in which shut mouths are lips alone.
+
+        Args:
+            count: Number of frames labelled before them.
+            results: The frames.
+        """
+        were_open = self._journal.open_mouths.get(count, self._open_mouths)
+        frames, self._open_mouths = shut_mouths(results, were_open)
+        self._journal.open_mouths[count + len(results)] = self._open_mouths
+        return frames
+
     def correct(self, count: int, results: Sequence[ExtractedFrame], memories: Memories) -> None:
         """Take over where masks show the faces.
 
@@ -83,4 +97,9 @@ class FaceFollower:
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another video."""
         self._tracker.reset()
+        self._open_mouths = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what another call would need to go on from here: a live stream has none."""
         self._journal = Journal()

@@ -28,11 +28,13 @@ class Journal:
         corrections: Corrections of the tracker, by the number of frames labelled by then.
         starts: Corrections of faces in the frame in which they begin, by the frame's number.
         memories: The latest memories of the networks, by the same number as `corrections`.
+        open_mouths: Whether a face's mouth was open, by track id, by the same number.
     """
 
     corrections: dict[int, list[Correction]] = field(default_factory=dict)
     starts: dict[int, list[Correction]] = field(default_factory=dict)
     memories: dict[int, Memories] = field(default_factory=dict)
+    open_mouths: dict[int, dict[int, bool]] = field(default_factory=dict)
 
     def note(self, count: int, corrections: list[Correction], memories: Memories) -> None:
         """Write down what is known once `count` frames are labelled."""
@@ -53,7 +55,7 @@ class Journal:
         """
         # copies: another thread goes on labelling meanwhile
         memories, starts = self.memories.copy(), self.starts.copy()
-        corrections = self.corrections.copy()
+        corrections, open_mouths = self.corrections.copy(), self.open_mouths.copy()
         known = max((count for count in memories if count <= end), default=end)
         content = {
             "corrections": {
@@ -65,6 +67,9 @@ class Journal:
                 frame: [_plain(known) for known in told]
                 for frame, told in starts.items()
                 if first <= frame < end
+            },
+            "open_mouths": {
+                count: faces for count, faces in open_mouths.items() if first < count <= end
             },
             "count": known,
             "memories": {
@@ -95,13 +100,14 @@ class Journal:
                 face: CascadeMemory(states, {name: Box(*box) for name, box in boxes.items()})
                 for face, (states, boxes) in content["memories"].items()
             }
-            count = content["count"]
+            count, open_mouths = content["count"], dict(content["open_mouths"])
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, LookupError,
                 TypeError, ValueError, AttributeError):  # fmt: skip
             return False
         self.corrections |= corrections
         self.starts |= starts
         self.memories[count] = memories
+        self.open_mouths |= open_mouths
         return True
 
 
