@@ -14,6 +14,7 @@ from facemask import __version__
 from facemask._distribution import check_package, warn_of_malicious_release
 from facemask.errors import INTERRUPTED, InputError, Notice, input_error, sentence_of
 from facemask.imports import garbage_left_alone
+from facemask.memory import share_memory
 from facemask.threads import let_waiting_threads_sleep
 from facemask.training import TRAINER_VERBS
 from facemask.verbosity import VERBOSE, choices_told
@@ -91,6 +92,7 @@ def main(args: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if args is None else args)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look online at import
     let_waiting_threads_sleep()  # before torch is imported
+    share_memory()
     try:
         check_package()
         warn_of_malicious_release()

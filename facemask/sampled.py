@@ -17,6 +17,8 @@ class Sampled(Protocol):
 
     crop: Crop
     """Pixels of the image that there are samples for."""
+    maps: Tensor
+    """What is sampled: (C, h, w), float32."""
 
     def at(self, part: Crop) -> Tensor:
         """Return the samples (C, h, w) at pixels inside the crop."""
@@ -29,24 +31,24 @@ class Straight:
     """Maps of a face that is not turned; they have been resized to the image's pixels."""
 
     def __init__(self, maps: Tensor, left: int, top: int) -> None:
-        self._maps = maps
+        self.maps = maps
         self.crop = Crop(left, top, left + maps.shape[-1], top + maps.shape[-2])
 
     def at(self, part: Crop) -> Tensor:
         """Return the samples (C, h, w) at pixels inside the crop."""
         rows, columns = part.shifted(-self.crop.left, -self.crop.top).pixels
-        return self._maps[:, rows, columns]
+        return self.maps[:, rows, columns]
 
     def at_points(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Return the samples (C, n) at n pixels inside the crop."""
-        return self._maps[:, rows - self.crop.top, columns - self.crop.left]
+        return self.maps[:, rows - self.crop.top, columns - self.crop.left]
 
 
 class Turned:
     """Maps (C, h, w) of a box of a turned face, sampled bilinearly, edges repeated."""
 
     def __init__(self, maps: Tensor, crop: Crop, place: TurnedBox, box: Box) -> None:
-        self._maps, self.crop = maps, crop
+        self.maps, self.crop = maps, crop
         # from places in the crop to places in the box, both from -1 to 1
         edges = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         there = edges * (crop.width, crop.height) + (crop.left, crop.top)
@@ -71,12 +73,12 @@ class Turned:
     def _at(self, x: Tensor, y: Tensor) -> Tensor:
         """Sample at places (h, w) of the crop, from -1 to 1: (C, h, w)."""
         if x.numel() == 0:
-            return self._maps.new_zeros(len(self._maps), *x.shape)
-        with torch.autocast(self._maps.device.type, enabled=False):
+            return self.maps.new_zeros(len(self.maps), *x.shape)
+        with torch.autocast(self.maps.device.type, enabled=False):
             # as `F.affine_grid`, which knows no parts
             places = torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(0, 1)
             grid = (places[None] @ self._theta[None]).view(1, *x.shape, 2)
-            maps = self._maps[None]
+            maps = self.maps[None]
             return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)[0]
 
 

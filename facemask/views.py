@@ -7,10 +7,11 @@ network says is sampled once at the centres of the image's pixels.
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,6 +21,10 @@ from facemask.errors import InputError
 from facemask.resample import crop_pixels, paste_back, resize_whole, scores_at_size
 from facemask.sampled import Sampled, Straight, Turned, reduced
 from facemask.turned import Points, TurnedBox
+
+Indices: TypeAlias = npt.NDArray[np.intp]
+Coordinates: TypeAlias = npt.NDArray[np.float32]
+Along = TypeVar("Along", Tensor, Coordinates)
 
 _APART: Final = 1.25
 """Pixels of the image by which samples may lie apart."""
@@ -121,9 +126,10 @@ class View:
         height, width = self.pixels.shape[-2:]
         return _in_box(box, *self._upright(crop or Crop(0, 0, width, height)))
 
-    def points_inside(self, box: Box, rows: Tensor, columns: Tensor) -> Tensor:
-        """Tell which of n pixels' centres lie in a box, bool (n,); see `inside`."""
-        return _in_box(box, *self._turned_back(columns + 0.5, rows + 0.5))
+    def upright_points(self, rows: Indices, columns: Indices) -> tuple[Coordinates, Coordinates]:
+        """Return the upright coordinates x, y of n pixels' centres, float32 (n,); see `inside`."""
+        x, y = (along.astype(np.float32) + np.float32(0.5) for along in (columns, rows))
+        return self._turned_back(x, y)
 
     def paste(self, maps: Tensor, box: Box) -> tuple[Tensor, tuple[slice, slice], Tensor | None]:
         """Bring maps of a part of the upright face to the image's pixels.
@@ -154,7 +160,7 @@ class View:
         x, y = _centres(Box(*map(float, crop)), crop.height, crop.width, self.pixels.device)
         return self._turned_back(x, y)
 
-    def _turned_back(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _turned_back(self, x: Along, y: Along) -> tuple[Along, Along]:
         center_x, center_y = self.place.box.center
         u, v = _turned(x - center_x, y - center_y, -self.place.roll)
         return u + self.place.box.width / 2, v + self.place.box.height / 2
@@ -191,7 +197,7 @@ def _centres(box: Box, rows: int, columns: int, device: torch.device) -> tuple[T
     return x[None, :], y[:, None]
 
 
-def _turned(x: Tensor, y: Tensor, degrees: float) -> tuple[Tensor, Tensor]:
+def _turned(x: Along, y: Along, degrees: float) -> tuple[Along, Along]:
     """Return x and y turned clockwise on the screen about the origin."""
     radians = math.radians(degrees)
     cos, sin = math.cos(radians), math.sin(radians)

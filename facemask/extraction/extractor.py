@@ -185,7 +185,7 @@ class FaceMaskExtractor:
             frames = self._labelled(decoded, first, squares, journal or Journal())
             if self.temporal == "smooth":
                 frames = smooth_frames(frames, TemporalSmoothing())
-            yield from (frame for frame in frames if frame.index >= first)
+            yield from itertools.filterfalse(lambda frame: frame.index < first, frames)
 
     def tracker(self) -> FaceTracker:
         """Return a new tracker with this extractor's detector and settings."""
@@ -221,8 +221,9 @@ class FaceMaskExtractor:
             results = follower.shut_mouths(count, labeller.label(chunk, faces))
             count += len(stored)
             follower.correct(count, results, labeller.memories())
-            for frame, result in zip(stored, results, strict=True):
-                yield as_stored(result, frame.image, squares)
+            del followed, chunk, faces  # no frame stays in memory for longer than it is wanted
+            while stored:
+                yield as_stored(results.pop(0), stored.pop(0).image, squares)
 
     def _follower(self, journal: Journal | None = None) -> FaceFollower:
         twice = self.passes == 2 and not isinstance(self.detector, GivenFaces)

@@ -108,6 +108,7 @@ class Run:
                             unsure += frame.is_unsure
                             speed = f"{count / (time.monotonic() - start):.1f} frames/s"
                             self.progress.update(task, completed=before + count, speed=speed)
+                            del frame  # with it goes what the networks said of its chunk
                 except KeyboardInterrupt:
                     if not isinstance(job.source, int):  # it is the usual end of a camera
                         kept = f"the first {outputs.kept} frames of {job.source} are kept"

@@ -1,5 +1,8 @@
 """Masks made where that is needed are those made everywhere."""
 
+import warnings
+
+import av
 import numpy as np
 import pytest
 import torch
@@ -9,12 +12,17 @@ from torch import Tensor
 from facemask.boxes import Box
 from facemask.classes import EYES, INNER_MOUTH, LIPS, SKIN
 from facemask.confidence import expected_ious
+from facemask.extraction import FaceMaskExtractor
 from facemask.models.cascade import mask
 from facemask.models.cascade.mask import Mask, make_mask
 from facemask.models.cascade.rules import Rules
 from facemask.models.cascade.stitch import Frame, Zoom, stitch
+from facemask.regions import Region
+from facemask.resample import resize_image
 from facemask.turned import TurnedBox
 from facemask.views import View
+from facemask.weights.catalog import LicenceNotice
+from tests.video.videos import carphone
 
 SIZE = 48
 
@@ -81,7 +89,7 @@ def test_labels_are_those_of_all_pixels(
         assert torch.equal(made.labels, labels)
         assert torch.equal(made.probabilities(), probabilities)
         expected = expected_ious(labels.numpy(), probabilities.numpy())
-        np.testing.assert_allclose(made.expected, expected, atol=0.02)
+        np.testing.assert_allclose(made.expected, expected, atol=0.1 if side < 40 else 0.05)
 
 
 def test_noise_of_any_kind_is_labelled_alike() -> None:
@@ -96,6 +104,55 @@ def test_noise_of_any_kind_is_labelled_alike() -> None:
         rules = Rules((0.01, 0.1, 3.0)[n % 3], 0.35)
         labels, _ = stitch(frame, rules.temperature, False, rules.primary_weight)
         assert torch.equal(make_mask(frame, rules).labels, labels)
+
+
+def test_any_boxes_of_any_frame_are_labelled_alike() -> None:
+    """Faces and noise at many sizes and rolls; boxes that overlap, stick out, or miss the face."""
+    generator = torch.Generator().manual_seed(11)
+    numbers = np.random.default_rng(11)
+    for n in range(60):
+        side = float(numbers.uniform(12, 150))
+        view = view_of(0.0 if n % 5 == 0 else float(numbers.uniform(-180, 180)), side)
+        height, width = view.size
+        count = int(numbers.integers(8, 60))
+        blocks = int(numbers.integers(3, 9))
+        zooms = []
+        kinds: tuple[tuple[Region, int], ...] = (("eyes", 2), ("eyes", 2), ("mouth", 3))
+        for region, classes in kinds[n % 2 :]:
+            noise = torch.rand(1, classes, blocks, blocks, generator=generator)
+            scores = F.interpolate(4 * noise, (count, count), mode="bilinear")[0]
+            x, y = numbers.uniform(0, 1, 2)
+            box = Box.around(float(x), float(y), float(numbers.uniform(0.1, 0.8)))
+            zooms.append(Zoom(region, box.in_pixels(height, width), scores))
+        noise = torch.rand(1, 5, blocks, blocks, generator=generator)
+        noise += 0.4 * F.one_hot(torch.tensor([n % 5]), 5)[0, :, None, None]
+        scores = F.interpolate(4 * noise, (count, count), mode="bilinear")[0]
+        face = Box(*numbers.uniform(0, 0.3, 2), *numbers.uniform(0.6, 1.1, 2))
+        frame = Frame(scores, view, face.in_pixels(height, width), zooms)
+        rules = Rules((0.05, 0.3, 2.0)[n % 3], (0.0, 0.35, 1.0)[n // 3 % 3])
+        labels, _ = stitch(frame, rules.temperature, False, rules.primary_weight)
+        made = make_mask(frame, rules)
+        assert torch.equal(made.labels, labels), n
+        present = [bool((labels == part).any()) for part in range(1, 5)]
+        np.testing.assert_array_equal(np.isfinite(made.expected), present)
+
+
+@pytest.mark.parametrize("height", [100, 144, 420])
+def test_of_a_real_face_labels_are_those_of_all_pixels(height: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LicenceNotice)
+        extractor = FaceMaskExtractor.load("default", device="cpu")
+    with av.open(str(carphone())) as video:
+        picture = next(video.decode(video=0)).to_ndarray(format="rgb24")
+    width = round(height * 176 / 144)
+    turned = np.ascontiguousarray(np.rot90(resize_image(picture, height, width)))
+    (face,) = extractor.image(turned).faces
+    assert abs(face.roll) > 60
+    assert {1, 2, 3} <= set(face.crop_labels.flatten().tolist())
+    np.testing.assert_array_equal(face.crop_labels, face.crop_probabilities.argmax(axis=0))
+    expected = expected_ious(face.crop_labels, face.crop_probabilities)
+    assert face.expected is not None
+    np.testing.assert_allclose(face.expected, expected, atol=0.08 if height == 100 else 0.05)
 
 
 def test_few_pixels_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,7 @@ class Cascade(nn.Module):
             job.keep_boxes(boxes)
             if state is not None:
                 job.after.states["primary"] = state
-            job.scores = of_job
+            job.scores, job.own_labels = of_job, of_clip
             job.zooms = [[] for _ in job.frames]
 
     def _look_closer(self, region: Region, jobs: list[ClipJob], window: int | None) -> None:
@@ -215,7 +215,7 @@ class Cascade(nn.Module):
         for t in range(job.context, len(job.frames)):
             view = job.frames[t]
             face = None if job.face is None else job.face.in_pixels(*view.size)
-            frame = Frame(job.scores[t], view, face, job.zooms[t])
+            frame = Frame(job.scores[t], view, face, job.zooms[t], job.own_labels[t])
             if probabilities:
                 labels, of_classes = stitch_everywhere(frame, rules, True)
                 job.probabilities.append(of_classes)

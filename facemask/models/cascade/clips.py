@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -74,6 +76,7 @@ class ClipJob:
         before: What is known from earlier frames.
         after: What its next frames can go on with.
         scores: The primary's, (T, 5, S, S).
+        own_labels: Its labels at its own pixels, uint8 (T, S, S).
         face: The face's box, relative; None without a face.
         zooms: What the specialists found in each frame.
         labels: Class ids of each frame but the context, uint8 (H, W).
@@ -86,6 +89,7 @@ class ClipJob:
     before: CascadeMemory
     after: CascadeMemory = field(default_factory=CascadeMemory)
     scores: Tensor = field(default_factory=lambda: torch.empty(0))
+    own_labels: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
     face: Box | None = None
     zooms: list[list[Zoom]] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """Scores of a cascade's networks."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -46,7 +47,8 @@ def score_frames(
     else:
         scores = network.score_windows(normalise(images, network), window)
     scores = scores.float()
-    if not bool(scores.isfinite().all()):
+    least, most = torch.aminmax(scores)  # `isfinite` would need as much memory again
+    if not (math.isfinite(least) and math.isfinite(most)):
         raise InputError(
             f"The {name} network's scores are not finite (infinity or not a number): its "
             "weights are damaged or its training diverged; give others."

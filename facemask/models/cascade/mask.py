@@ -1,37 +1,31 @@
 """Masks of frames: labels and their confidence, quickly; probabilities where they are asked for.
 
-Scores between the network's own pixels are weighted means of those at the pixels. So where a class
-is the best one at all of these, it is in between; only pixels of the frame near a border of two
-classes have to be looked at, and those where eyes or a mouth may be.
+Most pixels' labels follow from those of the networks' own pixels around (`settled`); scores are
+sampled at the others, near a border of two classes or where two networks disagree.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from facemask.argmax import first_argmax
-from facemask.boxes import Box, Crop, enclosing
-from facemask.classes import BACKGROUND, SKIN
+from facemask.boxes import Box, Crop
+from facemask.classes import NUM_CLASSES, SKIN
 from facemask.confidence import Floats, expected_ious
+from facemask.models.cascade import settled
 from facemask.models.cascade.rules import SPECIALISTS, Pasted, Rules, plain_labels
+from facemask.models.cascade.settled import OPEN
 from facemask.models.cascade.stitch import Frame, Zoom, asked_regions, stitch_everywhere
-from facemask.models.cascade.sums import nodes, of_region_elsewhere, of_skin, sums_of
+from facemask.models.cascade.sums import Seen, sums_of
 from facemask.regions import REGIONS
-from facemask.sampled import Sampled
+from facemask.sampled import Sampled, Straight
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
-
-_OPEN: Final = 255
-"""In a map of labels: not the same at all pixels of the network around."""
-_SURE: Final = math.log(0.95 / 0.05)
-"""Difference of scores, in units of the temperature, from which a network is sure that there is no
-eye or mouth."""
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +52,20 @@ class Mask:
 def make_mask(frame: Frame, rules: Rules) -> Mask:
     """Put one frame's mask together without probabilities where they are not needed.
 
-    Labels are those of `stitch`. So is what confidence follows from, for eyes and mouth; of skin it
-    is summed up over the network's own pixels, which is the same to some thousandths.
+    Labels are those of `stitch`. What confidence follows from is summed up over some of the
+    networks' own pixels rather than the frame's, which is the same to about a hundredth.
 
     Args:
         frame: What the networks found.
         rules: The rules.
     """
-    labels = expected = None
     on_cpu = frame.scores.device.type == "cpu"
     if on_cpu and frame.face is not None and len(asked_regions(frame)) == len(SPECIALISTS):
         labels, expected = _Pasting(frame, frame.face, rules).result()
-    if labels is None or expected is None:
-        labels, probabilities = stitch_everywhere(frame, rules, True)
-        expected = expected_ious(labels.cpu().numpy(), probabilities.cpu().numpy())
-    return Mask(frame, rules, labels, expected)
+        return Mask(frame, rules, torch.from_numpy(labels), expected)
+    all_labels, probabilities = stitch_everywhere(frame, rules, True)
+    expected = expected_ious(all_labels.cpu().numpy(), probabilities.cpu().numpy())
+    return Mask(frame, rules, all_labels, expected)
 
 
 class _Pasting:
@@ -80,145 +73,117 @@ class _Pasting:
 
     def __init__(self, frame: Frame, face: Box, rules: Rules) -> None:
         self._frame, self._view, self._face, self._rules = frame, frame.view, face, rules
-        self._primary = frame.view.sampled(frame.scores)
         self._whole = Box(0.0, 0.0, *frame.view.size[::-1])
-        self._height, self._width = frame.view.pixels.shape[-2:]
+        height, width = frame.view.pixels.shape[-2:]
+        self._crop = Crop(0, 0, width, height)
+        self._zooms = [(zoom, self._view.sampled(zoom.scores, zoom.box)) for zoom in frame.zooms]
+        self._seen = [self._seen_by(zoom, sampled) for zoom, sampled in self._zooms]
 
-    def result(self) -> tuple[Tensor | None, Floats | None]:
-        """Return labels and `expected_ious`; None for both where this way does not lead to them."""
-        frame, view = self._frame, self._view
-        own_labels = first_argmax(frame.scores)[1][0].byte().numpy()  # (S, S)
-        labels = torch.from_numpy(self._cells(own_labels))
-        zooms = [
-            (zoom, box, view.sampled(zoom.scores, zoom.box))
-            for zoom in frame.zooms
-            if (box := self._part_to_decide(zoom)) is not None
-        ]
-        windows = [self._pixels_of(box, sampled) for _, box, sampled in zooms]
-        for window in windows:
-            labels[window.pixels] = BACKGROUND
-        rows, columns = (labels == _OPEN).nonzero(as_tuple=True)
-        near = self._near_borders(rows, columns)
-        if near is None:
-            return None, None
-        labels[rows, columns] = near
-        sums = of_skin(frame, self._rules, [box for _, box, _ in zooms], own_labels)
-        for n, ((_, box, _), window) in enumerate(zip(zooms, windows, strict=True)):
-            pasted = [
-                part for zoom, _, sampled in zooms if (part := self._pasted(zoom, sampled, window))
-            ]
-            here, probabilities = self._rules.decide(
-                self._primary.at(window),
-                view.inside(self._face, window),
-                pasted,
-                SPECIALISTS,
-                True,
-            )
-            assert probabilities is not None
-            counted = view.inside(box, window)
-            if view.is_turned:
-                seen = view.inside(self._whole, window)
-                here, counted = here * seen.view(torch.uint8), counted & seen
-            for _, earlier, _ in zooms[:n]:
-                counted &= ~view.inside(earlier, window)
-            labels[window.pixels] = here
-            sums = sums.plus(sums_of(here, probabilities, counted))
-        for zoom, box, _ in zooms:
-            sums = sums.plus(of_region_elsewhere(frame, self._rules, zoom, box))
-        if view.is_turned and _touches_border(own_labels):
-            labels *= view.inside(self._whole).view(torch.uint8)
-        return labels, sums.ious()
+    def _seen_by(self, zoom: Zoom, sampled: Sampled) -> Seen:
+        classes, maps = REGIONS[zoom.region].classes, sampled.maps
+        labels = settled.of_specialist(maps.numpy(), classes, self._rules.temperature)
+        is_resized = isinstance(sampled, Straight)
+        box = Box(*map(float, sampled.crop)) if is_resized else zoom.box
+        return Seen(zoom.region, maps, box, labels)
 
-    def _cells(self, own_labels: Bytes) -> Bytes:
-        """Return skin and background where it is sure at the frame's pixels, `_OPEN` elsewhere.
+    def result(self) -> tuple[Bytes, Floats]:
+        """Return labels, uint8 (H, W), and `expected_ious`."""
+        scores = self._frame.scores
+        own_labels = self._frame.labels  # (S, S)
+        if own_labels is None:
+            own_labels = first_argmax(scores)[1][0].byte().numpy()
+        labels = self._settled(own_labels)
+        rows, columns = (labels == OPEN).nonzero()
+        if len(rows):
+            labels[rows, columns] = self._decided(rows, columns)
+        if self._view.is_turned and _touches_border(own_labels):
+            labels *= self._view.inside(self._whole).numpy().view(np.uint8)
+        present = np.array([bool((labels == part).any()) for part in range(SKIN, NUM_CLASSES)])
+        sums = sums_of(self._frame, self._rules, own_labels, self._seen)
+        return labels, sums.ious(present)
 
-        Args:
-            own_labels: The primary's at its own pixels, (S, S).
-        """
-        size = own_labels.shape[0]
-        padded = cv2.copyMakeBorder(own_labels, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        # of the four pixels around a place, and one more on each side, as places are rounded
-        around = np.ones((4, 4), dtype=np.uint8)
-        least = cv2.erode(padded, around, anchor=(1, 1))
-        most = cv2.dilate(padded, around, anchor=(1, 1))
-        least[(least != most) | (most > SKIN)] = _OPEN
-        corners = np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]])  # the first pixels' centres
-        upright = self._view.place.to_upright(corners)
-        first, right, below = upright * (size / np.array(self._view.size[::-1]))
-        matrix = np.stack([right - first, below - first, first], axis=1)
-        return np.asarray(
-            cv2.warpAffine(
-                least,
-                matrix,
-                (self._width, self._height),
-                flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REPLICATE,
-            ),
-            dtype=np.uint8,
-        )
-
-    def _near_borders(self, rows: Tensor, columns: Tensor) -> Tensor | None:
-        """Return labels of pixels outside the windows; None where a specialist must be heard."""
-        scores = self._primary.at_points(rows, columns)  # (5, n)
-        labels = first_argmax(scores[:, None])[1][0, 0].byte()
-        stray = (labels > SKIN).nonzero()[:, 0]
-        if len(stray):
-            rows, columns = rows[stray], columns[stray]
-            for zoom in self._frame.zooms:
-                if self._view.points_inside(zoom.box, rows, columns).any():
-                    return None
-            in_face = self._view.points_inside(self._face, rows, columns)
-            labels[stray] = plain_labels(scores[:, stray], in_face)
+    def _settled(self, own_labels: Bytes) -> Bytes:
+        """Return labels, uint8 (H, W), `OPEN` where scores have to be sampled."""
+        frame, place, temperature = self._frame, self._view.place, self._rules.temperature
+        known = settled.of_primary(frame.scores.float().numpy(), own_labels, temperature)
+        of_primary = settled.at_pixels(known, self._whole, place, self._crop)
+        # eyes and mouth are settled only by a specialist that says the same
+        labels = np.where(of_primary > SKIN, np.uint8(OPEN), of_primary)
+        for (_, sampled), seen in zip(self._zooms, self._seen, strict=True):
+            if not seen.labels.size:
+                continue
+            of_zoom = self._at_pixels(seen, sampled)
+            before, here = of_primary[sampled.crop.pixels], labels[sampled.crop.pixels]
+            np.copyto(here, np.where(of_zoom == before, of_zoom, np.uint8(OPEN)), where=of_zoom > 0)
         return labels
 
-    def _part_to_decide(self, zoom: Zoom) -> Box | None:
-        """Return the part of a specialist's box where one of two networks is not sure of nothing.
+    def _at_pixels(self, seen: Seen, sampled: Sampled) -> Bytes:
+        """Return what a specialist says for sure at the pixels around its box, uint8 (h, w)."""
+        is_resized = isinstance(sampled, Straight)
+        known = settled.only_inside(seen.labels, seen.box, self._face, 1 if is_resized else 2)
+        if is_resized:
+            return known
+        return settled.at_pixels(known, seen.box, self._view.place, sampled.crop)
 
-        It is in upright coordinates, in pixels; None if there is none.
-        """
-        least = _SURE * self._rules.temperature
-        scores, box = zoom.scores, zoom.box
-        shrinks = max(1.0, scores.shape[-1] / min(box.width, box.height))
-        parts = [_extent(scores[0] - scores[1:].amax(dim=0) < least, box, 2 + math.ceil(shrinks))]
-        primary = self._frame.scores  # (5, S, S)
-        size = primary.shape[-1]
-        rows, columns = nodes(box, self._whole, size)
-        seen = primary[:, rows, columns]
-        if seen.numel():
-            own = list(REGIONS[zoom.region].classes[1:])
-            others = [n for n in range(len(seen)) if n not in own]
-            unsure = seen[others].amax(dim=0) - seen[own].amax(dim=0) < least
-            across, down = self._whole.width / size, self._whole.height / size
-            there = Box(columns.start, rows.start, columns.stop, rows.stop).scaled(across, down)
-            parts.append(_extent(unsure, there, 3))
-        part = enclosing([part for part in parts if part is not None])
-        if part is None:
+    def _decided(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Bytes:
+        """Return the labels of n pixels in the order of rows, uint8 (n,), by the scores there."""
+        view = self._view
+        x, y = view.upright_points(rows, columns)
+        in_face = _in_box(self._face, x, y)
+        heard = [_in_box(zoom.box, x, y) & in_face for zoom, _ in self._zooms]
+        primary = view.sampled(self._frame.scores)
+        scores = primary.at_points(torch.from_numpy(rows), torch.from_numpy(columns))  # (5, n)
+        best = scores[:, None]
+        labels = first_argmax(best)[1][0, 0].byte().numpy()
+        unheard = labels > SKIN
+        for where in heard:
+            unheard &= ~where
+        if unheard.any():
+            stray = torch.from_numpy(unheard)
+            of_face = torch.from_numpy(in_face)[stray]
+            labels[unheard] = plain_labels(scores[:, stray], of_face).numpy()
+        anywhere = np.logical_or.reduce(heard) if heard else np.zeros_like(in_face)
+        asked = np.flatnonzero(anywhere)
+        if len(asked):
+            pasted = [
+                self._pasted(zoom, sampled, where[asked], rows[asked], columns[asked])
+                for (zoom, sampled), where in zip(self._zooms, heard, strict=True)
+            ]
+            decided, _ = self._rules.decide(
+                scores[:, None, torch.from_numpy(asked)],
+                torch.from_numpy(in_face[asked])[None],
+                [part for part in pasted if part is not None],
+                SPECIALISTS,
+                False,
+            )
+            labels[asked] = decided[0].numpy()
+        if view.is_turned:
+            labels *= _in_box(self._whole, x, y).view(np.uint8)
+        return labels
+
+    @staticmethod
+    def _pasted(
+        zoom: Zoom,
+        sampled: Sampled,
+        heard: Bools,
+        rows: npt.NDArray[np.intp],
+        columns: npt.NDArray[np.intp],
+    ) -> Pasted | None:
+        """Return a specialist's scores at n pixels, as a row of those from the first heard on."""
+        where = np.flatnonzero(heard)
+        if not len(where):
             return None
-        left, top = max(part.left, box.left), max(part.top, box.top)
-        right, bottom = min(part.right, box.right), min(part.bottom, box.bottom)
-        return Box(left, top, right, bottom) if left < right and top < bottom else None
-
-    def _pixels_of(self, box: Box, sampled: Sampled) -> Crop:
-        bounds = self._view.place.part(box).bounds.covering(self._height, self._width)
-        return bounds.intersection(sampled.crop)
-
-    def _pasted(self, zoom: Zoom, sampled: Sampled, window: Crop) -> Pasted | None:
-        part = sampled.crop.intersection(window)
-        if not part.width or not part.height:
-            return None
-        inside = self._view.inside(zoom.box, part) if self._view.is_turned else None
-        shifted = part.shifted(-window.left, -window.top)
-        return Pasted(zoom.region, sampled.at(part), shifted, inside)
+        first, end = int(where[0]), int(where[-1]) + 1
+        crop = sampled.crop
+        rows = np.clip(rows[first:end], crop.top, crop.bottom - 1)
+        columns = np.clip(columns[first:end], crop.left, crop.right - 1)
+        scores = sampled.at_points(torch.from_numpy(rows), torch.from_numpy(columns))
+        inside = torch.from_numpy(heard[first:end])[None]
+        return Pasted(zoom.region, scores[:, None], Crop(first, 0, end, 1), inside)
 
 
-def _extent(mask: Tensor, box: Box, room: int) -> Box | None:
-    """Return where a mask (h, w) of a box has something, with some of its pixels around."""
-    left, top, width, height = cv2.boundingRect(mask.numpy().view(np.uint8))
-    if width == 0:
-        return None
-    across, down = box.width / mask.shape[1], box.height / mask.shape[0]
-    found = Box(left - room, top - room, left + width + room, top + height + room)
-    return found.scaled(across, down).shifted(box.left, box.top)
+def _in_box(box: Box, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> Bools:
+    return (x >= box.left) & (x < box.right) & (y >= box.top) & (y < box.bottom)
 
 
 def _touches_border(labels: Bytes) -> bool:

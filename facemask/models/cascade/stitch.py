@@ -6,6 +6,8 @@ The rules are those of `docs/cascade.md`.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -40,12 +42,14 @@ class Frame(NamedTuple):
         view: The frame.
         face: The face's box in pixels of the upright view; None without a face, and then no zooms.
         zooms: What specialists found. A region without one keeps the primary's mask.
+        labels: The primary's labels at its own pixels, uint8 (S, S), where they are known.
     """
 
     scores: Tensor
     view: View
     face: Box | None
     zooms: Sequence[Zoom]
+    labels: npt.NDArray[np.uint8] | None = None
 
 
 def fill_holes(scores: Tensor) -> Tensor:

@@ -1,0 +1,47 @@
+"""Memory that the threads of a process share."""
+
+import subprocess
+import sys
+
+import pytest
+
+from facemask.memory import share_memory
+
+THREADS = """
+import threading
+from facemask.memory import share_memory
+
+def hold():
+    kept.append([bytes(1000) for _ in range(2000)])
+    ready.wait(), done.wait()
+
+{before}
+kept, ready, done = [], threading.Barrier(9), threading.Barrier(9)
+threads = [threading.Thread(target=hold) for _ in range(8)]
+[thread.start() for thread in threads]
+ready.wait()
+import ctypes
+ctypes.CDLL(None).malloc_stats()
+done.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_threads_take_memory_from_one_place() -> None:
+    for before, alone in (("print(share_memory())", True), ("", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", THREADS.format(before=before)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert ("Arena 1:" not in done.stderr) == alone
+        assert "Arena 0:" in done.stderr
+
+
+def test_what_users_set_stays() -> None:
+    assert not share_memory({"MALLOC_ARENA_MAX": "4"})
+    assert not share_memory({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"})
+
+
+def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not share_memory({})
