@@ -27,6 +27,12 @@ from tests.video.videos import carphone
 SIZE = 48
 
 
+@pytest.fixture(autouse=True)
+def small_faces_as_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask, "FEW", 0)
+    monkeypatch.setattr(mask, "FEW_TURNED", 0)
+
+
 def smooth(labels: Tensor, classes: int, seed: int) -> Tensor:
     """Scores of a network that sees these labels, blurred, with a little noise."""
     of_labels = F.one_hot(labels.long(), classes).permute(2, 0, 1).float()
@@ -160,6 +166,19 @@ def test_few_pixels_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mask, "stitch_everywhere", None)  # is not called
     made: Mask = make_mask(frame, Rules(0.1, 0.35))
     assert (made.labels == EYES).sum() > 100
+
+
+def test_small_faces_are_summed_up_over_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask, "FEW", 130 * 140 + 1)
+    monkeypatch.setattr(mask, "FEW_TURNED", 130 * 140)
+    for roll, alike in ((0.0, True), (3.0, False)):
+        frame = frame_of(view_of(roll, 86.4), 1)
+        labels, probabilities = stitch(frame, 0.1, True, 0.35)
+        assert probabilities is not None
+        made = make_mask(frame, Rules(0.1, 0.35))
+        assert torch.equal(made.labels, labels)
+        expected = expected_ious(labels.numpy(), probabilities.numpy())
+        assert np.array_equal(made.expected, expected) == alike
 
 
 def test_without_a_face_or_a_specialist_all_is_as_before() -> None:

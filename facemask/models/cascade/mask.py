@@ -5,7 +5,7 @@ sampled at the others, near a border of two classes or where two networks disagr
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,11 @@ from facemask.sampled import Sampled, Straight
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+
+FEW: Final = 32_000
+"""Pixels below which scores at all of them take no longer, where the face is not turned."""
+FEW_TURNED: Final = 16_000
+"""The same where it is turned (`benchmarks/pasting.py`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +58,18 @@ def make_mask(frame: Frame, rules: Rules) -> Mask:
     """Put one frame's mask together without probabilities where they are not needed.
 
     Labels are those of `stitch`. What confidence follows from is summed up over some of the
-    networks' own pixels rather than the frame's, which is the same to about a hundredth.
+    networks' own pixels rather than the frame's, but for small faces, which is the same to about a
+    hundredth.
 
     Args:
         frame: What the networks found.
         rules: The rules.
     """
+    view = frame.view
+    height, width = view.pixels.shape[-2:]
     on_cpu = frame.scores.device.type == "cpu"
-    if on_cpu and frame.face is not None and len(asked_regions(frame)) == len(SPECIALISTS):
+    pays = on_cpu and height * width >= (FEW_TURNED if view.is_turned else FEW)
+    if pays and frame.face is not None and len(asked_regions(frame)) == len(SPECIALISTS):
         labels, expected = _Pasting(frame, frame.face, rules).result()
         return Mask(frame, rules, torch.from_numpy(labels), expected)
     all_labels, probabilities = stitch_everywhere(frame, rules, True)
