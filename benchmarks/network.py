@@ -189,9 +189,10 @@ def others(case: str, threads: int, repeats: int) -> dict[str, float]:
         if importlib.util.find_spec("openvino"):
             import openvino
 
+            core = openvino.Core()
             for precision, hint in (("float32", "f32"), ("bfloat16", "bf16")):
                 options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads}
-                model = openvino.compile_model(path, "CPU", options)
+                model = core.compile_model(path, "CPU", options)
                 calls[f"OpenVINO {precision}"] = lambda model=model: model(clip.numpy())  # type: ignore[misc]
         best = dict.fromkeys(calls, float("inf"))
         for _ in range(repeats):

@@ -1,5 +1,6 @@
 """Writing graphs as ONNX, OpenVINO or torch.export files, and running them."""
 
+import functools
 import importlib
 import re
 import warnings
@@ -65,6 +66,20 @@ def needed(package: str) -> Any:  # noqa: ANN401  # a module
         raise InputError(
             f"{package} is not installed, or does not work here ({error}): {pip_install('export')}."
         ) from error
+
+
+@functools.cache
+def openvino_core() -> Any:  # noqa: ANN401
+    """Return the one `openvino.Core` of this process, which lives as long as the process.
+
+    Its CPU plugin gives the thread that loads it another stack for signals, and takes that away
+    when it ends. When several of them end, or one does in another thread, a thread may be left with
+    a stack that is gone (OpenVINO 2026.4.1), and the next signal that Python handles is its end.
+
+    Raises:
+        InputError: OpenVINO is not installed, or does not work here.
+    """
+    return needed("openvino").Core()
 
 
 def write_graph(graph: Graph, folder: Path, name: str, kind: Format) -> list[Path]:
@@ -188,7 +203,7 @@ def open_graph(path: Path, kind: Format, threads: int = 1, bf16: bool = False) -
         return run_onnx
     precision = "bf16" if bf16 else "f32"
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
-    compiled = needed("openvino").compile_model(path, "CPU", settings)
+    compiled = openvino_core().compile_model(path, "CPU", settings)
 
     def run_openvino(arrays: Arrays) -> list[npt.NDArray[np.float32]]:
         results = compiled(list(arrays))

@@ -1,6 +1,10 @@
 """Exported graphs in ONNX Runtime and OpenVINO, at shapes that they were not traced with."""
 
+import ctypes
+import gc
 import json
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import pytest
 import torch
 
 from facemask.export import read_manifest
+from facemask.export.formats import open_graph, openvino_core
 from facemask.export.graphs import random_clip
 from facemask.files import sha256_of
 from facemask.models.own_network import normalise
@@ -17,7 +22,7 @@ from tests.export.networks import SIZE, exported, networks
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-openvino = pytest.importorskip("openvino")
+pytest.importorskip("openvino")
 
 Run = Callable[..., list[np.ndarray]]
 
@@ -36,7 +41,7 @@ def in_onnxruntime(path: Path) -> Run:
 
 
 def in_openvino(path: Path) -> Run:
-    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda *arrays: [np.array(value) for value in compiled(arrays).values()]
 
 
@@ -63,6 +68,32 @@ def test_graphs_give_what_torch_gives(folder: Path, open_file: Callable[[Path], 
             np.testing.assert_allclose(found, scores[:, t], atol=2e-5)
         np.testing.assert_allclose(state[1], c, atol=2e-5)
         assert not np.allclose(state[0], state[1], atol=1e-2)  # h and c are two things
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_thread_is_left_without_its_stack_for_signals(folder: Path) -> None:
+    """Models of OpenVINO that end in the order they were opened, and in another thread."""
+
+    class Stack(ctypes.Structure):
+        _fields_ = (
+            ("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t),
+        )  # fmt: skip
+
+    file = folder / "eyes.clip.onnx"
+    opened = [open_graph(file, "openvino") for _ in range(3)]
+    while opened:
+        ended = [opened.pop(0)]
+        thread = threading.Thread(target=ended.clear)
+        thread.start()
+        thread.join()
+        gc.collect()
+    stack = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    areas = [
+        line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines()
+    ]
+    is_there = [int(first, 16) <= (stack.start or 0) < int(end, 16) for first, end in areas]
+    assert stack.start is None or any(is_there)
 
 
 def test_json_says_what_the_files_are(folder: Path) -> None:
