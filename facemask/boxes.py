@@ -19,6 +19,8 @@ FACE_CROP_SCALE: Final = 1.3
 """Side of the face crop over the mean of the landmarks' width and height."""
 SMALLEST_CROP: Final = 2
 """Fewest pixels that a face crop has on each side inside the frame."""
+_SAME_BOX: Final = 0.7
+"""IoU from which a new box is so near the known one that this one is kept."""
 
 
 class Crop(NamedTuple):
@@ -164,6 +166,14 @@ def overlap(first: Box, second: Box) -> float:
     shared = max(width, 0.0) * max(height, 0.0)
     union = first.width * first.height + second.width * second.height - shared
     return shared / union if union > 0 else 0.0
+
+
+def steady(known: Box, found: Box) -> Box:
+    """Return the known box where the one found is nearly the same (IoU 0.7 or more), else that one.
+
+    What a ConvLSTM remembers is tied to places in its box.
+    """
+    return known if overlap(known, found) >= _SAME_BOX else found
 
 
 def enclosing(boxes: Sequence[Box]) -> Box | None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from facemask.boxes import Box
+from facemask.boxes import Box, steady
 from facemask.classes import IGNORE
 from facemask.data.augment.still_motion import StillMotion
 from facemask.data.augment.transforms import ClipTransform
@@ -20,7 +20,7 @@ from facemask.data.region_boxes import (
     cut_image,
     cut_labels,
 )
-from facemask.data.vw300_mask import Frame, cut_clips, read_label
+from facemask.data.vw300_mask import Frame, cut_clips, read_label, rows_of
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.resample import resize_image, resize_mask
@@ -47,6 +47,8 @@ class ClipBatch(TypedDict):
         boxes: Each clip's box in its face crops, float32 (B, 4): left, top, right, bottom over
             the crop's width and height; (0, 0, 1, 1) for faces.
         names: For each clip, the file stems of its real frames, such as 001_000001.
+        numbers: int64 (B, 2): each clip's number in its data set, and that of the clip that it goes
+            on from; -1 where it does not, which is everywhere but in `ClipDataset.rows`.
     """
 
     images: torch.Tensor
@@ -56,6 +58,7 @@ class ClipBatch(TypedDict):
     original_images: list[list[torch.Tensor]]
     boxes: torch.Tensor
     names: list[list[str]]
+    numbers: torch.Tensor
 
 
 @dataclass(eq=False)
@@ -74,10 +77,13 @@ class ClipDataset(Dataset[dict[str, Any]]):
         original_images: Deliver the whole face crops at their original size too.
         still_motion: Makes clips of `clip_length` real frames out of those of a single one, after
             resizing and before the augmentation; None pads them. Of no effect on single frames.
+        clips_in_a_row: Clips, at most, that go on from each other: they have one augmentation, and
+            boxes that are kept as extraction keeps them. None: each clip is by itself.
 
     Attributes:
         clips: The frames of each clip; of a still that is to move, `clip_length` times the same.
         left_out: Number of clips that do not show the region.
+        rows: Indices of the clips of each row; empty without `clips_in_a_row`.
 
     Raises:
         InputError: Stills are to move, but something of original size, which stays, is wanted.
@@ -92,6 +98,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
     boxes: RegionBoxes | None = None
     original_images: bool = False
     still_motion: StillMotion | None = None
+    clips_in_a_row: int | None = None
 
     def __post_init__(self, frames: Sequence[Frame]) -> None:
         """Cut the frames into clips, and leave out those that do not show the region."""
@@ -106,6 +113,9 @@ class ClipDataset(Dataset[dict[str, Any]]):
             self.clips = [c * length if len(c) == 1 else c for c in self.clips]
         if length == 1:
             self.still_motion = None
+        most = self.clips_in_a_row
+        self.rows = [] if most is None else rows_of(self.clips, most, length)
+        self._firsts = {index: row.start for row in self.rows for index in row}
         if self.augmentation is not None:
             self.augmentation.prepare()  # here, not in each worker process
 
@@ -126,8 +136,13 @@ class ClipDataset(Dataset[dict[str, Any]]):
             InputError: An image or a label cannot be read, or their sizes differ.
         """
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        clip, seed = self.clips[index], (self.seed, epoch, index)
-        box = WHOLE_IMAGE if self.boxes is None else self.boxes.box(clip, seed)
+        clip, first = self.clips[index], self._firsts.get(index, index)
+        seed = (self.seed, epoch, first)
+        box = WHOLE_IMAGE
+        if self.boxes is not None:
+            box = self.boxes.box(self.clips[first], seed)
+            for later in self.clips[first + 1 : index + 1]:
+                box = steady(box, self.boxes.box(later, seed))
         images, masks, originals, sizes, crops = [], [], [], [], []
         moves = self.still_motion is not None and len(clip) > 1 and clip[0] == clip[-1]
         for frame in clip[:1] if moves else clip:
@@ -161,7 +176,13 @@ class ClipDataset(Dataset[dict[str, Any]]):
             "original_images": crops,
             "boxes": torch.tensor(box, dtype=torch.float32),
             "names": [frame.image.stem for frame in clip],
+            "numbers": self.numbers(index),
         }
+
+    def numbers(self, index: int) -> torch.Tensor:
+        """Return a clip's entry of `ClipBatch.numbers`, int64 (2,)."""
+        is_first = self._firsts.get(index, index) == index
+        return torch.tensor([index, -1 if is_first else index - 1])
 
     def collate(self, samples: Sequence[dict[str, Any]]) -> ClipBatch:
         """Make a batch of some clips, or of none."""
@@ -173,6 +194,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
             "images": torch.zeros(*time, 3, *net, dtype=torch.uint8),
             "masks": torch.zeros(*time, *net, dtype=torch.uint8),
             "boxes": torch.zeros(4),
+            "numbers": torch.zeros(2, dtype=torch.int64),
         }
         return collate_clips([], empty)
 

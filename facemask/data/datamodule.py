@@ -18,6 +18,7 @@ from facemask.data.loaders import (
     EpochSampler,
     Shares,
     WholeBatches,
+    check_place,
     check_shares,
     count_shares,
     place_in_training,
@@ -26,6 +27,7 @@ from facemask.data.loaders import (
     start_worker,
 )
 from facemask.data.region_boxes import NOISE, LabelExtent, RegionBoxes, check_box, extents_of
+from facemask.data.rows import check_rows, training_sampler
 from facemask.data.vw300_mask import Frame, Split, list_crops, read_split
 from facemask.errors import InputError
 from facemask.lightning_guard import DATA_KEY, build_from, warn_of_lightning
@@ -73,6 +75,9 @@ class FaceMaskDataModule(LightningDataModule):
             too: each one's folder, and how many times an epoch sees each of its clips on average
             (0.25: a quarter of them, each epoch another one). Validation and test stay those of
             `root`.
+        clips_in_a_row: In training, clips, at most, that go on from each other at the same place of
+            one batch after the other, so that a memory can be carried on (`model.carry_state`); all
+            of a row are augmented alike. Null shuffles single clips.
 
     Raises:
         InputError: A number is out of range, the region is unknown, or a box is given for the
@@ -99,6 +104,7 @@ class FaceMaskDataModule(LightningDataModule):
         original_images: bool = False,
         still_motion: StillMotion | None = None,
         more_training: dict[str, float] | None = None,
+        clips_in_a_row: int | None = None,
     ) -> None:
         super().__init__()
         warn_of_lightning()
@@ -107,6 +113,7 @@ class FaceMaskDataModule(LightningDataModule):
         for (name, minimum), value in zip(least.items(), given, strict=True):
             if value is not None and value < minimum:
                 raise InputError(f"data.{name} is {value}, expected at least {minimum}.")
+        check_rows(clips_in_a_row, clip_length)
         self.root = root
         self.split = split
         self.clip_length = clip_length
@@ -125,6 +132,7 @@ class FaceMaskDataModule(LightningDataModule):
         self.box_scale = NOISE if box_scale is None else box_scale
         self.original_images = original_images
         self.still_motion = still_motion
+        self.clips_in_a_row = clips_in_a_row
         self.more_training = dict(more_training or {})
         check_shares(self.more_training)
         self._shares: Shares | None = None
@@ -167,6 +175,7 @@ class FaceMaskDataModule(LightningDataModule):
         options: dict[str, Any] = {"seed": self.seed, "boxes": boxes}
         if training:
             options |= {"augmentation": self.augmentation, "still_motion": self.still_motion}
+            options["clips_in_a_row"] = self.clips_in_a_row
         else:
             options |= {"keep_original_masks": True, "original_images": self.original_images}
         dataset = ClipDataset(frames, self.clip_length, self.size, **options)
@@ -182,7 +191,8 @@ class FaceMaskDataModule(LightningDataModule):
                 "left out."
             )
         if training and self.more_training:
-            self._shares = count_shares(dataset.clips, self.more_training, self.region, self.seed)
+            given = (dataset.clips, self.more_training, self.region, self.seed, dataset.rows)
+            self._shares = count_shares(*given)
         return dataset
 
     def _read(self, side: Split) -> list[Frame]:
@@ -192,17 +202,13 @@ class FaceMaskDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return a loader of this process's share of the training clips, shuffled and augmented."""
-        replicas, rank = processes()
-        count = len(self.datasets["train"] if self._shares is None else self._shares)
-        if count < replicas:
-            raise InputError(
-                f"{self.root}: the training side has {count} clips for {replicas} processes: train "
-                "on at most as many devices as there are clips."
-            )
-        sampler = EpochSampler(count, self.seed, replicas, rank)
-        sampler.trainer, sampler.shares = self.trainer, self._shares
+        all_clips, shares = self.datasets["train"], self._shares
+        sampler = training_sampler(
+            all_clips.rows, len(all_clips), self.batch_size, self.seed, shares
+        )
+        sampler.trainer = self.trainer
         sampler.first_epoch, sampler.skip = self._first_epoch, self._batches_done * self.batch_size
-        clips = self.feature_sets.get("train", self.datasets["train"])
+        clips = self.feature_sets.get("train", all_clips)
         return DataLoader(clips, self.batch_size, sampler=sampler, **self._options(clips))
 
     def state_dict(self) -> dict[str, Any]:
@@ -222,14 +228,7 @@ class FaceMaskDataModule(LightningDataModule):
         self._first_epoch = state_dict.get("epoch", 0)
         self._batches_done = state_dict.get("batches", 0)
         if self._batches_done:
-            given = (self.batch_size, processes()[0])
-            found = (state_dict["batch_size"], state_dict["processes"])
-            if given != found:
-                raise InputError(
-                    f"The checkpoint was written after batch {self._batches_done} of an epoch with "
-                    f"data.batch_size {found[0]} and {found[1]} processes, and now these are "
-                    f"{given[0]} and {given[1]}: give the same, or resume from the end of an epoch."
-                )
+            check_place(state_dict, self.batch_size)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # files only, and no objects in them

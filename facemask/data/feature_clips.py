@@ -40,6 +40,7 @@ class FeatureBatch(TypedDict):
         original_masks: For each clip, the masks of its real frames; empty in training.
         original_sizes: For each clip, (H, W) of its real frames.
         names: For each clip, the file stems of its real frames.
+        numbers: As in a `ClipBatch`.
     """
 
     features: Tensor
@@ -47,6 +48,7 @@ class FeatureBatch(TypedDict):
     original_masks: list[list[Tensor]]
     original_sizes: list[list[tuple[int, int]]]
     names: list[list[str]]
+    numbers: Tensor
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,14 @@ class FeatureDataset(Dataset[dict[str, Any]]):
     """The clips of a `ClipDataset`, read from the memory-mapped parts instead of from images.
 
     Args:
-        clips: The clips; only their order and the names of their frames are used.
+        clips: The clips; only their order, their rows and the names of their frames are used.
         parts: Their features.
     """
 
     def __init__(self, clips: ClipDataset, parts: FeatureParts) -> None:
         self.names = [[frame.image.stem for frame in clip] for clip in clips.clips]
         self.parts = parts
+        self._numbers = clips.numbers
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -157,6 +160,7 @@ class FeatureDataset(Dataset[dict[str, Any]]):
             ],
             "original_sizes": real,
             "names": names,
+            "numbers": self._numbers(index),
         }
 
     @staticmethod
@@ -165,6 +169,7 @@ class FeatureDataset(Dataset[dict[str, Any]]):
         empty: dict[str, Any] = dict.fromkeys(FeatureBatch.__annotations__, ()) | {
             "features": torch.zeros(0, 0, 0),
             "masks": torch.zeros(0, 0, dtype=torch.uint8),
+            "numbers": torch.zeros(2, dtype=torch.int64),
         }
         batch: Any = collate_clips(samples, empty)
         batch["features"] = batch["features"].movedim(-1, -3)  # (B, [T,] F, h, w)

@@ -31,6 +31,7 @@ class Shares:
         shares: How many times an epoch sees each of them on average, above 0. It sees at least
             one clip of each source.
         seed: Decides the order of each pass.
+        rows: Clips that a pass keeps together, in order, by their indices; empty for none.
 
     Examples:
         >>> shares = Shares([2, 4], [1.0, 0.5], seed=0)
@@ -43,6 +44,7 @@ class Shares:
     counts: Sequence[int]
     shares: InitVar[Sequence[float]]
     seed: int
+    rows: Sequence[range] = ()
 
     def __post_init__(self, shares: Sequence[float]) -> None:
         """Find how many clips of each source an epoch sees."""
@@ -63,12 +65,15 @@ class Shares:
         first = 0
         for source, (count, entries) in enumerate(zip(self.counts, self.entries, strict=True)):
             begin = epoch * entries
+            own = range(first, first + count)
+            rows = [row for row in self.rows if row.start in own] or [range(i, i + 1) for i in own]
             for number in range(begin // count, -(-(begin + entries) // count)):
                 # a stream of its own, beside those of the samples
                 seeds = np.random.SeedSequence((self.seed, source, number), spawn_key=(3,))
-                order = np.random.default_rng(seeds).permutation(count)
+                order = np.random.default_rng(seeds).permutation(len(rows))
+                clips = [clip for row in order.tolist() for clip in rows[row]]
                 here = slice(max(0, begin - number * count), begin + entries - number * count)
-                pairs += [(number, first + index) for index in order[here].tolist()]
+                pairs += [(number, clip) for clip in clips[here]]
             first += count
         return pairs
 
@@ -108,7 +113,11 @@ def read_more(folders: Iterable[str], split: str) -> list[Frame]:
 
 
 def count_shares(
-    clips: Sequence[Sequence[Frame]], folders: Mapping[str, float], region: Region, seed: int
+    clips: Sequence[Sequence[Frame]],
+    folders: Mapping[str, float],
+    region: Region,
+    seed: int,
+    rows: Sequence[range] = (),
 ) -> Shares:
     """Return what an epoch takes of each data set.
 
@@ -117,6 +126,7 @@ def count_shares(
         folders: The further sets, and how often an epoch sees each of their clips.
         region: What the clips show, for the error message.
         seed: Of the draw.
+        rows: Clips that are to stay together; empty for none.
 
     Raises:
         InputError: A further set has no clip.
@@ -129,7 +139,7 @@ def count_shares(
                 f"data.more_training: no label of the training side of {folder} shows {region}: "
                 "leave it out or choose another region."
             )
-    return Shares([len(clips) - sum(counts), *counts], [1.0, *folders.values()], seed)
+    return Shares([len(clips) - sum(counts), *counts], [1.0, *folders.values()], seed, rows)
 
 
 class EpochSampler(DistributedSampler[tuple[int, int]]):
@@ -165,10 +175,15 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         if self.trainer is not None:
             self.set_epoch(max(self.trainer.current_epoch, self.first_epoch))
         skip = self.skip if self.epoch == self.first_epoch else 0
-        seen = None if self.shares is None else self.shares.epoch(self.epoch)
+        yield from self.keys()[skip:]
+
+    def keys(self) -> list[tuple[int, int]]:
+        """Return all pairs of this epoch and process, in order."""
         order: list[int] = list(super().__iter__())  # type: ignore[arg-type]  # indices, not pairs
-        for index in order[skip:]:
-            yield (self.epoch, index) if seen is None else seen[index]
+        if self.shares is None:
+            return [(self.epoch, index) for index in order]
+        seen = self.shares.epoch(self.epoch)
+        return [seen[index] for index in order]
 
 
 class WholeBatches(BatchSampler):
@@ -242,3 +257,22 @@ def place_in_training(trainer: Trainer) -> tuple[int, int]:
         return progress.processed + 1, 0
     batch: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     return progress.processed, batch.processed
+
+
+def check_place(state: Mapping[str, Any], batch_size: int) -> None:
+    """Check that a run resumed in the middle of an epoch has that epoch's batches.
+
+    Args:
+        state: The data module's, from the checkpoint.
+        batch_size: Clips a batch and process now.
+
+    Raises:
+        InputError: They were others.
+    """
+    given, found = (batch_size, processes()[0]), (state["batch_size"], state["processes"])
+    if given != found:
+        raise InputError(
+            f"The checkpoint was written after batch {state['batches']} of an epoch with "
+            f"data.batch_size {found[0]} and {found[1]} processes, and now these are "
+            f"{given[0]} and {given[1]}: give the same, or resume from the end of an epoch."
+        )

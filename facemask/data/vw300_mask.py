@@ -11,8 +11,9 @@ data_splits/split_1/{train,val,test}_per10.txt
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
@@ -224,6 +225,35 @@ def cut_clips(frames: Iterable[Frame], clip_length: int) -> list[tuple[Frame, ..
         clips[-1].append(frame)
         due = frame.video, frame.number + 1, sequence_id(frame.number)
     return [tuple(clip) for clip in clips]
+
+
+def rows_of(clips: Sequence[Sequence[Frame]], most: int, length: int) -> list[range]:
+    """Return rows of clips, by their indices: each clip begins with the frame after the one before.
+
+    Args:
+        clips: Sorted by video and number.
+        most: Clips a row, at most.
+        length: Frames of a whole clip. After a shorter one, which is padded, a row ends, and a
+            still that was made a clip is a row of its own.
+
+    Examples:
+        >>> frames = [Frame("a", n, Path(), None) for n in (1, 2, 3, 4, 5, 6, 8, 9, 10, 11)]
+        >>> rows_of(cut_clips(frames, clip_length=2), most=2, length=2)
+        [range(0, 2), range(2, 3), range(3, 5)]
+    """
+    starts = [
+        index
+        for index, clip in enumerate(clips)
+        if index == 0 or not _goes_on(clips[index - 1], clip, length)
+    ]
+    runs = pairwise([*starts, len(clips)])
+    return [range(i, min(i + most, end)) for start, end in runs for i in range(start, end, most)]
+
+
+def _goes_on(before: Sequence[Frame], clip: Sequence[Frame], length: int) -> bool:
+    still = any(len(c) > 1 and c[0] == c[-1] for c in (before, clip))
+    due = (before[-1].video, before[-1].number + 1)
+    return not still and len(before) == length and (clip[0].video, clip[0].number) == due
 
 
 def read_label(path: Path) -> npt.NDArray[np.uint8]:

@@ -193,6 +193,8 @@ def _draws(clips: ClipDataset) -> dict[str, Any]:
     draws: dict[str, Any] = {}
     if _is_random(clips):
         draws = {"seed": clips.seed, "augmentation": None}
+        if clips.clips_in_a_row is not None:  # which have one draw
+            draws["clips_in_a_row"] = clips.clips_in_a_row
     if (augmentation := clips.augmentation) is not None:
         draws["augmentation"] = _describe(
             augmentation,

@@ -140,6 +140,10 @@ class MaskModule(NetworkModule):
         """Scores (B, [T,] C, S, S) of a batch."""
         return cast("Tensor", self(batch["images"]))
 
+    def score_to_train(self, batch: ClipBatch) -> Tensor:
+        """Scores of a batch of training; those of `score` here."""
+        return self.score(batch)
+
     def label(self, batch: ClipBatch, stage: Stage) -> list[list[Tensor]]:
         """Label each clip's real frames, uint8 (H, W), at original size; note the loss."""
         scores = self.score(batch)
@@ -182,7 +186,7 @@ class MaskModule(NetworkModule):
 
     def training_step(self, batch: ClipBatch, _batch_index: int) -> Tensor:
         """Return the loss of one batch."""
-        scores = self.score(batch)
+        scores = self.score_to_train(batch)
         values = self._loss(scores, batch, "train")
         masks = batch["masks"]
         self.seen = {"input_size": list(masks.shape[-2:]), "clips": masks.ndim == 4}

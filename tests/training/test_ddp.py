@@ -25,6 +25,7 @@ from facemask.models.backbone import Encoder
 from facemask.training.callbacks import SyncBatchNorm
 from facemask.training.means import WeightedMeans
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule
+from tests.training.test_carried_state import fit_carried
 from tests.training.test_resume import BACKBONE, LIMITS, TinyModule, fit_tiny
 
 MODULES = {
@@ -127,9 +128,17 @@ def resume(root: Path) -> None:
     both: dict[str, Any] = {"devices": 2, "strategy": "ddp", "limit_train_batches": 3}
     steps = ModelCheckpoint("steps", "{step}", every_n_train_steps=1, save_top_k=-1)
     whole = fit_tiny(root, Path("whole"), callbacks=[steps], **LIMITS["max_epochs"] | both)
-    again = fit_tiny(root, Path("again"), "steps/step=4.ckpt", **LIMITS["max_epochs"] | both)
+    resumed = fit_tiny(root, Path("again"), "steps/step=4.ckpt", **LIMITS["max_epochs"] | both)
     for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+    steps = ModelCheckpoint("carried", "{step}", every_n_train_steps=1, save_top_k=-1)
+    two: dict[str, Any] = {"devices": 2, "strategy": "ddp"}
+    carried = fit_carried(root, Path("carried"), callbacks=(steps,), **two)
+    again = fit_carried(root, Path("carried_again"), "carried/step=5.ckpt", **two)
+    for name, value in carried.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
+    states = torch.load("carried/step=5.ckpt", weights_only=True)["facemask_states"]
+    assert not torch.equal(states[0]["numbers"], states[1]["numbers"])
     with pytest.raises(InputError) as stop:
         fit_tiny(root, Path("bad"), callbacks=[BadRank()], **both)
     Path(f"stop{torch.distributed.get_rank()}.txt").write_text(str(stop.value))

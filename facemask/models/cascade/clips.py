@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facemask.boxes import Box, overlap
+from facemask.boxes import Box, steady
 from facemask.errors import InputError
 from facemask.models.cascade.mask import Mask
 from facemask.models.cascade.stitch import Zoom
@@ -18,9 +18,6 @@ from facemask.views import View, view_of
 
 Clip: TypeAlias = Tensor | Sequence[Tensor | View]
 """Frames uint8 (3, H, W) RGB, each of its own size, or (T, 3, H, W); or views of turned faces."""
-_SAME_BOX: Final = 0.7
-"""IoU from which a new box is so near the remembered one that this one is kept: what a ConvLSTM
-remembers is tied to places in its box."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +96,7 @@ class ClipJob:
     def keep_boxes(self, found: dict[str, Box]) -> None:
         """Take over the boxes found, or the remembered ones where these are nearly the same."""
         for name, box in found.items():
-            known = self.before.boxes.get(name, box)
-            self.after.boxes[name] = known if overlap(box, known) >= _SAME_BOX else box
+            self.after.boxes[name] = steady(self.before.boxes.get(name, box), box)
 
 
 def jobs_of(
