@@ -260,7 +260,7 @@ def test_whole_batches(length: int, batch_size: int, replicas: int) -> None:
 def test_more_processes_than_clips(mask_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = FaceMaskDataModule(str(mask_root), num_workers=0)
     data.setup("fit")
-    monkeypatch.setattr("facemask.data.datamodule.processes", lambda: (1000, 0))
+    monkeypatch.setattr("facemask.data.rows.processes", lambda: (1000, 0))
     with pytest.raises(InputError, match=r"has \d+ clips for 1000 processes: train on at most"):
         data.train_dataloader()
     monkeypatch.setattr("facemask.data.datamodule.processes", lambda: (1000, 999))
