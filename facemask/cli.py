@@ -4,20 +4,18 @@ import argparse
 import inspect
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 from facemask import __version__
 from facemask._distribution import check_package, warn_of_malicious_release
-from facemask.errors import INTERRUPTED, InputError, Notice, input_error, sentence_of
+from facemask.errors import INTERRUPTED, InputError, input_error, sentence_of
 from facemask.imports import garbage_left_alone
 from facemask.memory import share_memory
 from facemask.threads import let_waiting_threads_sleep
 from facemask.training import TRAINER_VERBS
-from facemask.verbosity import VERBOSE, choices_told
+from facemask.verbosity import VERBOSE, choices_told, notices_told
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -100,7 +98,8 @@ def main(args: Sequence[str] | None = None) -> None:
             with garbage_left_alone(for_good=args is None):
                 function = verb_function(arguments[0])
                 options = parse_verb(arguments[0], arguments[1:])
-            with _plain_notices(), choices_told(options.pop("verbose", False)):
+            told = notices_told(lambda text: sys.stderr.write(f"{text}\n"))
+            with told, choices_told(options.pop("verbose", False)):
                 function(**options)
         elif arguments and arguments[0] in ("-h", "--help", "--version"):
             _overview().parse_args(arguments[:1])
@@ -223,26 +222,3 @@ def parse_verb(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
     options = verb_parser(verb).parse_args(_with_values(verb_function(verb), arguments))
     options.pop("config", None)
     return dict(options.as_dict())
-
-
-@contextmanager
-def _plain_notices() -> Iterator[None]:
-    """Show notices as a line, not as a warning with a place in the code."""
-    show = warnings.showwarning
-
-    def show_plainly(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, Notice):
-            sys.stderr.write(f"{message}\n")
-        else:
-            show(message, category, filename, lineno, file, line)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show_plainly
-        yield

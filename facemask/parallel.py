@@ -87,7 +87,7 @@ def _completed(
     # spawn: a forked child inherits the locks of OpenCV's and torch's threads and may hang
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(items)), context, _start_worker) as pool:
-        with _deaf_to_ctrl_c():
+        with deaf_to_ctrl_c():
             index_of = {pool.submit(_attempt, function, i): n for n, i in enumerate(items)}
         try:
             for future in as_completed(index_of):
@@ -101,7 +101,7 @@ def _completed(
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
+def deaf_to_ctrl_c() -> Iterator[None]:
     """Hide Ctrl-C, which goes to all processes, from those begun in this block for good.
 
     This process, which ends them, gets it at the end of the block.

@@ -1,9 +1,12 @@
-"""Lines on what the program has chosen by itself, and why, for those who ask for them."""
+"""Lines on what a user should know, and for those who ask, on what is chosen by itself and why."""
 
 import logging
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TextIO
+
+from facemask.errors import Notice
 
 VERBOSE: Final = "Say on standard error what is chosen by itself, and why, such as threads."
 """Help of the option that asks for them."""
@@ -28,3 +31,30 @@ def choices_told(told: bool) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+@contextmanager
+def notices_told(tell: Callable[[str], object]) -> Iterator[None]:
+    """Hand on notices as lines, instead of warnings with a place in the code.
+
+    Args:
+        tell: Gets the text of each.
+    """
+    show = warnings.showwarning
+
+    def show_plainly(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, Notice):
+            tell(str(message))
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_plainly
+        yield

@@ -1,21 +1,20 @@
 """`facemask extract`: videos in, masks out."""
 
-from dataclasses import asdict
-from fractions import Fraction
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
 from facemask.errors import InputError
 from facemask.extraction.choices import PLOT, Backend, Precision, Temporal, check_kinds
-from facemask.extraction.jobs import find_shard, make_jobs
+from facemask.extraction.cluster import on_cluster
+from facemask.extraction.jobs import Outcome, find_shard, make_jobs, what_is_kept
+from facemask.extraction.plan import Plan
+from facemask.extraction.processes import in_processes
+from facemask.extraction.reports import Terminal
 from facemask.files import make_folder, sha256_of
-from facemask.imports import garbage_left_alone
 from facemask.plotting import check_matplotlib
-from facemask.threads import limit_threads
-from facemask.tracking.detection import FaceDetector, GivenFaces, check_smallest
-from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
+from facemask.tracking.detection import check_smallest
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.catalog import find_weights
@@ -47,6 +46,8 @@ def extract(
     opacity: float = 0.5,
     plot: bool = False,
     resume: bool = False,
+    jobs: int = 1,
+    cluster: str | None = None,
 ) -> None:
     """Find, follow and label every face of videos: one output frame for each frame.
 
@@ -95,6 +96,10 @@ def extract(
         resume: Leave out the videos whose outputs are all there, made from the same source with
             the same model and options, and go on with a long one from its last complete part
             (2000 frames).
+        jobs: Videos at a time on this machine, each in a process with its share of the cores, or a
+            GPU of its own.
+        cluster: Address of a Dask scheduler, or the file that it wrote (docs/many_videos.md): its
+            workers do the videos, as they become free, as with --resume.
 
     Raises:
         InputError: An option, the model, or an input is wrong. Of several videos the others are
@@ -106,87 +111,84 @@ def extract(
         kinds = [*dict.fromkeys([*kinds, "csv"]), PLOT]
     if not 0 <= opacity <= 1:
         raise InputError(f"opacity is {opacity}, expected 0 to 1.")
-    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
-    if rate is not None and rate <= 0:
-        raise InputError(f"fps is {fps}, expected more than 0.")
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}: give 1 or more.")
     rank, processes = find_shard()
-    jobs = make_jobs(expand_inputs(inputs), Path(out), kinds)
-    if boxes is not None and len(jobs) > 1:
-        raise InputError(f"--boxes is for one video, but {len(jobs)} were given: run each alone.")
+    videos = make_jobs(expand_inputs(inputs), Path(out), kinds)
+    if boxes is not None and len(videos) > 1:
+        raise InputError(f"--boxes is for one video, but {len(videos)} were given: run each alone.")
+    if cluster is not None and (jobs > 1 or processes > 1):
+        raise InputError("--cluster hands out videos itself: run it once, without --jobs.")
+    if (cluster or jobs > 1) and any(isinstance(video.source, int) for video in videos):
+        raise InputError("a camera is for a command of its own: leave out --jobs and --cluster.")
     smallest = TrackerSettings.min_size
     if smallest_face is not None:
         smallest = min(check_smallest(smallest_face), 0.99)  # 1 is pixels
-    tracking = TrackerSettings(every, max_faces, min_score, smallest, upright=upright)
-    finder = _finder(detector, detector_model, boxes, cropped, smallest_face)
-    if len(jobs) == 1:
-        open_source(jobs[0].source).close()  # wrong input is told before the model is loaded
     weights = find_weights(model)
-    with garbage_left_alone():  # these bring torch, which takes a second to import
-        from facemask.extraction.extractor import FaceMaskExtractor
-        from facemask.extraction.load import network_from_config, own_device
-        from facemask.extraction.run import Run, progress_bars, what_is_kept
-        from facemask.weights.load import load_model
-    limit_threads()
-    own = None if network is None else network_from_config(Path(network))
-    extractor = FaceMaskExtractor(
-        load_model(weights, network=own), finder, temporal=temporal, tracking=tracking,
-        device=own_device(device), precision=precision, passes=passes, backend=backend,
+    plan = Plan(
+        model, str(weights), sha256_of(weights), network, temporal, detector, detector_model, boxes,
+        cropped, smallest_face,
+        TrackerSettings(every, max_faces, min_score, smallest, upright=upright),
+        passes, device, precision, backend, fps, rotate, opacity, resume or cluster is not None,
     )  # fmt: skip
-    make_folder(Path(out))
-    settings = asdict(tracking)
-    del settings["min_size"]  # it follows from smallest_face
-    options: dict[str, object] = {
-        "network": _content(network), "temporal": temporal,
-        "detector": type(finder).__name__.removesuffix("Detector").lower(),  # whatever "auto" is
-        "detector_model": _content(detector_model), "boxes": _content(boxes), "cropped": cropped,
-        "smallest_face": smallest_face, "passes": passes,
-        **settings, "precision": extractor.precision, "backend": extractor.backend,  # nor "auto"
-        "fps": fps, "rotate": rotate, "opacity": opacity,
-    }  # fmt: skip
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)  # names as they are
-    progress = progress_bars(console)
-    about = {"name": model, "sha256": sha256_of(weights)}
-    run = Run(extractor, about, options, rate, rotate, opacity, resume, progress)
-    todo = [job for job in jobs[rank::processes] if not run.is_done(job)]
-    if len(todo) < len(jobs):
-        of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
-        console.print(f"{len(todo)} of {len(jobs)} videos to do{of_shard}.")
-    failed: list[InputError] = []
-    with progress:
-        for number, job in enumerate(todo):
-            try:
-                run.do(job)
-            except InputError as error:
-                if len(jobs) == 1:
-                    raise
-                run.say(job, str(error), "red")
-                failed.append(error)
-            except KeyboardInterrupt as interrupt:
-                done = number - len(failed)
-                raise KeyboardInterrupt(what_is_kept(done, len(todo), str(interrupt))) from None
-    if failed:
-        raise InputError(f"{len(failed)} of {len(todo)} videos failed, the first: {failed[0]}")
+    if plan.rate is not None and plan.rate <= 0:
+        raise InputError(f"fps is {fps}, expected more than 0.")
+    finder = plan.finder()
+    if len(videos) == 1:
+        open_source(videos[0].source).close()  # wrong input is told before the model is loaded
+    terminal = Terminal()
+    mine = videos[rank::processes]
+    outcomes: Generator[Outcome, None, None]
+    if cluster is None and min(jobs, len(mine)) <= 1:
+        run = plan.prepare(finder)
+        make_folder(Path(out))
+        mine = [video for video in mine if not run.is_done(video)]
+        if len(mine) < len(videos):
+            of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
+            terminal.line(f"{len(mine)} of {len(videos)} videos to do{of_shard}.")
+        outcomes = (run.attempt(video, terminal) for video in mine)
+    else:
+        make_folder(Path(out))
+        if cluster is None:
+            outcomes = in_processes(plan, mine, jobs, terminal)
+        else:
+            outcomes = on_cluster(plan, mine, cluster, terminal)
+    with terminal, closing(outcomes):
+        _tell(outcomes, len(mine), len(videos) == 1, terminal)
 
 
-def _content(file: str | None) -> str | None:
-    return None if file is None else sha256_of(Path(file))
+def _tell(
+    outcomes: Generator[Outcome, None, None], count: int, alone: bool, terminal: Terminal
+) -> None:
+    """Tell how videos end as they do.
 
-
-def _finder(
-    detector: str, model: str | None, boxes: str | None, cropped: bool, smallest: float | None
-) -> FaceDetector | GivenFaces:
-    """Return the detector, or the knowledge of where faces are.
+    Args:
+        outcomes: Ends of the videos.
+        count: Number of videos.
+        alone: Whether the command was given one video, whose error is then the command's.
+        terminal: Where to tell it.
 
     Raises:
-        InputError: More than one way is asked for, or the one asked for does not work here.
+        InputError: Some failed.
+        KeyboardInterrupt: Says what is kept.
     """
-    if boxes is not None and cropped:
-        raise InputError("--boxes and --cropped are both given: give one of them.")
-    if boxes is not None or cropped:
-        if detector != "auto" or model is not None:
-            raise InputError("--boxes and --cropped take the place of --detector: leave that out.")
-        if smallest is not None:
-            raise InputError("--smallest_face is for a detector, not for --boxes or --cropped.")
-        return CroppedFrames() if boxes is None else BoxesFile(Path(boxes))
-    file = None if model is None else Path(model)
-    return open_detector(detector, file, smallest)
+    done = left_out = 0
+    failed: list[InputError] = []
+    terminal.expect(count)
+    try:
+        for outcome in outcomes:
+            terminal.end(outcome.job.name)
+            if outcome.error is None:
+                done += 1
+                left_out += outcome.left_out
+                continue
+            if outcome.of_all or alone:
+                raise outcome.error
+            terminal.say(outcome.job.name, str(outcome.error), "red")
+            failed.append(outcome.error)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(what_is_kept(done, count, str(interrupt))) from None
+    if left_out:
+        terminal.line(f"{left_out} of {count} videos were left out: done before, or by others.")
+    if failed:
+        raise InputError(f"{len(failed)} of {count} videos failed, the first: {failed[0]}")

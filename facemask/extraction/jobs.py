@@ -43,6 +43,23 @@ class Job:
         return next(iter(self.paths.values())).parent
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """End of one video.
+
+    Attributes:
+        job: The video.
+        error: Reason why its results are not there.
+        left_out: Whether nothing was to be done: it was done before, or another process does it.
+        of_all: Whether the error would be the same for every video.
+    """
+
+    job: Job
+    error: InputError | None = None
+    left_out: bool = False
+    of_all: bool = False
+
+
 def make_jobs(sources: Sequence[str | int], folder: Path, kinds: Iterable[str]) -> list[Job]:
     """Return a job for each source, no two of which write to one file.
 
@@ -137,3 +154,12 @@ def find_shard(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
                 )
             return rank, count
     return 0, 1
+
+
+def what_is_kept(done: int, count: int, of_last: str) -> str:
+    """Return a sentence on what is left after Ctrl-C."""
+    kept = [f"{done} of {count} videos are done"] if count > 1 else []
+    kept += [of_last] if of_last else []
+    if not kept:
+        return "nothing is kept of the video that was being done"
+    return f"{' and '.join(kept)}, and the same command with --resume goes on"

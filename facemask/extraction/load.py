@@ -90,9 +90,15 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def own_device(device: str) -> str:
-    """Return the device, which under torchrun is this process's own GPU for "auto"."""
+def own_device(device: str, worker: int = 0) -> str:
+    """Return the device, which for "auto" is this process's own GPU where there are several.
+
+    Args:
+        device: Its name.
+        worker: Number of this process among those of one command; under torchrun, which counts
+            processes, too, those of one command share a GPU.
+    """
     gpus = torch.cuda.device_count()
-    if device == "auto" and gpus > 1 and "LOCAL_RANK" in os.environ:
-        return f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}"
+    if device == "auto" and gpus > 1:
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', worker)) % gpus}"
     return device

@@ -1,22 +1,19 @@
-"""The videos of one command, done one after the other: claimed, resumed, written and recorded."""
+"""A video of a command is done: claimed, resumed, written and recorded."""
 
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from facemask.ahead import ahead
 from facemask.confidence import UNSURE
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskExtractor, frames_ahead
-from facemask.extraction.jobs import Job
+from facemask.extraction.jobs import Job, Outcome
 from facemask.extraction.outputs import open_outputs
 from facemask.extraction.record import RECORD_SUFFIX, Record, facts_of
+from facemask.extraction.reports import Reports
 from facemask.locking import claimed
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.video.reading import open_source
@@ -34,7 +31,6 @@ class Run:
         rotate: Degrees by which to turn each picture clockwise.
         opacity: Opacity of the colours in overlays, 0 to 1.
         resume: Whether to use what an earlier command has left.
-        progress: Bars that tell how far it is.
     """
 
     extractor: FaceMaskExtractor
@@ -44,11 +40,6 @@ class Run:
     rotate: int
     opacity: float
     resume: bool
-    progress: Progress
-
-    def say(self, job: Job, text: str, style: str | None = None) -> None:
-        """Print a line about a video."""
-        self.progress.console.print(f"{job.name}: {text}", style=style)
 
     def is_done(self, job: Job) -> bool:
         """Tell if a resumed video's results are there, made from the same with the same."""
@@ -57,8 +48,15 @@ class Run:
         except InputError:  # it is told when it is that video's turn
             return False
 
-    def do(self, job: Job) -> None:
-        """Do a video, unless another process does it or has done it meanwhile.
+    def attempt(self, job: Job, reports: Reports) -> Outcome:
+        """Do a video as `do`, and return how that ended."""
+        try:
+            return Outcome(job, left_out=not self.do(job, reports))
+        except InputError as error:
+            return Outcome(job, error)
+
+    def do(self, job: Job, reports: Reports) -> bool:
+        """Do a video, unless another process does it or has done it meanwhile; tell if so.
 
         Raises:
             InputError: It cannot be read, has no frames, or an output cannot be written; or
@@ -71,31 +69,31 @@ class Run:
                     raise InputError(
                         f"{job.origin}: {other}: wait for it, or give another folder with --out."
                     )
-                self.say(job, f"left out, {other}.")
-                return
+                reports.say(job.name, f"left out, {other}.")
+                return False
             record = self._record(job)
             reason = record.mismatch()
             if self.resume and reason is None:
-                return
+                return False
             if self.resume and reason:
-                self.say(job, f"done anew, {reason}.")
+                reports.say(job.name, f"done anew, {reason}.")
             elif before := record.other_source():
                 replaced = f"the results there, of {before}, are replaced by those of {job.origin}."
-                self.say(job, replaced)
-            self._extract(job, record)
+                reports.say(job.name, replaced)
+            self._extract(job, record, reports)
+            return True
 
     def _record(self, job: Job) -> Record:
         facts = facts_of(job.source, self.model, self.options)
         return Record(job.folder / f"{job.name}{RECORD_SUFFIX}", facts, job.paths)
 
-    def _extract(self, job: Job, record: Record) -> None:
+    def _extract(self, job: Job, record: Record, reports: Reports) -> None:
         with open_source(job.source, self.fps, self.rotate) as source:
-            task = self.progress.add_task(job.name, total=source.frame_count, speed="")
             opened = open_outputs(job.paths, source, self.opacity, record.begin(), self.resume)
             before, count, faces, unsure = opened.done, 0, 0, 0
             start = time.monotonic()
             if opened.unused:
-                self.say(job, f"begun anew, of what was left {opened.unused}.")
+                reports.say(job.name, f"begun anew, of what was left {opened.unused}.")
             with opened as outputs:
                 labelled = self.extractor.video(source, before, outputs.journal)
                 try:
@@ -106,8 +104,8 @@ class Run:
                             count += 1
                             faces += bool(frame.faces)
                             unsure += frame.is_unsure
-                            speed = f"{count / (time.monotonic() - start):.1f} frames/s"
-                            self.progress.update(task, completed=before + count, speed=speed)
+                            speed = count / (time.monotonic() - start)
+                            reports.advance(job.name, before + count, source.frame_count, speed)
                             del frame  # with it goes what the networks said of its chunk
                 except KeyboardInterrupt:
                     if not isinstance(job.source, int):  # it is the usual end of a camera
@@ -121,11 +119,10 @@ class Run:
             record.write()
             if stale:
                 stay = f"still of an earlier run, not of this one: {', '.join(stale)}."
-                self.say(job, stay, "yellow")
-            self.progress.remove_task(task)
+                reports.say(job.name, stay, "yellow")
             earlier = f"{before} frames before and " if before else ""
-            self.say(
-                job,
+            reports.say(
+                job.name,
                 f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
                 f"{unsure} unsure (confidence below {UNSURE:g}), "
                 f"{count / (time.monotonic() - start):.1f} frames/s: "
@@ -133,26 +130,4 @@ class Run:
                 f"from {job.origin}",
             )
             if source.problem:
-                self.say(job, source.problem, "yellow")
-
-
-def what_is_kept(done: int, count: int, of_last: str) -> str:
-    """Return a sentence on what is left after Ctrl-C."""
-    kept = [f"{done} of {count} videos are done"] if count > 1 else []
-    kept += [of_last] if of_last else []
-    if not kept:
-        return "nothing is kept of the video that was being done"
-    return f"{' and '.join(kept)}, and the same command with --resume goes on"
-
-
-def progress_bars(console: Console) -> Progress:
-    """Return a bar for each video that is being done, shown in a terminal alone."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not sys.stderr.isatty(),
-    )
+                reports.say(job.name, source.problem, "yellow")

@@ -10,7 +10,7 @@ import torch
 
 from facemask.boxes import Box
 from facemask.cli import main
-from facemask.extraction import command, outputs
+from facemask.extraction import command, outputs, plan
 from facemask.extraction.corrections import Correction
 from facemask.extraction.journal import Journal
 from facemask.models import Cascade
@@ -68,7 +68,7 @@ def test_as_without_the_kill(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     film(tmp_path / "film")
-    monkeypatch.setattr(command, "open_detector", lambda *_: ColourDetector())
+    monkeypatch.setattr(plan, "open_detector", lambda *_: ColourDetector())
     model = cascade(64)
     monkeypatch.setattr("facemask.weights.load.load_model", lambda *_, **__: model)
     monkeypatch.setattr(command, "find_weights", lambda _: tmp_path / "film" / "000.png")
