@@ -131,7 +131,7 @@ def test_what_is_done_is_left_out_and_what_differs_is_not(
 
 def test_every_option_that_decides_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, A)
-    undecided = {"inputs", "out", "save", "device", "plot", "resume", "model"}
+    undecided = {"inputs", "out", "save", "device", "plot", "resume", "model", "jobs", "cluster"}
     asked = set(inspect.signature(command.extract).parameters) - undecided
     assert asked <= set(record("00001")["options"])  # type: ignore[call-overload]
 
