@@ -14,6 +14,7 @@ from facemask.errors import InputError, cause_of
 from facemask.extraction.jobs import Job, Outcome
 from facemask.extraction.plan import Plan
 from facemask.extraction.reports import Gathered, Said, Terminal
+from facemask.memory import share_memory
 from facemask.threads import let_waiting_threads_sleep
 from facemask.verbosity import notices_told
 
@@ -92,6 +93,7 @@ def on_cluster(
 def _do(plan: Plan, job: Job, folder: str, version: str) -> tuple[Outcome, list[Said]]:
     """Do a video in a worker, and return its end and the lines about it."""
     let_waiting_threads_sleep()
+    share_memory()
     reports = Gathered()
     with _one_at_a_time, notices_told(lambda text: reports.say("", text)):
         try:

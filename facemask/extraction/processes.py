@@ -20,6 +20,7 @@ from facemask.errors import InputError, Notice
 from facemask.extraction.jobs import Job, Outcome
 from facemask.extraction.plan import Plan
 from facemask.extraction.reports import Reports, Said
+from facemask.memory import share_memory
 from facemask.parallel import deaf_to_ctrl_c
 from facemask.threads import choose_threads, free_cores
 from facemask.verbosity import choices_told, notices_told
@@ -183,6 +184,7 @@ class _Sender:
 
 def _work(pipe: Connection, plan: Plan, number: int, count: int, verbose: bool) -> None:
     """Do videos until there are no more, in a process of its own."""
+    share_memory()
     threads = choose_threads(free_cores(), processes=count).count
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # heeded by torch, codecs and runtimes
     sender = _Sender(pipe)
