@@ -16,7 +16,7 @@ class Said(NamedTuple):
 
 
 class Reports(Protocol):
-    """What is told while videos are done."""
+    """Place where it is told how videos go."""
 
     def say(self, name: str, text: str, style: str | None = None) -> None:
         """Tell a line about a video."""
