@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask.errors import InputError
-from facemask.export.graphs import WINDOW, Graph, random_clip
+from facemask.export.graphs import WINDOW, FeatureGraph, Graph, random_clip
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.own_network import first_output, normalise
 from facemask.models.runtime_network import Run
@@ -86,6 +86,10 @@ def _pairs(
 ) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
     """Yield the name of each output, what the file gives, and what torch gives."""
     images = normalise(clip.movedim(-1, -3), network)
+    if graph.name == "frames":
+        frames = images.flatten(0, 1).movedim(-3, -1).contiguous()  # (N, H, W, 3)
+        yield "features", run([frames.numpy()])[0], FeatureGraph(network)(frames).numpy()
+        return
     if not isinstance(network, ConvLSTMFCN):
         yield "scores", run([clip.numpy()])[0], first_output(network(images)).float().numpy()
         return

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from facemask.classes import CLASS_NAMES, PALETTE
 from facemask.errors import InputError
 from facemask.export.check import check_graph
 from facemask.export.formats import Format, check_format, open_graph, write_graph
-from facemask.export.graphs import WINDOW, Graph, GraphName, for_export, graphs_of
+from facemask.export.graphs import WHOLE, WINDOW, Graph, GraphName, for_export, graphs_of
 from facemask.files import make_folder, remove, remove_left_over, sha256_of, temporary_name
 from facemask.models.cascade.file import ROLES
 from facemask.models.cascade.rules import LEAST
@@ -41,7 +41,7 @@ def export_networks(
     kind: Format = "onnx",
     *,
     size: int | None = None,
-    graphs: Collection[GraphName] = get_args(GraphName),
+    graphs: Collection[GraphName] = WHOLE,
     about: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -55,7 +55,8 @@ def export_networks(
         kind: "onnx", "openvino" or "torch" (torch.export).
         size: Side of the images that graphs take, which makes them a little faster; None leaves
             height and width open where the network does.
-        graphs: Which of "clip", "window" and "step" to write of networks with a memory.
+        graphs: Which of "clip", "window", "step" and "frames" to write of each network; a network
+            without memory has "clip" and "frames" alone.
         about: More to say of them in the JSON, such as a licence.
         say: Called with a line for each file.
 
@@ -157,7 +158,7 @@ def _export(
     graphs = {}
     with evaluating(network):
         for graph in graphs_of(for_export(network, side), side, any_size):
-            if isinstance(network, ConvLSTMFCN) and graph.name not in wanted:
+            if graph.name not in wanted:
                 continue
             name = f"{role}.{graph.name}"
             paths = write_graph(graph, folder, name, kind)
@@ -184,7 +185,8 @@ def _export(
 
 
 def _described(graph: Graph, paths: list[Path], difference: float) -> dict[str, Any]:
-    dtypes = {"images": "uint8"}
+    examples = zip(graph.inputs, graph.example, strict=True)
+    dtypes = {name: str(example.dtype).removeprefix("torch.") for name, example in examples}
     return {
         "file": paths[0].name,
         "sha256": {path.name: sha256_of(path) for path in paths},

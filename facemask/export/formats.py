@@ -1,8 +1,10 @@
 """Writing graphs as ONNX, OpenVINO or torch.export files, and running them."""
 
+import ast
 import functools
 import importlib
 import re
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,8 +56,8 @@ def check_format(kind: str) -> Format:
     return known
 
 
-def needed(package: str) -> Any:  # noqa: ANN401  # a module
-    """Import a package of the extra.
+def needed(package: str, extra: str = "export") -> Any:  # noqa: ANN401  # a module
+    """Import a package of an extra.
 
     Raises:
         InputError: It is not installed, or does not work here.
@@ -64,7 +66,7 @@ def needed(package: str) -> Any:  # noqa: ANN401  # a module
         return importlib.import_module(package)
     except ImportError as error:
         raise InputError(
-            f"{package} is not installed, or does not work here ({error}): {pip_install('export')}."
+            f"{package} is not installed, or does not work here ({error}): {pip_install(extra)}."
         ) from error
 
 
@@ -148,9 +150,18 @@ def _to_onnx(program: torch.export.ExportedProgram, graph: Graph) -> Any:  # noq
                     )
     del model.graph.value_info[:]  # they name axes as torch does
     for node in _nodes(model.graph):
+        if module := _module(node):
+            node.name = f"{module}/{node.name}"
         del node.metadata_props[:]  # paths of this machine
         node.doc_string = ""
     return model
+
+
+def _module(node: Any) -> str:  # noqa: ANN401
+    """Return the name of the module that a node of torch's ONNX model came from, if it is known."""
+    known = {entry.key: entry.value for entry in node.metadata_props}
+    scopes: list[str] = ast.literal_eval(known.get("pkg.torch.onnx.name_scopes", "[]"))
+    return scopes[-2] if len(scopes) > 1 else ""
 
 
 def _nodes(graph: Any) -> list[Any]:  # noqa: ANN401
@@ -165,13 +176,17 @@ def _nodes(graph: Any) -> list[Any]:  # noqa: ANN401
     return [*graph.node, *inner]
 
 
-def open_graph(path: Path, kind: Format, threads: int = 1, bf16: bool = False) -> Run:
-    """Return what runs a written graph on arrays, on the CPU.
+def open_graph(
+    path: Path, kind: Format, one: bool = False, calls: int = 1, bf16: bool = False
+) -> Run:
+    """Return what runs a written graph on arrays, on the CPU, one thread for each call.
 
     Args:
         path: The file to open.
         kind: Its format.
-        threads: Number of threads that ONNX Runtime and OpenVINO take.
+        one: Whether it only gets batches of one, and clips of one frame: OpenVINO takes half as
+            long where it knows.
+        calls: Number of threads that call it at once.
         bf16: Whether OpenVINO computes in bfloat16; the others do not.
 
     Raises:
@@ -189,7 +204,9 @@ def open_graph(path: Path, kind: Format, threads: int = 1, bf16: bool = False) -
     if kind == "onnx":
         runtime = needed("onnxruntime")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
+        for axis in ("batch", "time") if one else ():
+            options.add_free_dimension_override_by_name(axis, 1)
         options.log_severity_level = 3
         session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         names = [value.name for value in session.get_inputs()]
@@ -201,12 +218,23 @@ def open_graph(path: Path, kind: Format, threads: int = 1, bf16: bool = False) -
             return found
 
         return run_onnx
-    precision = "bf16" if bf16 else "f32"
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
-    compiled = openvino_core().compile_model(path, "CPU", settings)
+    core = openvino_core()
+    model = core.read_model(path)
+    if one:
+        of_inputs = [(value, value.get_partial_shape()) for value in model.inputs]
+        model.reshape({v: [s.get_min_length() or 1 for s in shape] for v, shape in of_inputs})
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        "INFERENCE_NUM_THREADS": calls,
+        "NUM_STREAMS": calls,
+    }
+    compiled = core.compile_model(model, "CPU", settings)
+    of_threads = threading.local()  # a request serves one thread at a time
 
     def run_openvino(arrays: Arrays) -> list[npt.NDArray[np.float32]]:
-        results = compiled(list(arrays))
+        if not hasattr(of_threads, "request"):
+            of_threads.request = compiled.create_infer_request()
+        results = of_threads.request.infer(list(arrays))
         return [np.array(results[i]) for i in range(len(compiled.outputs))]
 
     return run_openvino

@@ -1,4 +1,4 @@
-"""Graphs that a network is exported as: clips, windows, and a step with its memory."""
+"""Graphs that a network is exported as: clips, windows, a step with its memory, and frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.fcn import upsample_bilinear
+from facemask.models.fcn import EncoderNetwork, upsample_bilinear
 from facemask.models.folding import fold_batchnorm
 from facemask.models.own_network import first_output, normalise
 
 Axes: TypeAlias = tuple[str | int, ...]
-GraphName: TypeAlias = Literal["clip", "window", "step"]
+GraphName: TypeAlias = Literal["clip", "window", "step", "frames"]
+
+WHOLE: Final[tuple[GraphName, ...]] = ("clip", "window", "step")
+"""Graphs for users; that of frames is for `facemask extract`."""
 
 WINDOW: Final = 5
 """Frames that a window's scores are made of: itself and those before it."""
@@ -140,6 +143,22 @@ class StepGraph(_MemoryGraph):
         return self.scores(h, images), h, c
 
 
+class FeatureGraph(nn.Module):
+    """Features of single frames, channels last on both sides, as torch has them in memory.
+
+    Of a network of a user's own they are its scores.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.encoder if isinstance(network, EncoderNetwork) else network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode normalised float32 (N, H, W, 3): float32 (N, h, w, F)."""
+        clip = images.movedim(-1, -3).unsqueeze(0)
+        return first_output(self.network(clip)).squeeze(0).float().movedim(-3, -1)
+
+
 def for_export(network: nn.Module, size: int) -> nn.Module:
     """Return a network as it is exported: without BatchNorm, which convolutions do, too."""
     network = network.eval()
@@ -151,7 +170,8 @@ def for_export(network: nn.Module, size: int) -> nn.Module:
 def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:
     """Yield the graphs of a network.
 
-    A network without memory has one: its clips are frames that know nothing of each other.
+    A network without memory has no windows and no steps: its clips are frames that know nothing of
+    each other.
 
     Args:
         network: As `for_export` returns it.
@@ -165,6 +185,7 @@ def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:
     images = _examples(size, any_size)
     if not isinstance(network, ConvLSTMFCN):
         yield Graph("clip", FrameGraph(network), {"images": clip}, {"scores": clip_scores}, images)
+        yield _frames(network, images[0], side)
         return
     with torch.inference_mode():
         shape = network.encoder(_floats(images[0])).shape[-2:]
@@ -184,6 +205,19 @@ def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:
     yield Graph(
         "step", StepGraph(network), frame, scores | after, (images[0][:, 0].contiguous(), h, c)
     )
+    yield _frames(network, images[0], side)
+
+
+def _frames(network: nn.Module, clip: Tensor, side: Axes) -> Graph:
+    """Return the graph of single frames."""
+    module, frames = FeatureGraph(network), clip[0].float()
+    with torch.inference_mode():
+        *_, height, width, channels = module(frames).shape
+    open_size = isinstance(side[0], str)
+    small: Axes = ("feature_height", "feature_width") if open_size else (height, width)
+    inputs: dict[str, Axes] = {"images": ("batch", *side, 3)}
+    outputs: dict[str, Axes] = {"features": ("batch", *small, channels)}
+    return Graph("frames", module, inputs, outputs, (frames,))
 
 
 def _examples(size: int, any_size: bool) -> tuple[Tensor]:

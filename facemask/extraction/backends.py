@@ -1,108 +1,114 @@
 """Runtimes that compute a cascade's networks: torch, ONNX Runtime or OpenVINO."""
 
+import hashlib
 import importlib.util
+import json
 import logging
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, get_args
 
 import torch
 
-from facemask.boxes import face_crop_box
 from facemask.errors import InputError
-from facemask.export.cache import cache_folder, make_export, open_networks
+from facemask.export.cache import cache_base, cache_folder, make_export, model_id, open_networks
 from facemask.export.formats import Format, check_format
-from facemask.export.graphs import GraphName
-from facemask.extraction.choices import Backend, Temporal
-from facemask.extraction.load import for_inference
+from facemask.export.int8 import check_int8, made_up_faces
+from facemask.extraction.choices import Backend, Precision
+from facemask.extraction.load import for_inference, has_fast_bf16
+from facemask.files import make_folder, write_atomic
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.cascade.settings import temperature_for
-from facemask.models.runtime_network import RuntimeNetwork
+from facemask.models.own_network import normalise
+from facemask.models.runtime_network import RuntimeEncoder, RuntimeNetwork
 
 _PACKAGES: Final[dict[Format, str]] = {"openvino": "openvino", "onnx": "onnxruntime"}
-"""Backends beside torch, the fastest first, and their packages."""
-_GRAPHS: Final[dict[Temporal, GraphName]] = {"clip": "clip", "stream": "step"}
-"""Graph of each way to use time; of the others that of windows, which are single frames where a
-clip has one."""
+"""Backends beside torch, and their packages."""
 
 LEAST_EQUAL: Final = 0.995
 """Share of labels that a backend must keep to be offered."""
-_FACES: Final = 6
+_FACES: Final = 12
+_FRAMES: Final = 4
+_ROUNDS: Final = 5
 
 _logger: Final = logging.getLogger(__name__)
 
 
-def prepare_cascade(
-    cascade: Cascade,
-    backend: Backend,
-    temporal: Temporal,
-    bf16: bool,
-) -> Cascade:
+def computes_bf16(precision: Precision, device: torch.device) -> bool:
+    """Tell if networks compute in bfloat16, but for what is in 8-bit integers.
+
+    Raises:
+        InputError: The precision is unknown, or this CPU has no instructions for it.
+    """
+    if precision not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise InputError(f"precision is {precision!r}: give one of {known}.")
+    if precision == "int8":
+        check_int8()
+    return precision == "bf16" or (precision != "float32" and has_fast_bf16(device))
+
+
+def prepare_cascade(cascade: Cascade, backend: Backend, bf16: bool, int8: bool = False) -> Cascade:
     """Return a cascade that gives the same masks, its networks computed by a backend.
 
     Args:
         cascade: A cascade in eval mode, on its device; it stays as it is.
-        backend: The runtime. "auto" is OpenVINO or ONNX Runtime where an export of the cascade is
-            there already, on a CPU, and else torch: an export takes a minute, and is made when one
-            of them is named.
-        temporal: The way to use time.
+        backend: The runtime. "auto" is the fastest of torch and those that an export of the cascade
+            is there for already, on a CPU: an export takes a minute, and is made when its runtime
+            is named.
         bf16: Whether networks compute in bfloat16 where the backend can.
+        int8: Whether OpenVINO computes encoders in 8-bit integers.
 
     Raises:
-        InputError: The backend is unknown or not installed, the cascade is on a GPU, or an export
+        InputError: The backend is unknown, not installed, or cannot compute like that, or an export
             gives other labels.
     """
     if backend not in get_args(Backend):
         raise InputError(f"backend is {backend!r}: give one of {', '.join(get_args(Backend))}.")
-    graph = _GRAPHS.get(temporal, "window")
     device = next(cascade.parameters(), torch.empty(0)).device
-    kind: Format | None = None
-    if backend == "auto":
-        kind, why = _choose(cascade, graph, device)
-    elif backend == "torch":
-        why = "as was asked for"
-    else:
-        kind, why = check_format(backend), "as was asked for"
-        if device.type != "cpu":
-            raise InputError(
-                f"backend {backend!r} computes on the CPU, not on {device}: give torch."
-            )
-    _logger.info("backend: %s (%s)", kind or "torch", why)
-    if kind is None:
+    if int8 and (backend not in ("auto", "openvino") or device.type != "cpu"):
+        raise InputError(
+            f"precision is 'int8', which is OpenVINO's, on a CPU, but backend is {backend!r} and "
+            f"device {device.type}: leave out one of them."
+        )
+    if backend == "auto" and not int8:
+        return _fastest(cascade, bf16, device)
+    _logger.info("backend: %s (as was asked for)", "openvino" if int8 else backend)
+    if backend == "torch":
         return for_inference(cascade, bf16)
-    exported = kind
+    kind = check_format("openvino" if int8 else backend)
+    if device.type != "cpu":
+        raise InputError(f"backend {backend!r} computes on the CPU, not on {device}: give torch.")
 
     def check(folder: Path) -> None:
-        equal = labels_equal(cascade, _opened(folder, cascade, exported == "openvino"))
-        _logger.info("%s: %.2f %% of labels as torch's", exported, 100 * equal)
+        # bfloat16 rounds, so that is checked, too
+        equal = labels_equal(cascade, open_networks(folder, cascade, kind == "openvino"))
+        _logger.info("%s: %.2f %% of labels as torch's", kind, 100 * equal)
         if equal < LEAST_EQUAL:
+            what, instead = ("int8", "auto") if int8 else (f"backend {kind!r}", "torch")
             raise InputError(
-                f"backend {exported!r} gives {100 * equal:.2f} % of the labels that torch gives on "
-                f"made-up faces, expected {100 * LEAST_EQUAL} %: give torch."
+                f"{what} gives {100 * equal:.2f} % of the labels that torch gives on made-up "
+                f"faces, expected {100 * LEAST_EQUAL} %: give {instead}."
             )
 
-    return _opened(make_export(cascade, kind, graph, check), cascade, bf16)
+    return open_networks(make_export(cascade, kind, check, int8), cascade, bf16)
 
 
-def _opened(folder: Path, cascade: Cascade, bf16: bool) -> Cascade:
-    """Return a cascade of exported networks."""
-    networks = open_networks(folder, torch.get_num_threads(), bf16)
-    # what follows from the network's kind, which is not seen any more
-    temperature = temperature_for(cascade.settings, cascade.primary)
-    settings = replace(cascade.settings, temperature=temperature)
-    return Cascade(**networks, settings=settings).eval()
-
-
-def what_computes(cascade: Cascade, bf16: bool) -> tuple[str, str]:
+def what_computes(cascade: Cascade, bf16: bool, int8: bool) -> tuple[str, str]:
     """Return the backend of a prepared cascade, and the numbers that it computes with.
 
     Args:
         cascade: As `prepare_cascade` returned it.
-        bf16: As `prepare_cascade` was told; ONNX Runtime does not heed it.
+        bf16: As `prepare_cascade` was told.
+        int8: The same.
     """
-    network = cascade.primary
-    backend = network.backend if isinstance(network, RuntimeNetwork) else "torch"
-    return backend, "bf16" if bf16 and backend != "onnx" else "float32"
+    numbers = "int8" if int8 else "bf16" if bf16 else "float32"
+    for module in (cascade.primary, getattr(cascade.primary, "encoder", None)):
+        if isinstance(module, (RuntimeEncoder, RuntimeNetwork)):
+            return module.backend, numbers
+    return "torch", numbers
 
 
 def labels_equal(one: Cascade, other: Cascade) -> float:
@@ -110,13 +116,7 @@ def labels_equal(one: Cascade, other: Cascade) -> float:
 
     Pixels count that either of them calls a part of a face.
     """
-    from facemask.data.synthetic.render import render_video  # only where an export is made
-
-    faces = []
-    for index in range(_FACES):
-        image, points = next(iter(render_video(0, index, frames=1)))
-        crop = face_crop_box(points, *image.shape[:2])
-        faces.append([torch.from_numpy(image[crop.pixels]).permute(2, 0, 1)])
+    faces = made_up_faces(0, _FACES)
     with torch.inference_mode():
         pairs = [(a[0], b[0]) for a, b in zip(one(faces).labels, other(faces).labels, strict=True)]
     inside = torch.cat([((a > 0) | (b > 0)).flatten() for a, b in pairs])
@@ -124,14 +124,72 @@ def labels_equal(one: Cascade, other: Cascade) -> float:
     return float(equal[inside].float().mean()) if bool(inside.any()) else 1.0
 
 
-def _choose(cascade: Cascade, graph: GraphName, device: torch.device) -> tuple[Format | None, str]:
-    """Return the fastest backend that is there, None for torch, and the reason."""
+def _fastest(cascade: Cascade, bf16: bool, device: torch.device) -> Cascade:
+    """Return a cascade computed by the fastest backend that is there, and log the reason."""
+    by_torch = for_inference(cascade, bf16)
+    installed = [kind for kind, package in _PACKAGES.items() if importlib.util.find_spec(package)]
+    there = [kind for kind in installed if cache_folder(cascade, kind).is_dir()]
     if device.type != "cpu":
-        return None, f"the networks are on {device}"
-    installed = [k for k, package in _PACKAGES.items() if importlib.util.find_spec(package)]
-    if not installed:
-        return None, "neither OpenVINO nor ONNX Runtime is installed"
-    for kind in installed:
-        if cache_folder(cascade, kind, graph).is_dir():
-            return kind, "the fastest one that this model was exported for"
-    return None, f"this model was not exported yet; --backend {installed[0]} does so once"
+        why = f"the networks are on {device}"
+    elif not installed:
+        why = "neither OpenVINO nor ONNX Runtime is installed"
+    elif not there:
+        why = f"this model was not exported yet; --backend {installed[0]} does so once"
+    else:
+        opened: dict[str, Callable[[], Cascade]] = {"torch": lambda: by_torch}
+        for kind in there:
+            folder = cache_folder(cascade, kind)
+            opened[kind] = partial(open_networks, folder, cascade, bf16)
+        times = _times(cascade, opened, bf16)
+        best = min(times, key=lambda name: times[name])
+        shown = ", ".join(f"{name} {spent:.1f}" for name, spent in times.items())
+        _logger.info("backend: %s (ms a frame: %s)", best, shown)
+        return opened[best]()
+    _logger.info("backend: torch (%s)", why)
+    return by_torch
+
+
+def _times(
+    cascade: Cascade, opened: Mapping[str, Callable[[], Cascade]], bf16: bool
+) -> dict[str, float]:
+    """Return each backend's milliseconds a frame, measured now or, on this machine, before."""
+    packages = ["torch", *(_PACKAGES[kind] for kind in _PACKAGES if kind in opened)]
+    about = {
+        "cpu": _cpu(),
+        "threads": torch.get_num_threads(),
+        "bf16": bf16,
+        "versions": {package: version(package) for package in packages},
+    }
+    digits = hashlib.sha256(json.dumps([model_id(cascade), about]).encode()).hexdigest()[:32]
+    path = cache_base() / f"times-{digits}.json"
+    try:
+        known = json.loads(path.read_bytes())["ms a frame"]
+        return {name: float(known[name]) for name in opened}
+    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
+        times = measure({name: of_name() for name, of_name in opened.items()}, bf16)
+        make_folder(path.parent)
+        write_atomic(path, (json.dumps({**about, "ms a frame": times}) + "\n").encode())
+        return times
+
+
+def measure(cascades: Mapping[str, Cascade], bf16: bool, rounds: int = _ROUNDS) -> dict[str, float]:
+    """Return the milliseconds a frame of each cascade's networks, the least of rounds in turn."""
+    least = dict.fromkeys(cascades, float("inf"))
+    for turn in range(rounds + 1):
+        for name, cascade in cascades.items():
+            size = cascade.settings.size
+            clip = torch.zeros(1, _FRAMES, 3, size, size, dtype=torch.uint8)
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                start = time.perf_counter()
+                for network in cascade.networks().values():
+                    network(normalise(clip, network))
+                spent = 1000 * (time.perf_counter() - start) / _FRAMES
+            if turn:  # the first call is slower
+                least[name] = min(least[name], spent)
+    return least
+
+
+def _cpu() -> str:
+    """Return the name of this machine's CPU, and its kind."""
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return f"{known.get('cpu_name')} {torch.backends.cpu.get_cpu_capability()}"

@@ -8,7 +8,7 @@ from facemask.errors import InputError
 
 Temporal = Literal["clip", "window", "stream", "smooth", "off"]
 """Ways in which a frame's mask depends on other frames; see `docs/extract.md`."""
-Precision = Literal["auto", "float32", "bf16"]
+Precision = Literal["auto", "float32", "bf16", "int8"]
 """Numbers that networks compute with; "auto" is bf16 on devices that are fast at it."""
 Backend = Literal["auto", "torch", "onnx", "openvino"]
 """Runtimes that compute the networks; see `docs/export.md`."""

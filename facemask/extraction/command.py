@@ -84,9 +84,9 @@ def extract(
             and --cropped are where they are.
         device: auto, cpu, cuda, cuda:1 and so on.
         precision: bf16 lets networks compute in bfloat16; auto does so on devices that are fast at
-            it.
+            it. int8 lets openvino compute most of them in 8-bit integers.
         backend: What computes the networks: torch, onnx (ONNX Runtime) or openvino, which export
-            the model once; auto takes one of these where that was done before, else torch.
+            the model once; auto takes the fastest of torch and those that were exported for before.
         fps: Frames a second of what stores no times: folders (25 unless given) and raw streams such
             as .h264 (what their header says unless given). Other videos keep their own times.
         rotate: Degrees by which to turn each picture clockwise, so that faces are upright: for

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from facemask.ahead import ahead
 from facemask.errors import InputError
-from facemask.extraction.backends import prepare_cascade, what_computes
+from facemask.extraction.backends import computes_bf16, prepare_cascade, what_computes
 from facemask.extraction.choices import Backend, Precision, Temporal
 from facemask.extraction.corrections import distinct_faces, first_corrections
 from facemask.extraction.following import FaceFollower
 from facemask.extraction.journal import Journal
-from facemask.extraction.load import choose_device, has_fast_bf16
+from facemask.extraction.load import choose_device
 from facemask.extraction.mouths import shut_mouths
 from facemask.extraction.results import ExtractedFrame, as_stored
 from facemask.extraction.temporal import FaceLabeller, check_temporal, smooth_frames
@@ -49,16 +49,16 @@ class FaceMaskExtractor:
         tracking: Settings of the tracker; None for the defaults.
         device: "auto", or a torch device.
         precision: "bf16" lets networks compute in bfloat16; "auto" does so on devices that are fast
-            at it.
+            at it. "int8" lets OpenVINO compute the encoders in 8-bit integers.
         passes: 2 looks twice at a picture's faces, and at the frame in which a face begins: the
             crop of the second look follows the mask of the first, which knows better than the
             detector where the face is and how it is turned. Faces that are given are not moved.
         backend: What computes the networks: "torch", "onnx" (ONNX Runtime), "openvino", or "auto",
-            which is OpenVINO or ONNX Runtime where they were asked for before (docs/export.md).
+            the fastest of torch and those that were asked for before (docs/export.md).
 
     Attributes:
         backend: The backend that computes: "torch", "onnx" or "openvino".
-        precision: The numbers that it computes with: "float32" or "bf16".
+        precision: The numbers that it computes with: "float32", "bf16" or "int8".
 
     Raises:
         InputError: An option has another value, or the device cannot be used.
@@ -77,17 +77,13 @@ class FaceMaskExtractor:
         backend: Backend = "auto",
     ) -> None:
         self.temporal = check_temporal(temporal)
-        if precision not in ("auto", "float32", "bf16"):
-            raise InputError(f"precision is {precision!r}: give auto, float32 or bf16.")
         if passes not in (1, 2):
             raise InputError(f"passes is {passes!r}: give 1 or 2.")
         self.device = choose_device(device)
-        fast = precision == "auto" and has_fast_bf16(self.device)
-        self._bf16 = precision == "bf16" or fast
-        self.cascade = prepare_cascade(
-            cascade.eval().to(self.device), backend, self.temporal, self._bf16
-        )
-        self.backend, self.precision = what_computes(self.cascade, self._bf16)
+        self._bf16, int8 = computes_bf16(precision, self.device), precision == "int8"
+        on_device = cascade.eval().to(self.device)
+        self.cascade = prepare_cascade(on_device, backend, self._bf16, int8)
+        self.backend, self.precision = what_computes(self.cascade, self._bf16, int8)
         self.detector = detector
         self.tracking = tracking or TrackerSettings()
         self.passes = passes

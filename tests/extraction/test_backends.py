@@ -1,5 +1,7 @@
 """A cascade whose networks another runtime computes."""
 
+import copy
+import json
 import logging
 from pathlib import Path
 
@@ -9,13 +11,19 @@ import torch
 from torch import nn
 
 from facemask.errors import InputError, Notice
-from facemask.export import cache
+from facemask.export import cache, int8
 from facemask.export.graphs import graphs_of
 from facemask.extraction import backends
-from facemask.extraction.backends import labels_equal, prepare_cascade, what_computes
+from facemask.extraction.backends import (
+    computes_bf16,
+    labels_equal,
+    prepare_cascade,
+    what_computes,
+)
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.cascade.clips import CascadeMemory
-from facemask.models.runtime_network import Run, RuntimeNetwork
+from facemask.models.runtime_network import Run, RuntimeEncoder, RuntimeNetwork
+from tests.extraction.faces import PaletteReader
 
 SIZE = 32
 
@@ -24,32 +32,38 @@ def cascade_of(primary: nn.Module) -> Cascade:
     return Cascade(primary, settings=CascadeSettings(size=SIZE)).eval()
 
 
-def by_torch(module: nn.Module) -> Run:
+def frames_of(network: nn.Module) -> Run:
+    module = next(
+        graph.module for graph in graphs_of(network, SIZE, False) if graph.name == "frames"
+    )
+
     def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        (images,) = arrays
+        assert images.shape == (1, SIZE, SIZE, 3)
+        assert images.dtype == np.float32
         with torch.inference_mode():
-            out = module(*map(torch.from_numpy, arrays))
-        return [value.numpy() for value in (out if isinstance(out, tuple) else (out,))]
+            return [module(torch.from_numpy(images)).numpy()]
 
     return run  # type: ignore[return-value]  # lists are sequences
 
 
-def test_graphs_take_the_place_of_a_network() -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_runtime_takes_the_place_of_an_encoder(threads: int) -> None:
     """Windows, and a memory that is carried from call to call."""
     torch.manual_seed(2)
     network = ConvLSTMFCN("mobilenetv3_small_050", kernel_size=3).eval()
     with torch.no_grad():  # frames that matter to those after them
         features = network.encoder(torch.randn(1, 3, SIZE, SIZE))
         network.convlstm.divide_input_weights(features.square().mean().sqrt())
+    encoder = RuntimeEncoder(network.encoder, frames_of(network), threads, "onnx")
     cascade = cascade_of(network)
-    graphs: dict[str, nn.Module] = {g.name: g.module for g in graphs_of(network, SIZE, False)}
+    other = cascade_of(copy.deepcopy(network, {id(network.encoder): encoder}))
+    assert what_computes(other, False, False) == ("onnx", "float32")
     clips = torch.randint(0, 256, (2, 7, 3, 40, 44), dtype=torch.uint8)
-    shape = network.encoder(torch.zeros(1, 3, SIZE, SIZE)).shape[-2:]
     with torch.inference_mode():
-        other = cascade_of(RuntimeNetwork(by_torch(graphs["window"]), 5))
         expected = cascade(clips, True, window=5).probabilities
         found = other(clips, True, window=5).probabilities
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-        other = cascade_of(RuntimeNetwork(by_torch(graphs["step"]), 5, tuple(shape)))
         memories, states = [CascadeMemory()] * 2, [CascadeMemory()] * 2
         for part in (clips[:, :4], clips[:, 4:]):
             expected_output = cascade(part, True, memories=memories)
@@ -62,9 +76,23 @@ def test_graphs_take_the_place_of_a_network() -> None:
         assert fresh is not None
         assert output.probabilities is not None
         assert not torch.allclose(fresh[0][0], output.probabilities[0][0], atol=1e-3)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert encoder(torch.rand(2, 3, SIZE, SIZE)).dtype == torch.bfloat16
 
 
-def test_an_export_is_made_once_and_taken_from_then_on(
+def test_a_runtime_takes_the_place_of_a_network_of_a_users_own() -> None:
+    network = PaletteReader()
+    cascade = cascade_of(network)
+    other = cascade_of(RuntimeNetwork(network, frames_of(network), 2, "openvino"))
+    clips = torch.randint(0, 256, (2, 3, 3, 40, 44), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected, found = cascade(clips, True), other(clips, True)
+    torch.testing.assert_close(found.probabilities, expected.probabilities)
+    assert what_computes(other, True, False) == ("openvino", "bf16")
+    assert what_computes(cascade, True, False) == ("torch", "bf16")
+
+
+def test_an_export_is_made_once_and_taken_where_it_is_the_fastest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("onnxruntime")
@@ -72,20 +100,29 @@ def test_an_export_is_made_once_and_taken_from_then_on(
     monkeypatch.setenv("FACEMASK_CACHE", str(tmp_path / "cache"))
     torch.manual_seed(3)
     cascade = cascade_of(FCN("mobilenetv3_small_050"))
-    assert prepare_cascade(cascade, "auto", "window", False).primary.__class__ is FCN
-    assert what_computes(cascade, True) == ("torch", "bf16")
+
+    def backend(name: str) -> str:
+        return what_computes(prepare_cascade(cascade, name, False), False, False)[0]  # type: ignore[arg-type]
+
+    assert backend("auto") == "torch"
     assert "was not exported yet" in caplog.text
     with pytest.warns(Notice, match="exported for onnx, once for this model"):
-        made = prepare_cascade(cascade, "onnx", "window", False)
-    assert isinstance(made.primary, RuntimeNetwork)
+        made = prepare_cascade(cascade, "onnx", False)
     assert labels_equal(cascade, made) > 0.999
     monkeypatch.setattr(cache, "export_networks", None)  # not called again
-    again = prepare_cascade(cascade, "auto", "window", False)
-    assert isinstance(again.primary, RuntimeNetwork)
-    assert what_computes(again, True) == ("onnx", "float32")
-    assert "backend: onnx (the fastest one that this model was exported for)" in caplog.text
+    assert backend("onnx") == "onnx"
+    assert backend("auto") in ("torch", "onnx")
+    (times,) = (tmp_path / "cache").glob("times-*.json")
+    content = json.loads(times.read_bytes())
+    assert min(content["ms a frame"].values()) > 0
+    monkeypatch.setattr(backends, "measure", None)  # nor measured again
+    for fastest, other in (("torch", "onnx"), ("onnx", "torch")):
+        content["ms a frame"] = {fastest: 1.25, other: 8.0}
+        times.write_text(json.dumps(content))
+        assert backend("auto") == fastest
+    assert "backend: onnx (ms a frame: torch 8.0, onnx 1.2)" in caplog.text
     nn.init.zeros_(cascade.primary.classifier.weight)  # type: ignore[union-attr, arg-type]
-    assert prepare_cascade(cascade, "auto", "window", False).primary.__class__ is FCN
+    assert backend("auto") == "torch"  # another model
 
 
 def test_a_backend_with_other_labels_is_refused(
@@ -94,14 +131,48 @@ def test_a_backend_with_other_labels_is_refused(
     monkeypatch.setenv("FACEMASK_CACHE", str(tmp_path))
     monkeypatch.setattr(cache, "export_networks", lambda *_, **__: None)
     monkeypatch.setattr(backends, "check_format", lambda kind: kind)
-    monkeypatch.setattr(backends, "_opened", lambda *_: None)
+    monkeypatch.setattr(backends, "open_networks", lambda *_: None)
     monkeypatch.setattr(backends, "labels_equal", lambda *_: 0.9)
     cascade = cascade_of(FCN("mobilenetv3_small_050"))
     with (
         pytest.warns(Notice),
         pytest.raises(InputError, match=r"'onnx' gives 90\.00 % of the labels that torch gives"),
     ):
-        prepare_cascade(cascade, "onnx", "window", False)
+        prepare_cascade(cascade, "onnx", False)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="backend is 'tpu': give one of auto, torch, onnx"):
-        prepare_cascade(cascade, "tpu", "window", False)  # type: ignore[arg-type]
+        prepare_cascade(cascade, "tpu", False)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'int8', which is OpenVINO's, on a CPU, but backend is"):
+        prepare_cascade(cascade, "torch", False, int8=True)
+
+
+def test_int8_needs_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"avx2": True, "avx512_vnni": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    with pytest.raises(InputError, match="'int8', but this CPU has no instructions for it"):
+        computes_bf16("int8", torch.device("cpu"))
+    known["avx_vnni"] = True
+    assert not computes_bf16("int8", torch.device("cpu"))  # what is left is in float32
+    with pytest.raises(InputError, match="precision is 'fp8': give one of auto, float32, bf16"):
+        computes_bf16("fp8", torch.device("cpu"))  # type: ignore[arg-type]
+
+
+def test_encoders_see_made_up_faces_for_their_ranges() -> None:
+    cascade = Cascade(
+        FCN("mobilenetv3_small_050"), mouth=PaletteMouth(), settings=CascadeSettings(size=SIZE)
+    ).eval()
+    seen = int8._seen(cascade)
+    assert list(seen) == ["primary"]  # a network of a user's own has no body to quantise
+    pictures = seen["primary"]
+    assert len(pictures) == 60
+    assert pictures[0].shape == (1, SIZE, SIZE, 3)
+    assert pictures[0].dtype == np.float32
+    assert not np.array_equal(pictures[0], pictures[1])
+    assert not cascade.primary.encoder._forward_pre_hooks  # type: ignore[union-attr]
+
+
+class PaletteMouth(PaletteReader):
+    num_classes = 3
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images)[..., :3, :, :]

@@ -10,7 +10,6 @@ from facemask.errors import InputError
 from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.own_network import first_output, normalise
-from facemask.models.runtime_network import RuntimeNetwork
 
 
 def score_frames(
@@ -37,9 +36,7 @@ def score_frames(
         InputError: A score is not finite.
     """
     after: list[State | None] = [None] * len(states)
-    if isinstance(network, RuntimeNetwork):  # of a graph of windows, where there is a window
-        scores, after = network.score(images, states)
-    elif not isinstance(network, ConvLSTMFCN):
+    if not isinstance(network, ConvLSTMFCN):
         scores = first_output(network(normalise(images, network)))
     elif window is None:
         scores, (h, c) = network(normalise(images, network), _stack_states(states))
