@@ -186,13 +186,12 @@ def in_threads(
 ) -> list[Result]:
     """Return a function's value of each item, computed by several threads that share the items.
 
-    Each computes with one thread of torch's: where operations are short, items that are shared take
-    less time than operations that are. torch's modes (inference, autocast) hold in the thread that
-    they are set in: set them in the function.
+    Each computes with one thread of torch's. torch's modes (inference, autocast) hold in the thread
+    that they are set in: set them in the function.
 
     Args:
-        function: Lets other threads of Python run while it works, as torch, NumPy and the runtimes
-            of networks do.
+        function: Lets other threads of Python run while it works, in few and long calls, as the
+            runtimes of networks do: between short ones, threads would wait for each other.
         items: The items.
         threads: Number of threads; with 1, and for one item, the calling thread does it all.
     """

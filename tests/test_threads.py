@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
-from facemask.models.backbone import Encoder
 from facemask.threads import (
     Cores,
     Threads,
@@ -244,33 +242,3 @@ def test_items_are_shared_by_threads_with_one_thread_of_torchs_each() -> None:
     assert in_threads(lambda _: threading.get_ident(), [1, 2], 1) == [threading.get_ident()] * 2
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda item: 1 // item, [1, 0], 2)
-
-
-@pytest.mark.parametrize("bf16", [False, True])
-def test_threads_share_frames(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In inference, in the caller's modes, and never one frame by itself where there are more."""
-    torch.manual_seed(0)
-    encoder = Encoder("mobilenetv3_small_050").eval()
-    images = torch.rand(7, 3, 64, 64)
-    seen: list[tuple[int, bool, bool]] = []
-
-    def encode(part: Tensor) -> Tensor:
-        modes = torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")
-        seen.append((len(part), *modes))
-        return Encoder.encode(encoder, part)
-
-    monkeypatch.setattr(encoder, "encode", encode)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-        expected = encoder(images)
-        assert seen == [(7, True, bf16)]
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-        found = encoder(images)
-        assert sorted(seen[1:]) == [(2, True, bf16), (2, True, bf16), (3, True, bf16)]
-        torch.testing.assert_close(found, expected)
-        del seen[:]
-        encoder(images[:3])
-        assert seen == [(3, True, bf16)]
-    del seen[:]
-    encoder(images)  # with gradients to come
-    assert seen == [(7, False, False)]

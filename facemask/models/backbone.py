@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from facemask.errors import InputError
 from facemask.models import lite0
 from facemask.models.convolution import TunedConv2d
-from facemask.threads import in_threads
 
 _AT_ONCE: Final = 10
 """Frames that a CPU encodes together, at most: more leave its cache, fewer cost more calls."""
@@ -60,39 +59,19 @@ class ImageEncoder(nn.Module):
         """
         check_images(images)
         frames = images.flatten(0, -4)  # (N, 3, H, W)
-        together = self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
-        if together or frames.device.type != "cpu":
-            features = self._encode(frames)
-        else:
-            features = self._encode_parts(frames)  # (N, C, h, w)
+        parts = [
+            self.encode(part.contiguous(memory_format=torch.channels_last))
+            for part in frames.tensor_split(self._parts(frames))
+        ]
+        features = parts[0] if len(parts) == 1 else torch.cat(parts)  # (N, C, h, w)
         return features.reshape(*images.shape[:-3], *features.shape[1:])  # (..., C, h, w), a view
 
-    def _encode(self, frames: Tensor) -> Tensor:
-        return self.encode(frames.contiguous(memory_format=torch.channels_last))
-
-    def _encode_parts(self, frames: Tensor) -> Tensor:
-        """Encode frames in parts that a CPU's cache holds, which its threads share.
-
-        Without gradients. No part of several frames' has a single one: for that, oneDNN takes
-        other kernels in float32.
-        """
-        threads = torch.get_num_threads()
-        parts = threads * -(-len(frames) // (_AT_ONCE * threads))
-        split = frames.tensor_split(max(1, min(parts, len(frames) // 2)))
-        if len(split) == 1:
-            return self._encode(frames)
-        inference, cast = torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")
-        dtype = torch.get_autocast_dtype("cpu")
-
-        def encoded(part: Tensor) -> Tensor:
-            with (
-                torch.inference_mode(inference),
-                torch.set_grad_enabled(False),
-                torch.autocast("cpu", dtype, enabled=cast),
-            ):
-                return self._encode(part)
-
-        return torch.cat(in_threads(encoded, split, threads))
+    def _parts(self, frames: Tensor) -> int:
+        """Return in how many parts frames are encoded, so that a CPU's cache holds what is new."""
+        together = self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if together or frames.device.type != "cpu":
+            return 1
+        return max(1, -(-len(frames) // _AT_ONCE))
 
     def encode(self, images: Tensor) -> Tensor:
         """Compute the features (N, C, h, w) of images (N, 3, H, W), channels-last."""
