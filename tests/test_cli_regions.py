@@ -114,7 +114,7 @@ def test_cascade_of_three_checkpoints(
 def test_a_wrong_choice_of_a_verb_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, said in (
         (["extract", "x.mp4", "--precision", "fp8"],
-         "precision is 'fp8', expected one of 'auto', 'float32', 'bf16'; --help lists"),
+         "precision is 'fp8', expected one of 'auto', 'float32', 'bf16', 'int8'; --help lists"),
         (["weights", "bogus"], "action is 'bogus', expected one of 'list', 'info', 'verify'"),
         (["extract"], "the following arguments are required: inputs"),
     ):  # fmt: skip

@@ -156,9 +156,10 @@ def test_of_a_real_face_labels_are_those_of_all_pixels(height: int) -> None:
     assert abs(face.roll) > 60
     assert {1, 2, 3} <= set(face.crop_labels.flatten().tolist())
     np.testing.assert_array_equal(face.crop_labels, face.crop_probabilities.argmax(axis=0))
-    expected = expected_ious(face.crop_labels, face.crop_probabilities)
-    assert face.expected is not None
-    np.testing.assert_allclose(face.expected, expected, atol=0.08 if height == 100 else 0.05)
+    if height == 420:  # of smaller faces confidence is summed up over all pixels (FEW_TURNED)
+        expected = expected_ious(face.crop_labels, face.crop_probabilities)
+        assert face.expected is not None
+        np.testing.assert_allclose(face.expected, expected, atol=0.03)
 
 
 def test_few_pixels_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
