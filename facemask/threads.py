@@ -200,6 +200,27 @@ def in_threads(
     return list(_workers(threads).map(function, items))
 
 
+def in_these_modes(function: Callable[[Item], Result]) -> Callable[[Item], Result]:
+    """Return a function that computes in torch's present modes, whatever thread calls it.
+
+    They are those for gradients, inference and autocast on the CPU.
+    """
+    import torch
+
+    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    dtype, casts = torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
+
+    def run(item: Item) -> Result:
+        with (
+            torch.inference_mode(inference),
+            torch.set_grad_enabled(grad),
+            torch.autocast("cpu", dtype, enabled=casts),
+        ):
+            return function(item)
+
+    return run
+
+
 @functools.cache
 def _workers(threads: int) -> ThreadPoolExecutor:
     """Return threads that are kept, each with one thread of torch's."""

@@ -16,6 +16,7 @@ from facemask.threads import (
     choose_threads,
     codec_threads,
     free_cores,
+    in_these_modes,
     in_threads,
     let_waiting_threads_sleep,
 )
@@ -242,3 +243,21 @@ def test_items_are_shared_by_threads_with_one_thread_of_torchs_each() -> None:
     assert in_threads(lambda _: threading.get_ident(), [1, 2], 1) == [threading.get_ident()] * 2
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda item: 1 // item, [1, 0], 2)
+
+
+def test_modes_of_torch_hold_in_other_threads() -> None:
+    def product(_: int) -> tuple[torch.dtype, bool, bool]:
+        result = torch.ones(2, 2, requires_grad=True) @ torch.ones(2, 2)
+        return result.dtype, result.requires_grad, result.is_inference()
+
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        quick = in_these_modes(product)
+    with torch.no_grad():
+        without_gradient = in_these_modes(product)
+    for function, expected in (
+        (quick, (torch.bfloat16, False, True)),
+        (without_gradient, (torch.float32, False, False)),
+        (in_these_modes(product), (torch.float32, True, False)),
+    ):
+        assert in_threads(function, [0, 1], 2) == [expected] * 2
+        assert function(0) == expected

@@ -61,6 +61,15 @@ def test_specialists_mend_a_bad_primary() -> None:
     assert (eyes_only.labels[0][0] == LIPS).sum() > 1.5 * (truth[0] == LIPS).sum()
 
 
+def test_regions_at_the_same_time_and_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, _ = make_clip(401, 275)
+    labels = []
+    for threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        labels.append(oracles()([clip]).labels[0])
+    assert all(map(torch.equal, *labels))
+
+
 @pytest.mark.parametrize("size", [(300, 300), (401, 275)])
 def test_specialists_that_see_nothing_leave_skin_and_no_hole(size: tuple[int, int]) -> None:
     clip, _ = make_clip(*size)

@@ -1,6 +1,7 @@
 """Cascade of a primary network, and two that look closer at eyes and mouth (section 3.3)."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from facemask.models.cascade.settings import CascadeSettings, temperature_for
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch_everywhere
 from facemask.models.cascade.zoom import find_boxes
 from facemask.regions import REGIONS, Region
+from facemask.threads import in_these_modes, in_threads
 
 
 class Cascade(nn.Module):
@@ -132,8 +134,9 @@ class Cascade(nn.Module):
             for start in range(0, len(alike), step):
                 chunk = alike[start : start + step]
                 self._score(chunk, window)
-                for region in self._regions():
-                    self._look_closer(region, chunk, window)
+                look = in_these_modes(partial(self._look_closer, jobs=chunk, window=window))
+                on_cpu = chunk[0].frames[0].pixels.device.type == "cpu"  # else one is enough
+                in_threads(look, self._regions(), 1 + (on_cpu and torch.get_num_threads() > 1))
                 for job in chunk:
                     self._stitch(job, probabilities)
         device = jobs[0].frames[0].pixels.device if jobs else torch.device("cpu")
@@ -183,7 +186,7 @@ class Cascade(nn.Module):
             job.zooms = [[] for _ in job.frames]
 
     def _look_closer(self, region: Region, jobs: list[ClipJob], window: int | None) -> None:
-        """Add what a region's network sees in its boxes in clips of one length to their zooms."""
+        """Add what a region's network sees in its boxes to the zooms of clips of one length."""
         todo = [
             (job, name, job.after.boxes[name])
             for job in jobs
@@ -215,7 +218,8 @@ class Cascade(nn.Module):
         for t in range(job.context, len(job.frames)):
             view = job.frames[t]
             face = None if job.face is None else job.face.in_pixels(*view.size)
-            frame = Frame(job.scores[t], view, face, job.zooms[t], job.own_labels[t])
+            zooms = sorted(job.zooms[t], key=lambda zoom: self._regions().index(zoom.region))
+            frame = Frame(job.scores[t], view, face, zooms, job.own_labels[t])
             if probabilities:
                 labels, of_classes = stitch_everywhere(frame, rules, True)
                 job.probabilities.append(of_classes)
