@@ -6,7 +6,7 @@
     python benchmarks/network.py --operators              the time by operator
 
 The networks are the shipped ones, prepared as `facemask extract` does, on one clip of five frames
-of noise, and the first of them on 24, which it scores as windows, as in extraction; and one with
+of noise, and on 24 that they score as windows, as in extraction ("primary windows" …); and one with
 random weights and finer skips. Training steps are those of an FCN and a
 ConvLSTM-FCN with random weights. Each checkout runs in a process of its own; they take turns, one
 call at a time, so that what else the machine does hits both alike. Times are the least of many
@@ -34,7 +34,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 FINE = {"output_stride": 32, "skips": (16, 8, 4, 2), "skip_channels": 32}
 SHIPPED = {"output_stride": 32, "skips": (16, 8, 4), "skip_channels": 48}
 BACKBONE = "tf_efficientnet_lite0"
-INFERENCE = ("primary", "windows", "eyes", "mouth", "fine")
+ROLES = ("primary", "eyes", "mouth")
+INFERENCE = (*ROLES, *(f"{role} windows" for role in ROLES), "fine")
 TRAINING = ("FCN step", "FCN step, fine", "ConvLSTM-FCN step")
 PRECISIONS = ("float32", "bfloat16")
 
@@ -78,11 +79,11 @@ def network_and_clip(name: str, bf16: bool = False) -> tuple[Any, Any]:
     else:
         with warnings.catch_warnings(action="ignore"):  # the licence of the weights
             cascade = load_model("default")
-        role = "primary" if name == "windows" else name
+        role = name.removesuffix(" windows")
     # checkouts from before there was such a parameter cast weights at each call
     known = "bf16" in inspect.signature(for_inference).parameters
     fast = for_inference(cascade, **({"bf16": bf16} if known else {}))
-    frames, size = 24 if name == "windows" else 5, cascade.settings.size
+    frames, size = 24 if name.endswith("windows") else 5, cascade.settings.size
     return fast.networks()[role], torch.rand(1, frames, 3, size, size)
 
 
@@ -93,7 +94,7 @@ def _network(name: str, bf16: bool) -> tuple[Any, int]:
 
     @torch.inference_mode()
     def call() -> object:
-        return network.score_windows(clip) if name == "windows" else network(clip)
+        return network.score_windows(clip) if name.endswith("windows") else network(clip)
 
     return call, clip.shape[1]
 
@@ -265,7 +266,7 @@ def main() -> None:
                     if turn:  # the first call is slower
                         best[name, precision] = min(best[name, precision], spent)
             rows = {f"torch {p}": [best[name, p] for name in roots] for p in PRECISIONS}
-            if case in INFERENCE and case != "windows":
+            if case in INFERENCE and not case.endswith("windows"):
                 rows |= {k: [v] for k, v in others(case, threads, repeats).items()}
             for way, times in rows.items():
                 ratio = f"{times[0] / times[1]:8.2f}" if len(times) > 1 else ""

@@ -1,6 +1,7 @@
 """ConvLSTM against Eq. 1, written naively, and against `torch.nn.LSTM`."""
 
 from typing import get_args
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -171,6 +172,20 @@ def test_frame_by_frame_equals_the_clip(
     rest, _ = layer(x[:, 2:], middle)
     torch.testing.assert_close(torch.cat([half, rest], 1), y, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(layer(x[:, 2:])[0], rest, atol=1e-3)  # the state does matter
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+@pytest.mark.parametrize("in_channels", [6, 200])
+def test_gates_lie_in_one_piece_each(kernel_size: int, in_channels: int) -> None:
+    """Channels-last they would not, and their activations take three times as long."""
+    layer = ConvLSTM(in_channels, 2, kernel_size)
+    x = torch.randn(3, in_channels, 6, 7).contiguous(memory_format=torch.channels_last)[None]
+    with patch.object(layer, "step", wraps=layer.step) as step:
+        layer(x)
+        layer.last_of_windows(x, 2)
+    assert step.call_count == 5
+    for call in step.call_args_list:
+        assert all(gate[0].is_contiguous() for gate in call.args[0].chunk(4, dim=1))
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
