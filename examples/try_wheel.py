@@ -43,7 +43,8 @@ def main() -> None:
         raise SystemExit(f"{installed}: is not an installed package.")
     if version(DISTRIBUTION) != facemask.__version__:
         raise SystemExit(f"pip knows {version(DISTRIBUTION)}, not {facemask.__version__}.")
-    extras = [name for name in ("dlib", "mediapipe", "gradio", "matplotlib") if find_spec(name)]
+    names = ("pytorch_lightning", "timm", "albumentations", "wandb", "dlib", "gradio", "matplotlib")
+    extras = [name for name in names if find_spec(name)]
     if extras:
         raise SystemExit(f"{', '.join(extras)}: the base install is to be tried, without extras.")
     subprocess.run([Path(sys.executable).with_name("facemask"), "weights", "list"], check=True)
@@ -55,6 +56,11 @@ def main() -> None:
         faces = [row for row in rows if row["face"]]
         if len(faces) < 0.95 * len(rows):
             raise SystemExit(f"a face in {len(faces)} of {len(rows)} frames only.")
+        fit = subprocess.run(
+            [sys.executable, "-m", "facemask", "fit"], capture_output=True, text=True, check=False
+        )
+        if fit.returncode != 2 or "facemask-video[train]" not in fit.stderr:
+            raise SystemExit(f"`facemask fit` does not say what it needs: {fit.stderr}")
         print(f"The installed wheel found a face in {len(faces)} of {len(rows)} frames, offline.")
 
 

@@ -19,6 +19,11 @@ DISTRIBUTION: Final = "facemask-video"
 """Name of this package for pip; Python and the shell call it facemask."""
 NAMESAKE: Final = "facemask"
 """Name of a distribution of somebody else's that is imported as this one is."""
+_OF_TRAINING: Final = (
+    "pytorch_lightning", "lightning_fabric", "timm", "torchvision", "albumentations", "pydantic",
+    "wandb",
+)  # fmt: skip
+"""What the extra `train` brings, by the names that Python imports it by."""
 _MALICIOUS_RELEASES: Final = ("2.6.2", "2.6.3")  # of `lightning`; pytorch-lightning was not hit
 _AGAIN: Final = (
     f"run `pip uninstall {NAMESAKE} {DISTRIBUTION}` and install {DISTRIBUTION} again, "
@@ -41,6 +46,24 @@ def pip_install(*extras: str, options: str = "") -> str:
     """
     target = f'"{DISTRIBUTION}[{",".join(extras)}]"' if extras else DISTRIBUTION
     return " ".join(filter(None, ["pip install", options, target]))
+
+
+def missing_library(error: BaseException, what: str) -> InputError | None:
+    """Return what to say of a library of training that is not installed; None of anything else.
+
+    Args:
+        error: A failed import, or any other exception.
+        what: Name of what needs the library, the sentence's subject.
+
+    Examples:
+        >>> error = ModuleNotFoundError("No module named 'timm'", name="timm")
+        >>> print(missing_library(error, "facemask fit"))
+        facemask fit needs timm, which is not installed: pip install "facemask-video[train]".
+    """
+    library = (getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or library not in _OF_TRAINING:
+        return None
+    return InputError(f"{what} needs {library}, which is not installed: {pip_install('train')}.")
 
 
 def namesake_installed() -> bool:

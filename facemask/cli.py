@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final
 
 from facemask import __version__
-from facemask._distribution import check_package, warn_of_malicious_release
+from facemask._distribution import check_package, missing_library, warn_of_malicious_release
 from facemask.errors import INTERRUPTED, InputError, input_error, sentence_of
 from facemask.imports import garbage_left_alone
 from facemask.memory import share_memory
@@ -117,7 +117,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"\nfacemask: stopped by Ctrl-C: {kept}.\n")
         raise SystemExit(INTERRUPTED) from interrupt
     except Exception as error:
-        wrong_input = input_error(error)
+        wrong_input = input_error(error) or missing_library(error, f"facemask {arguments[0]}")
         if wrong_input is None:
             raise
         sys.stderr.write(f"facemask: error: {sentence_of(wrong_input)}\n")

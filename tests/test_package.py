@@ -87,6 +87,69 @@ def test_shipped_weights_extract_without_the_libraries_of_training(tmp_path: Pat
     assert run(code).splitlines()[-1] == "['jsonargparse', 'torch']"
 
 
+OF_TRAINING = ("albumentations", "lightning_fabric", "pytorch_lightning", "timm", "wandb")
+MISSING = f"""
+    import sys
+    class Missing:
+        def find_spec(self, name, *_):
+            if name.partition(".")[0] in {OF_TRAINING}:
+                raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+    sys.meta_path.insert(0, Missing())
+"""
+
+
+def light(code: str) -> str:
+    """Run as in an environment without the extra `train`."""
+    return run(textwrap.dedent(MISSING) + textwrap.dedent(code))
+
+
+def test_a_light_install_has_what_does_not_train() -> None:
+    code = """
+        import facemask.annotate.command, facemask.app.command, facemask.data.prepare
+        import facemask.export.command, facemask.report.command, facemask.weights.command
+        from facemask.extraction import FaceMaskExtractor
+        from facemask.losses import CompositeLoss, IoULoss, SegmentationLoss
+        from facemask.metrics import MaskIoU, TemporalConsistency, paired_significance
+        from facemask.models import FCN, Cascade, ConvLSTM, ConvLSTMFCN
+        FaceMaskExtractor.load()
+    """
+    assert light(code) == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "library"),
+    [
+        (["fit", "-c", "configs/fcn.yaml"], "lightning_fabric"),
+        (["calibrate", "runs/fcn"], "pytorch_lightning"),
+        (["show", "masks"], "pytorch_lightning"),
+    ],
+)
+def test_a_light_install_says_what_brings_the_rest(arguments: list[str], library: str) -> None:
+    code = f"""
+        from facemask.cli import main
+        sys.stderr = sys.stdout
+        try:
+            main({arguments})
+        except SystemExit as end:
+            print(end.code)
+    """
+    said = f"facemask {arguments[0]} needs {library}, which is not installed: "
+    assert light(code) == f'facemask: error: {said}pip install "facemask-video[train]".\n2'
+
+
+def test_a_backbone_of_timm_in_a_light_install() -> None:
+    code = """
+        from facemask.errors import InputError
+        from facemask.models import FCN
+        try:
+            FCN("resnet18")
+        except InputError as error:
+            print(error)
+    """
+    said = "the backbone 'resnet18' needs timm, which is not installed: "
+    assert light(code) == f'{said}pip install "facemask-video[train]".'
+
+
 def test_albumentations_comes_with_the_first_training_clip() -> None:
     code = """
         import sys

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemask._distribution import missing_library
 from facemask.errors import InputError
 from facemask.models import lite0
 from facemask.models.convolution import TunedConv2d
@@ -135,15 +136,17 @@ class Encoder(ImageEncoder):
 
         Raises:
             InputError: timm does not know the name or cannot build the model at this stride or
-                with these skips, or the weights cannot be loaded.
+                with these skips, is not installed, or the weights cannot be loaded.
         """
         skips = _check_skips(skips, skip_channels, output_stride)
         body: nn.Module
         if pretrained is None and lite0.builds(name, output_stride):
             body, facts = lite0.Lite0(), lite0.FACTS
         else:
-            from facemask.models import timm_body  # timm takes seconds to import
-
+            try:
+                from facemask.models import timm_body  # timm takes seconds to import
+            except ModuleNotFoundError as error:
+                raise missing_library(error, f"the backbone {name!r}") or error from error
             body = timm_body.create(name, output_stride, pretrained, all_levels=bool(skips))
             facts = timm_body.facts(body)
         levels = _levels(name, facts.strides, skips)
