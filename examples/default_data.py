@@ -28,10 +28,10 @@ HELD_OUT = ("006", "008", "010", "011", "012", "013")
 """Videos whose persons no training sees."""
 
 
-def side_of(photo: str) -> str:
+def side_of(photo: str, test: int = TEST_SHARE) -> str:
     """The side of a photograph, by its name alone: all its faces are on one side."""
     number = int(hashlib.sha256(photo.encode()).hexdigest(), 16) % 100
-    return "test" if number < TEST_SHARE else "val" if number < TEST_SHARE + VAL_SHARE else "train"
+    return "test" if number < test else "val" if number < test + VAL_SHARE else "train"
 
 
 def photo_of(name: str) -> str:

@@ -14,6 +14,7 @@ import argparse
 import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import safetensors.torch
 import torch
 
-from default_data import DATA, WORK, photographs, stills, synthetic, videos
+from default_data import DATA, WORK, photographs, side_of, stills, synthetic, videos
 from facemask.cli import main as facemask
 from facemask.data.vw300_mask import read_split
 from facemask.files import sha256_of, write_atomic
@@ -58,20 +59,25 @@ def imagenet() -> None:
     write_atomic(target, safetensors.torch.save(tensors))
 
 
-def train(plan: str, data: str, parallel: int) -> Path:
-    """Train and test everything in a plan; returns the folder of its runs."""
+def train(plan: str, data: str, parallel: int) -> list[Path]:
+    """Train and test everything in a plan; returns the checkpoints of face, eyes and mouth."""
     out = WORK / plan
     facemask(["experiment", str(CONFIGS / f"{plan}.yaml"), "--data", str(DATA / data),
               "--out", str(out), "--parallel", str(parallel)])  # fmt: skip
-    return out / "runs"
+    regions = ("face", "eyes", "mouth")
+    return [out / "runs" / f"convlstm_{region}" / "best.ckpt" for region in regions]
 
 
-def ship(name: str, cascade: Cascade, data: str) -> None:
+def ship(name: str, networks: Sequence[Path], *data: str) -> None:
     """Put a cascade into the package, in half precision, with its card and SHA-256.
 
-    Its confidence is fitted on the validation side of `data`, which it was chosen on, too.
+    Its confidence is fitted on the validation sides of `data`, which it was chosen on, too.
     """
-    fit = calibrate_confidence(cascade, read_split(DATA / data, "default", "val"))
+    settings = CascadeSettings(size=SIZE, mouth_margin=1.6, primary_weight=0.2, guess_boxes=True)
+    cascade = Cascade.from_checkpoints(*networks, settings=settings)
+    fit = calibrate_confidence(
+        cascade, [frame for name in data for frame in read_split(DATA / name, "default", "val")]
+    )
     cascade.settings = replace(cascade.settings, confidence=fit)
     file = FOLDER / f"{name}.safetensors"
     card = (CONFIGS / f"card_{name}.md").read_text(encoding="utf-8")
@@ -96,19 +102,11 @@ def main() -> None:
     stills(options.stills)
     photographs("celebamask", options.pixels)
     photographs("london", options.templates, lambda _: "train")
+    photographs("people", options.templates, lambda name: side_of(name, test=5))
     videos(options.videos)
     synthetic()
-    runs = train("synthetic", "synthetic", options.parallel)
-    alone = CascadeSettings(size=SIZE)
-    ship("synthetic", Cascade.from_checkpoints(_best(runs, "face"), settings=alone), "synthetic")
-    runs = train("real", "stills", options.parallel)
-    networks = [_best(runs, region) for region in ("face", "eyes", "mouth")]
-    settings = CascadeSettings(size=SIZE, mouth_margin=1.6, primary_weight=0.2, guess_boxes=True)
-    ship("default", Cascade.from_checkpoints(*networks, settings=settings), "stills")
-
-
-def _best(runs: Path, region: str) -> Path:
-    return runs / f"convlstm_{region}" / "best.ckpt"
+    ship("open", train("open", "people", options.parallel), "people", "synthetic")
+    ship("default", train("real", "stills", options.parallel), "stills")
 
 
 if __name__ == "__main__":

@@ -169,5 +169,5 @@ def test_the_command_finds_its_own_package_beside_a_namesake(tmp_path: Path) -> 
     start = "sys.argv[1:] = ['weights', 'list']; import facemask_video; facemask_video.main()"
     result = python(start, tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "synthetic" in result.stdout
+    assert "open" in result.stdout
     assert "the stranger" in python("import facemask", tmp_path).stderr

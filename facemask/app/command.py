@@ -36,7 +36,7 @@ def app(
     sent to other machines.
 
     Args:
-        models: Weights that come with facemask (default, synthetic), saved cascades (.safetensors),
+        models: Weights that come with facemask (default, open), saved cascades (.safetensors),
             checkpoints of whole faces, folders of these, and Hugging Face repository ids.
         host: Address to answer at; 0.0.0.0 lets everyone in the network use the page.
         port: Port to answer at.

@@ -22,7 +22,7 @@ def export(
     """Write a model's networks as ONNX, OpenVINO or torch.export files, checked against torch.
 
     Args:
-        model: Weights that come with facemask (default, synthetic), a saved cascade (.safetensors),
+        model: Weights that come with facemask (default, open), a saved cascade (.safetensors),
             a checkpoint of faces, eyes or mouths, or a Hugging Face repository id (owner/name).
         out: Folder to write to, which must not be there yet. Short: -o.
         format: onnx, openvino or torch (.pt2 of torch.export).

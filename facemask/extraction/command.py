@@ -56,7 +56,7 @@ def extract(
     Args:
         inputs: Video files, folders of frames, patterns ('clips/*.mp4'), list files (.txt) or
             numbers of cameras (a camera ends with Ctrl-C).
-        model: Weights that come with facemask (default, synthetic), a saved cascade (.safetensors),
+        model: Weights that come with facemask (default, open), a saved cascade (.safetensors),
             a checkpoint of whole faces, or a Hugging Face repository id (owner/name).
         network: For a checkpoint of a network of your own: the YAML of its training, such as the
             config.yaml beside it, whose classes are imported. Default: the model says what it is.

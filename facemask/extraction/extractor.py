@@ -104,7 +104,7 @@ class FaceMaskExtractor:
         """Read a model's file.
 
         Args:
-            path: The name of weights that come with the package ("default", "synthetic"), a saved
+            path: The name of weights that come with the package ("default", "open"), a saved
                 cascade (.safetensors), a checkpoint of a model of whole faces, or a Hugging Face
                 repository id ("owner/name"); see `facemask.weights.find_weights`.
             device: As in the class.

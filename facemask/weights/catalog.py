@@ -82,7 +82,7 @@ def find_weights(model: str | Path) -> Path:
     A shipped name wins over a file of that name here: give "./default" for the file.
 
     Args:
-        model: A shipped name ("default", "synthetic"), a file, or a Hugging Face repository id
+        model: A shipped name ("default", "open"), a file, or a Hugging Face repository id
             ("owner/name", "owner/name@revision", "owner/name/file.safetensors@revision"), from
             which a file is downloaded unless it is cached. A `Path` is always a file.
 

@@ -139,7 +139,7 @@ def test_new_checkpoints_name_their_cell(tmp_path: Path) -> None:
     assert temperature_for(CascadeSettings(temperature=0.5), primary) == 0.5
 
 
-@pytest.mark.parametrize("name", ["default", "synthetic"])
+@pytest.mark.parametrize("name", ["default", "open"])
 def test_the_shipped_weights_have_tanh(name: str) -> None:
     networks = Cascade.load(find_weights(name)).networks().values()
     assert networks

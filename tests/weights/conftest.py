@@ -28,11 +28,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shelf(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The catalogue's folder: "default" and "synthetic", of the same tensors."""
+    """The catalogue's folder: "default" and "open", of the same tensors."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     entries = {}
-    for name in ("default", "synthetic"):
+    for name in ("default", "open"):
         (folder / f"{name}.safetensors").write_bytes(tiny.read_bytes())
         entries[name] = {
             "file": f"{name}.safetensors",

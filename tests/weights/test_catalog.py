@@ -11,7 +11,7 @@ from tests.weights.conftest import CARD, LICENCE, flip
 
 def test_what_is_shipped_is_what_the_catalogue_says() -> None:
     """The real files, not those of the other tests."""
-    assert set(shipped()) == {"default", "synthetic"}
+    assert set(shipped()) == {"default", "open"}
     for weights in shipped().values():
         verify(weights)
         assert weights.licence.endswith(".")
@@ -37,7 +37,7 @@ def test_a_damaged_or_missing_file(shelf: Path) -> None:
         InputError, match=r"is not the file that facemask ships as 'default' .*: re"
     ):
         verify(default)
-    verify(shipped()["synthetic"])
+    verify(shipped()["open"])
     default.path.unlink()
     with pytest.raises(InputError, match=r"default.safetensors: no such file, but .*: reinstall"):
         verify(default)

@@ -25,7 +25,7 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_list(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (shelf / "synthetic.safetensors").unlink()
+    (shelf / "open.safetensors").unlink()
     main(["weights", "list"])
     said = capsys.readouterr()
     lines = [line for line in said.out.splitlines() if "tiny" in line]
@@ -64,16 +64,16 @@ def test_verify(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digest = sha256_of(shelf / "default.safetensors")
     main(["weights", "verify"])
     assert capsys.readouterr().out.splitlines() == [
-        f"default: ok (SHA-256 {digest})", f"synthetic: ok (SHA-256 {digest})",
+        f"default: ok (SHA-256 {digest})", f"open: ok (SHA-256 {digest})",
     ]  # fmt: skip
     flip(shelf / "default.safetensors")
-    main(["weights", "verify", "synthetic"])
-    assert capsys.readouterr().out == f"synthetic: ok (SHA-256 {digest})\n"
+    main(["weights", "verify", "open"])
+    assert capsys.readouterr().out == f"open: ok (SHA-256 {digest})\n"
     with pytest.raises(SystemExit) as stop:
         main(["weights", "verify"])
     assert stop.value.code == 2
     said = capsys.readouterr()
-    assert said.out.splitlines() == ["default: damaged", f"synthetic: ok (SHA-256 {digest})"]
+    assert said.out.splitlines() == ["default: damaged", f"open: ok (SHA-256 {digest})"]
     assert "is not the file that facemask ships as 'default'" in said.err
     unknown = error_of(["weights", "verify", "x.safetensors"], capsys)
     assert "x.safetensors: only the weights that come with facemask have a known SHA-256" in unknown
@@ -87,9 +87,9 @@ def test_extract_with_the_default(
     main(["extract", "clip.mp4", "--cropped", "--save", "csv", "--device", "cpu"])
     assert capsys.readouterr().err.splitlines()[0] == f"weights 'default': {LICENCE}"
     assert len(Path("masks/clip.csv").read_text().splitlines()) == 4
-    damaged = "is not the file that facemask ships as 'synthetic'"
-    flip(shelf / "synthetic.safetensors")
-    assert damaged in error_of(["extract", "clip.mp4", "--cropped", "--model", "synthetic"], capsys)
+    damaged = "is not the file that facemask ships as 'open'"
+    flip(shelf / "open.safetensors")
+    assert damaged in error_of(["extract", "clip.mp4", "--cropped", "--model", "open"], capsys)
 
 
 def test_the_page_offers_the_default(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:

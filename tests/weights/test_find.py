@@ -28,18 +28,18 @@ def test_a_shipped_name_says_its_licence_once(shelf: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         find_weights("default")
-        with pytest.raises(LicenceNotice, match="'synthetic'"):
-            find_weights("synthetic")
+        with pytest.raises(LicenceNotice, match="'open'"):
+            find_weights("open")
 
 
 @pytest.mark.filterwarnings("ignore::facemask.weights.LicenceNotice")
 def test_a_name_wins_over_a_file(shelf: Path, tiny: Path) -> None:
     Path("default").mkdir()
     assert find_weights("default").parent == shelf
-    Path("synthetic").write_text("a file")
-    assert find_weights("synthetic").parent == shelf
-    assert find_weights("./synthetic") == Path("synthetic")
-    assert find_weights(Path("synthetic")) == Path("synthetic")
+    Path("open").write_text("a file")
+    assert find_weights("open").parent == shelf
+    assert find_weights("./open") == Path("open")
+    assert find_weights(Path("open")) == Path("open")
 
 
 @pytest.mark.filterwarnings("ignore::facemask.weights.LicenceNotice")
@@ -61,7 +61,7 @@ def test_a_damaged_file_is_refused_each_time(shelf: Path) -> None:
 
 
 def test_nothing_there(shelf: Path) -> None:
-    said = "give 'default', 'synthetic', a file, or a Hugging Face repository id 'owner/name'."
+    said = "give 'default', 'open', a file, or a Hugging Face repository id 'owner/name'."
     for word in ("none", "none.safetensors", "runs/best.ckpt", "./a/b", "/a/b", "~/a", "a/b/c/d"):
         with pytest.raises(InputError, match=re.escape(f"{word}: no such file; {said}")):
             find_weights(word)
