@@ -40,7 +40,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     ),
     "extract": (
         "facemask.extraction.command:extract",
-        "Find, follow and label every face of videos: one output frame for each frame.",
+        "Find, follow and label every face of videos and photos.",
     ),
     "landmarks": (
         "facemask.annotate.command:landmarks",
@@ -75,6 +75,8 @@ _KEPT: Final = {
     "synth": "the videos that are done are kept, and the same command goes on with the others",
 }
 """Sentences on what is kept after Ctrl-C, for verbs that do not say it themselves."""
+_SHORT: Final = {"-o": "--out", "--as": "--treat_as"}
+"""Options' shorter names; `as` cannot be the name of a parameter in Python."""
 _TRUTH_VALUES: Final = ("true", "false", "yes", "no", "on", "off")
 """Words that jsonargparse reads as a truth value, in any case of letters."""
 
@@ -189,7 +191,8 @@ def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> lis
     parameters = inspect.signature(function).parameters
     flags = {f"--{p.name}": p.default for p in parameters.values() if p.annotation is bool}
     flags["--verbose"] = False
-    words = ["--out" if word == "-o" and "out" in parameters else word for word in arguments]
+    shorts = {short: long for short, long in _SHORT.items() if long[2:] in parameters}
+    words = [_in_full(word, shorts) for word in arguments]
     end = words.index("--") if "--" in words else len(words)  # behind it there are only inputs
     result: list[str] = []
     first_flag = 0  # of those at the end of the result
@@ -205,6 +208,11 @@ def _with_values(function: Callable[..., None], arguments: Sequence[str]) -> lis
             result.insert(first_flag, word)
             first_flag += 1
     return result + words[end:]
+
+
+def _in_full(word: str, shorts: dict[str, str]) -> str:
+    name, equals, value = word.partition("=")
+    return f"{shorts.get(name, name)}{equals}{value}"
 
 
 def _is_value(word: str, is_on_anyway: bool) -> bool:

@@ -20,12 +20,12 @@ from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade.cascade import Cascade
 from facemask.tracking.detectors import open_detector
 from facemask.turned import mean_angle
+from facemask.video.look import Look
 from facemask.video.reading import open_source
 from facemask.weights.catalog import find_weights, shipped
 from facemask.weights.load import load_model
 
 KINDS: Final = ("overlay", "csv", "labels", "npz", PLOT)
-_OPACITY: Final = 0.5
 
 OnFrame = Callable[[int, int | None], None]
 """Called after each frame with their number, and about that of all, where it is known."""
@@ -119,7 +119,7 @@ class Extractions:
             frames, with_face, unsure, start = 0, 0, 0, time.monotonic()
             rolls: list[float] = []
             try:
-                with Outputs(paths, source, _OPACITY) as outputs:
+                with Outputs(paths, source, Look()) as outputs:
                     for frame in extractor.video(source):
                         outputs.write(frame)
                         frames += 1

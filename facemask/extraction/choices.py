@@ -25,6 +25,11 @@ SUFFIXES: Final = {
 """End of each output's name, after the video's."""
 PLOT: Final = "plot"
 """The picture of the signals, drawn from the table."""
+SHEET: Final = "sheet"
+"""The contact sheet, drawn from the overlay."""
+DRAWN: Final = (PLOT, SHEET)
+_PAINTED: Final = ("overlay", "side-by-side")
+_OF_PHOTOS: Final = {"labels": ".labels.png", "npz": ".labels.npz", "alpha": ".alpha.png"}
 
 
 def check_kinds(save: str) -> list[str]:
@@ -45,6 +50,23 @@ def check_kinds(save: str) -> list[str]:
 
 
 def output_paths(folder: Path, name: str, kinds: Iterable[str]) -> dict[str, Path]:
-    """Return the file of each output of a video, and of the plot."""
-    suffixes = {**SUFFIXES, PLOT: ".signals.png"}
+    """Return the file of each output of a video, of the plot and of the contact sheet."""
+    suffixes = {**SUFFIXES, PLOT: ".signals.png", SHEET: ".sheet.jpg"}
     return {kind: folder / f"{name}{suffixes[kind]}" for kind in kinds}
+
+
+def photo_paths(folder: Path, name: str, kinds: Iterable[str], photo: Path) -> dict[str, Path]:
+    """Return the file of each output of one photo; all photos of a command share the table.
+
+    Painted pictures of a JPEG are JPEGs, others are PNGs.
+
+    Args:
+        folder: Folder of all results.
+        name: Name of the photo's results.
+        kinds: Outputs asked for.
+        photo: The photo.
+    """
+    suffix = ".jpg" if photo.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif") else ".png"
+    suffixes = _OF_PHOTOS | {kind: f".{kind}{suffix}" for kind in _PAINTED}
+    wanted = ["labels" if kind == "png" else kind for kind in kinds]
+    return {kind: folder / f"{name}{suffixes[kind]}" for kind in wanted if kind in suffixes}

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from facemask.errors import InputError
-from facemask.extraction.choices import PLOT, Backend, Precision, Temporal, check_kinds
+from facemask.extraction.choices import PLOT, SHEET, Backend, Precision, Temporal, check_kinds
 from facemask.extraction.cluster import on_cluster
-from facemask.extraction.jobs import Outcome, find_shard, make_jobs, what_is_kept
+from facemask.extraction.ending import Told
+from facemask.extraction.jobs import Outcome, find_shard, make_jobs, noun_of
+from facemask.extraction.photos import read_photo
 from facemask.extraction.plan import Plan
 from facemask.extraction.processes import in_processes
 from facemask.extraction.reports import Terminal
@@ -16,6 +18,8 @@ from facemask.files import make_folder, sha256_of
 from facemask.plotting import check_matplotlib
 from facemask.tracking.detection import check_smallest
 from facemask.tracking.tracker import TrackerSettings
+from facemask.video.look import Look, Style, parse_colors
+from facemask.video.photos import Kind, split_photos
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.catalog import find_weights
 
@@ -43,26 +47,33 @@ def extract(
     backend: Backend = "auto",
     fps: float | None = None,
     rotate: Literal[0, 90, 180, 270] = 0,
-    opacity: float = 0.5,
+    opacity: float = 0.3,
+    style: Style = "fill",
+    colors: str = "",
     plot: bool = False,
+    sheet: bool = False,
+    treat_as: Kind = "auto",
     resume: bool = False,
     jobs: int = 1,
     cluster: str | None = None,
 ) -> None:
-    """Find, follow and label every face of videos: one output frame for each frame.
+    """Find, follow and label every face of videos and photos.
+
+    A video gives one output frame for each frame, photos one table for all.
 
     Under `torchrun`, or in a SLURM array, each process does its share of the videos.
 
     Args:
-        inputs: Video files, folders of frames, patterns ('clips/*.mp4'), list files (.txt) or
-            numbers of cameras (a camera ends with Ctrl-C).
+        inputs: Video files, photos, folders of photos or frames, patterns ('clips/*.mp4'), list
+            files (.txt) or numbers of cameras (a camera ends with Ctrl-C).
         model: Weights that come with facemask (default, open), a saved cascade (.safetensors),
             a checkpoint of whole faces, or a Hugging Face repository id (owner/name).
         network: For a checkpoint of a network of your own: the YAML of its training, such as the
             config.yaml beside it, whose classes are imported. Default: the model says what it is.
         out: Folder to write to; made if missing. Short: -o.
-        save: Outputs, separated by commas: overlay, side-by-side and alpha (H.264 videos), labels
-            (FFV1 video of class ids), png (a folder), npz, csv (areas, openings, boxes).
+        save: Outputs, separated by commas: overlay, side-by-side and alpha (H.264 videos; pictures
+            of photos), labels (FFV1 video of class ids; of photos a PNG), png (a folder), npz, csv
+            (areas, openings, boxes).
         temporal: How frames help each other: window (each frame with its four predecessors), clip
             (clips of five, as in the paper), stream (memory carried on), smooth (single frames,
             Gaussian smoothing) or off (single frames).
@@ -92,7 +103,13 @@ def extract(
         rotate: Degrees by which to turn each picture clockwise, so that faces are upright: for
             video that lies on its side or upside down and does not say so. Results are upright.
         opacity: Of the colours in overlays, 0 to 1.
-        plot: Draw the signals over time (NAME.signals.png).
+        style: Whether overlays are tinted (fill) or drawn as lines (outline).
+        colors: Colours of classes in overlays, such as skin=#ffcc00,inner_mouth=navy.
+        plot: Draw the signals of videos over time (NAME.signals.png).
+        sheet: Draw a contact sheet of each video, and one of all photos (NAME.sheet.jpg).
+        treat_as: Whether pictures of a folder are frames of a video, or photos with results of
+            their own and one table; auto takes numbered pictures of one size for frames. Short:
+            --as.
         resume: Leave out the videos whose outputs are all there, made from the same source with
             the same model and options, and go on with a long one from its last complete part
             (2000 frames).
@@ -109,12 +126,17 @@ def extract(
     if plot:
         check_matplotlib()
         kinds = [*dict.fromkeys([*kinds, "csv"]), PLOT]
-    if not 0 <= opacity <= 1:
-        raise InputError(f"opacity is {opacity}, expected 0 to 1.")
+    look = Look(opacity, style, parse_colors(colors))
+    if sheet:
+        kinds = [*dict.fromkeys([*kinds, "overlay"]), SHEET]
     if jobs < 1:
         raise InputError(f"jobs is {jobs}: give 1 or more.")
     rank, processes = find_shard()
-    videos = make_jobs(expand_inputs(inputs), Path(out), kinds)
+    found = split_photos(expand_inputs(inputs), treat_as)
+    videos = make_jobs(found.videos, Path(out), kinds, found.photos)
+    photos = [job for job in videos if job.is_photo]
+    if plot and not found.videos:
+        raise InputError("--plot draws signals over time, which photos have not: leave it out.")
     if boxes is not None and len(videos) > 1:
         raise InputError(f"--boxes is for one video, but {len(videos)} were given: run each alone.")
     if cluster is not None and (jobs > 1 or processes > 1):
@@ -129,14 +151,17 @@ def extract(
         model, str(weights), sha256_of(weights), network, temporal, detector, detector_model, boxes,
         cropped, smallest_face,
         TrackerSettings(every, max_faces, min_score, smallest, upright=upright),
-        passes, device, precision, backend, fps, rotate, opacity, resume or cluster is not None,
+        passes, device, precision, backend, fps, rotate, look, resume or cluster is not None,
     )  # fmt: skip
     if plan.rate is not None and plan.rate <= 0:
         raise InputError(f"fps is {fps}, expected more than 0.")
     finder = plan.finder()
     if len(videos) == 1:
-        open_source(videos[0].source).close()  # wrong input is told before the model is loaded
+        # wrong input is told before the model is loaded
+        _ = read_photo(videos[0], 0) if photos else open_source(videos[0].source).close()
     terminal = Terminal()
+    for note in found.notes:
+        terminal.line(note)
     mine = videos[rank::processes]
     outcomes: Generator[Outcome, None, None]
     if cluster is None and min(jobs, len(mine)) <= 1:
@@ -145,50 +170,14 @@ def extract(
         mine = [video for video in mine if not run.is_done(video)]
         if len(mine) < len(videos):
             of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
-            terminal.line(f"{len(mine)} of {len(videos)} videos to do{of_shard}.")
-        outcomes = (run.attempt(video, terminal) for video in mine)
+            terminal.line(f"{len(mine)} of {len(videos)} {noun_of(videos)} to do{of_shard}.")
+        outcomes = run.attempt_all(mine, terminal)
     else:
         make_folder(Path(out))
         if cluster is None:
             outcomes = in_processes(plan, mine, jobs, terminal)
         else:
             outcomes = on_cluster(plan, mine, cluster, terminal)
+    told = Told(terminal, Path(out), photos, kinds, cropped or boxes is not None)
     with terminal, closing(outcomes):
-        _tell(outcomes, len(mine), len(videos) == 1, terminal)
-
-
-def _tell(
-    outcomes: Generator[Outcome, None, None], count: int, alone: bool, terminal: Terminal
-) -> None:
-    """Tell how videos end as they do.
-
-    Args:
-        outcomes: Ends of the videos.
-        count: Number of videos.
-        alone: Whether the command was given one video, whose error is then the command's.
-        terminal: Where to tell it.
-
-    Raises:
-        InputError: Some failed.
-        KeyboardInterrupt: Says what is kept.
-    """
-    done = left_out = 0
-    failed: list[InputError] = []
-    terminal.expect(count)
-    try:
-        for outcome in outcomes:
-            terminal.end(outcome.job.name)
-            if outcome.error is None:
-                done += 1
-                left_out += outcome.left_out
-                continue
-            if outcome.of_all or alone:
-                raise outcome.error
-            terminal.say(outcome.job.name, str(outcome.error), "red")
-            failed.append(outcome.error)
-    except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(what_is_kept(done, count, str(interrupt))) from None
-    if left_out:
-        terminal.line(f"{left_out} of {count} videos were left out: done before, or by others.")
-    if failed:
-        raise InputError(f"{len(failed)} of {count} videos failed, the first: {failed[0]}")
+        told.tell(outcomes, mine, len(videos) == 1)

@@ -1,7 +1,7 @@
 """Masks of every face of a picture, a video or a live stream."""
 
 import itertools
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -128,16 +128,28 @@ class FaceMaskExtractor:
         )  # fmt: skip
 
     def image(self, image: npt.NDArray[np.uint8]) -> ExtractedFrame:
-        """Label the faces of one picture; the largest has the track id 0.
+        """Label the faces of one picture, as `images` does."""
+        return self.images([image])[0]
+
+    def images(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ExtractedFrame]:
+        """Label the faces of pictures that have nothing to do with each other, all together.
 
         Args:
-            image: uint8 (H, W, 3) RGB.
+            images: uint8 (H, W, 3) RGB each, of any sizes.
+
+        Returns:
+            A frame for each picture, `index` its place; its largest face has the track id 0.
 
         Raises:
-            InputError: It is not of that kind.
+            InputError: One is not of that kind.
         """
-        frame = VideoFrame(0, 0.0, check_image(image))
         labeller = FaceLabeller(self.cascade, "off", self._bf16)
+        frames = [VideoFrame(n, 0.0, check_image(image)) for n, image in enumerate(images)]
+        faces = [self._faces_of(frame, labeller) for frame in frames]
+        return shut_mouths(labeller.label(frames, faces), {}).frames
+
+    def _faces_of(self, frame: VideoFrame, labeller: FaceLabeller) -> list[TrackedFace]:
+        """Return the faces of a picture, numbered by size."""
         faces = [
             TrackedFace(n, box, score, True, roll)
             for n, (box, score, roll) in enumerate(self._found(frame.image))
@@ -146,8 +158,7 @@ class FaceMaskExtractor:
             shown = first_corrections(frame, faces, labeller, self.tracking.upright)
             faces = distinct_faces(faces, shown)
         faces.sort(key=lambda face: -face.box.side)
-        numbered = [replace(face, track_id=n) for n, face in enumerate(faces)]
-        return shut_mouths(labeller.label([frame], [numbered]), {}).frames[0]
+        return [replace(face, track_id=n) for n, face in enumerate(faces)]
 
     def video(
         self,

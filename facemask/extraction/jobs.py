@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from facemask.errors import InputError
-from facemask.extraction.choices import output_paths
+from facemask.extraction.choices import output_paths, photo_paths
 from facemask.naming import LONGEST, distinct_names, with_digests
 
 _GENERIC: Final = "vid"
@@ -20,61 +20,74 @@ _SHARDS: Final = (
 
 @dataclass(frozen=True)
 class Job:
-    """One video to do.
+    """One video or photograph to do.
 
     Attributes:
         source: Path or number of a camera.
         name: Name of its results.
+        folder: Folder of its results.
         paths: The file of each result, by kind.
+        is_photo: Whether it is a photograph.
     """
 
     source: str | int
     name: str
+    folder: Path
     paths: dict[str, Path]
+    is_photo: bool = False
 
     @property
     def origin(self) -> str:
         """The source in words."""
         return f"camera {self.source}" if isinstance(self.source, int) else self.source
 
-    @property
-    def folder(self) -> Path:
-        """Folder of the results."""
-        return next(iter(self.paths.values())).parent
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """End of one video.
+    """End of one video or photograph.
 
     Attributes:
         job: The video.
         error: Reason why its results are not there.
+        frames: Number of frames that were labelled now.
+        faces: Number of those with a face.
+        unsure: Number of those with an unsure mask.
         left_out: Whether nothing was to be done: it was done before, or another process does it.
         of_all: Whether the error would be the same for every video.
     """
 
     job: Job
     error: InputError | None = None
+    frames: int = 0
+    faces: int = 0
+    unsure: int = 0
     left_out: bool = False
     of_all: bool = False
 
 
-def make_jobs(sources: Sequence[str | int], folder: Path, kinds: Iterable[str]) -> list[Job]:
+def make_jobs(
+    sources: Sequence[str | int], folder: Path, kinds: Iterable[str], photos: Sequence[str] = ()
+) -> list[Job]:
     """Return a job for each source, no two of which write to one file.
 
     Args:
-        sources: Paths and numbers of cameras.
+        sources: Videos' paths, and numbers of cameras.
         folder: Folder of all results.
-        kinds: Results of each; see `output_paths`.
+        kinds: Results of each; see `output_paths` and `photo_paths`.
+        photos: Paths of photographs.
 
     Raises:
         InputError: A result would take the place of a source.
     """
-    jobs = [
-        Job(source, name, output_paths(folder, name, kinds))
-        for source, name in zip(sources, source_names(sources), strict=True)
-    ]
+    sources = [*sources, *photos]
+    kinds, jobs = list(kinds), []
+    for number, (source, name) in enumerate(zip(sources, source_names(sources), strict=True)):
+        is_photo = number >= len(sources) - len(photos)
+        if is_photo:
+            paths = photo_paths(folder, name, kinds, Path(str(source)))
+        else:
+            paths = output_paths(folder, name, kinds)
+        jobs.append(Job(source, name, folder, paths, is_photo))
     given = {Path(source).resolve(): source for source in sources if isinstance(source, str)}
     for job in jobs:
         for path in job.paths.values():
@@ -156,10 +169,16 @@ def find_shard(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     return 0, 1
 
 
-def what_is_kept(done: int, count: int, of_last: str) -> str:
+def noun_of(jobs: Iterable[Job]) -> str:
+    """Return "videos", "photos", or both words for a mixture."""
+    return " and ".join(sorted({"photos" if job.is_photo else "videos" for job in jobs}))
+
+
+def what_is_kept(done: int, jobs: Sequence[Job], of_last: str) -> str:
     """Return a sentence on what is left after Ctrl-C."""
-    kept = [f"{done} of {count} videos are done"] if count > 1 else []
+    noun = noun_of(jobs)
+    kept = [f"{done} of {len(jobs)} {noun} are done"] if len(jobs) > 1 else []
     kept += [of_last] if of_last else []
     if not kept:
-        return "nothing is kept of the video that was being done"
+        return f"nothing is kept of the {noun.rstrip('s')} that was being done"
     return f"{' and '.join(kept)}, and the same command with --resume goes on"

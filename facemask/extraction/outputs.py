@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from facemask.errors import InputError
-from facemask.extraction.choices import PLOT, output_paths
+from facemask.extraction.choices import DRAWN, PLOT, SHEET, output_paths
 from facemask.extraction.journal import Journal
 from facemask.extraction.record import Facts, difference, read_facts
-from facemask.extraction.results import ExtractedFrame
+from facemask.extraction.results import ExtractedFrame, numbers_of
+from facemask.extraction.sheet import sheet_of_video
 from facemask.extraction.signals import COLUMNS, plot_signals, table_rows
 from facemask.files import make_folder, remove, temporary_name, write_atomic
 from facemask.video.frames import FrameSource, VideoFrame
+from facemask.video.look import Look
 from facemask.video.muxing import join_videos
-from facemask.video.painting import overlay, side_by_side
+from facemask.video.painting import side_by_side
 from facemask.video.writing import (
     ArrayWriter,
     FrameWriter,
@@ -37,9 +39,9 @@ class Outputs:
     """All outputs of one video; a context manager that completes or discards them together.
 
     Args:
-        paths: The file of each output. The plot is drawn last, from the table.
+        paths: The file of each output. Plot and sheet are drawn last, from table and overlay.
         source: The opened video.
-        opacity: Opacity of the colours in overlays, 0 to 1.
+        look: Look of overlays.
         audio: Whether overlays keep the sound.
 
     Attributes:
@@ -58,15 +60,15 @@ class Outputs:
     unused: str | None = None
 
     def __init__(
-        self, paths: Mapping[str, Path], source: FrameSource, opacity: float, audio: bool = True
+        self, paths: Mapping[str, Path], source: FrameSource, look: Look, audio: bool = True
     ) -> None:
         self._paths = paths
-        self._opacity = opacity
+        self._look = look
         self._white = 255 if source.colors is None else source.colors.white
         self._writers: dict[str, FrameWriter[Any]] = {}
         with ExitStack() as stack:  # closes the ones before where one fails
             for kind, path in paths.items():
-                if kind != PLOT:
+                if kind not in DRAWN:
                     self._writers[kind] = stack.enter_context(_writer(kind, path, source, audio))
             self._stack = stack.pop_all()
 
@@ -75,7 +77,7 @@ class Outputs:
         at = VideoFrame(frame.index, frame.time, frame.image, frame.picture, frame.label)
         labels = painted = frame.labels
         if any(kind in _PAINTED for kind in self._writers):
-            painted = overlay(frame.image, labels, self._opacity, white=self._white)
+            painted = self._look.paint(frame.image, labels, numbers_of(frame), white=self._white)
         for kind, writer in self._writers.items():
             if kind == "overlay":
                 writer.write(at, painted)
@@ -95,8 +97,16 @@ class Outputs:
     def __exit__(self, *error: Any) -> None:  # noqa: ANN401
         """Complete all, or discard all where an exception leaves the block."""
         self._stack.__exit__(*error)
-        if error[0] is None and PLOT in self._paths:
-            plot_signals(self._paths["csv"], self._paths[PLOT])
+        if error[0] is None:
+            _draw(self._paths)
+
+
+def _draw(paths: Mapping[str, Path]) -> None:
+    """Draw what follows from other outputs: the plot, unless there was no face, and the sheet."""
+    if PLOT in paths and not plot_signals(paths["csv"], paths[PLOT]):
+        remove(paths[PLOT])  # that of an earlier run
+    if SHEET in paths:
+        sheet_of_video(paths["overlay"], paths[SHEET])
 
 
 def _writer(kind: str, path: Path, source: FrameSource, audio: bool) -> FrameWriter[Any]:
@@ -115,12 +125,12 @@ def _writer(kind: str, path: Path, source: FrameSource, audio: bool) -> FrameWri
 
 
 def open_outputs(
-    paths: Mapping[str, Path], source: FrameSource, opacity: float, facts: Facts, resume: bool
+    paths: Mapping[str, Path], source: FrameSource, look: Look, facts: Facts, resume: bool
 ) -> Outputs:
     """Return the outputs of a video, of a long one in parts; see `PartedOutputs`."""
     if source.path is None or source.frame_count is None or source.frame_count <= PART_FRAMES:
-        return Outputs(paths, source, opacity)
-    return PartedOutputs(paths, source, opacity, facts, resume)
+        return Outputs(paths, source, look)
+    return PartedOutputs(paths, source, look, facts, resume)
 
 
 class PartedOutputs(Outputs):
@@ -129,7 +139,7 @@ class PartedOutputs(Outputs):
     Args:
         paths: The file of each output in the end; parts lie in a hidden folder beside them.
         source: The opened video.
-        opacity: Opacity of the colours in overlays, 0 to 1.
+        look: Look of overlays.
         facts: All that the result depends on: parts of a job with others are not used.
         resume: Whether to use what an earlier job has left.
 
@@ -143,12 +153,12 @@ class PartedOutputs(Outputs):
         self,
         paths: Mapping[str, Path],
         source: FrameSource,
-        opacity: float,
+        look: Look,
         facts: Facts,
         resume: bool,
     ) -> None:
-        self._paths, self._source, self._opacity = paths, source, opacity
-        self._parted = {kind: path for kind, path in paths.items() if kind != PLOT}
+        self._paths, self._source, self._look = paths, source, look
+        self._parted = {kind: path for kind, path in paths.items() if kind not in DRAWN}
         some = next(iter(paths.values()))
         self._folder = some.with_name(f".{source.name}.{some.name}.parts")
         mark = self._folder / "made_from.json"
@@ -178,7 +188,7 @@ class PartedOutputs(Outputs):
             self._finish_part()
         if self._part is None:
             paths = self._part_paths(self.kept // PART_FRAMES)
-            self._part = Outputs(paths, self._source, self._opacity, audio=False)
+            self._part = Outputs(paths, self._source, self._look, audio=False)
         self._part.write(frame)
 
     def _finish_part(self) -> None:
@@ -204,8 +214,7 @@ class PartedOutputs(Outputs):
             except OSError as reason:  # also PyAV's
                 raise InputError(f"{path}: cannot write: {reason.strerror}.") from reason
         shutil.rmtree(self._folder, ignore_errors=True)
-        if PLOT in self._paths:
-            plot_signals(self._paths["csv"], self._paths[PLOT])
+        _draw(self._paths)
 
     def _join(self, kind: str, path: Path) -> None:
         parts = [self._part_paths(part)[kind] for part in range(self.kept // PART_FRAMES)]

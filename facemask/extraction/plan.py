@@ -13,6 +13,7 @@ from facemask.threads import limit_threads
 from facemask.tracking.detection import FaceDetector, GivenFaces
 from facemask.tracking.detectors import BoxesFile, CroppedFrames, open_detector
 from facemask.tracking.tracker import TrackerSettings
+from facemask.video.look import Look
 
 if TYPE_CHECKING:
     from facemask.extraction.run import Run
@@ -46,7 +47,7 @@ class Plan:
     backend: Backend
     fps: float | None
     rotate: int
-    opacity: float
+    look: Look
     resume: bool
 
     @property
@@ -105,10 +106,11 @@ class Plan:
             "detector_model": _content(self.detector_model), "boxes": _content(self.boxes),
             "cropped": self.cropped, "smallest_face": self.smallest_face, "passes": self.passes,
             **settings, "precision": extractor.precision, "backend": extractor.backend,
-            "fps": self.fps, "rotate": self.rotate, "opacity": self.opacity,
+            "fps": self.fps, "rotate": self.rotate,
+            **asdict(self.look),
         }  # fmt: skip
         about = {"name": self.model, "sha256": self.sha256}
-        return Run(extractor, about, options, self.rate, self.rotate, self.opacity, self.resume)
+        return Run(extractor, about, options, self.rate, self.rotate, self.look, self.resume)
 
 
 def _content(file: str | None) -> str | None:

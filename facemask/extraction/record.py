@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,8 +94,10 @@ class Record:
 
     def mismatch(self) -> str | None:
         """Return why what lies there does not count, None if it does; empty if nothing is there."""
-        gone = [kind for kind, name in self._names.items() if not self._exists(name)]
         old = read_facts(self.path)
+        empty = (old or {}).get("left_out", [])
+        wanted = {kind: name for kind, name in self._names.items() if kind not in empty}
+        gone = [kind for kind, name in wanted.items() if not self._exists(name)]
         if old is None:
             return "nothing says what it was made from" if len(gone) < len(self._names) else ""
         reason = difference(old, self.facts, self._names)
@@ -130,13 +132,21 @@ class Record:
             raise InputError(f"{self.path}: cannot write: it cannot be replaced.")
         return [] if is_same else list(others.values())
 
-    def write(self) -> None:
+    def write(
+        self, left_out: Sequence[str] = (), rows: Sequence[Mapping[str, object]] = ()
+    ) -> None:
         """Write it, after the last of the results.
+
+        Args:
+            left_out: Kinds of outputs that were not made, since there was nothing to show.
+            rows: A photograph's rows of the table that it shares with others.
 
         Raises:
             InputError: It cannot be written.
         """
         facts = {**self.facts, "outputs": {**self._kept, **self._names}}
+        facts |= {"left_out": list(left_out)} if left_out else {}
+        facts |= {"rows": list(rows)} if rows else {}
         write_atomic(self.path, (json.dumps(facts, indent=2) + "\n").encode())
 
     def _exists(self, name: str) -> bool:

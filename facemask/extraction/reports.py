@@ -73,10 +73,10 @@ class Terminal:
         """Take the bars away."""
         self._bars.stop()
 
-    def expect(self, videos: int) -> None:
-        """Show a bar of videos, if there are several."""
-        if videos > 1:
-            self._all = self._bars.add_task("videos", total=videos, speed="")
+    def expect(self, count: int, noun: str) -> None:
+        """Show a bar of videos or photos, if there are several."""
+        if count > 1:
+            self._all = self._bars.add_task(noun, total=count, speed="")
 
     def line(self, text: str) -> None:
         """Print a line about the command."""

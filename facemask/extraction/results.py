@@ -15,6 +15,7 @@ from facemask.classes import BACKGROUND, NUM_CLASSES
 from facemask.confidence import PARTS, UNSURE, Confidence, ConfidenceFit, Floats, expected_ious
 from facemask.turned import TurnedBox
 from facemask.video.frames import SquarePixels
+from facemask.video.look import Number
 
 Labels = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
@@ -158,6 +159,18 @@ class ExtractedFrame:
 
     def _by_size(self) -> list[ExtractedFace]:
         return sorted(self.faces, key=lambda face: face.box.width * face.box.height)
+
+
+def numbers_of(frame: ExtractedFrame) -> list[Number]:
+    """Return the numbers of a frame's faces, each above the middle of its mask."""
+    numbers = []
+    for face in frame.faces:
+        box = face.box
+        _, top, width, height = cv2.boundingRect(face.crop_labels)
+        middle = (box.left + box.right) / 2  # of the box: a mask may reach into the next face
+        side = max(width, height) or box.width
+        numbers.append(Number(str(face.track_id), middle, box.top + top, side))
+    return numbers
 
 
 def as_stored(frame: ExtractedFrame, image: Labels, squares: SquarePixels) -> ExtractedFrame:

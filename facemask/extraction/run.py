@@ -1,22 +1,34 @@
-"""A video of a command is done: claimed, resumed, written and recorded."""
+"""A video or photograph of a command is done: claimed, resumed, written and recorded."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from facemask.ahead import ahead
 from facemask.confidence import UNSURE
 from facemask.errors import InputError
+from facemask.extraction.choices import PLOT
 from facemask.extraction.extractor import FaceMaskExtractor, frames_ahead
 from facemask.extraction.jobs import Job, Outcome
 from facemask.extraction.outputs import open_outputs
-from facemask.extraction.record import RECORD_SUFFIX, Record, facts_of
+from facemask.extraction.photos import (
+    labelled,
+    photo_rows,
+    read_photo,
+    record_path,
+    write_photo,
+)
+from facemask.extraction.record import Record, facts_of
 from facemask.extraction.reports import Reports
+from facemask.extraction.results import ExtractedFrame
 from facemask.locking import claimed
 from facemask.tracking.boxes_file import BoxesFile
+from facemask.video.look import Look
 from facemask.video.reading import open_source
+from facemask.video.sources import first_of_several
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class Run:
         options: All options that results depend on, by name.
         fps: Frames a second of what stores no times; None for the default.
         rotate: Degrees by which to turn each picture clockwise.
-        opacity: Opacity of the colours in overlays, 0 to 1.
+        look: Look of overlays.
         resume: Whether to use what an earlier command has left.
     """
 
@@ -38,7 +50,7 @@ class Run:
     options: Mapping[str, object]
     fps: Fraction | None
     rotate: int
-    opacity: float
+    look: Look
     resume: bool
 
     def is_done(self, job: Job) -> bool:
@@ -48,20 +60,36 @@ class Run:
         except InputError:  # it is told when it is that video's turn
             return False
 
-    def attempt(self, job: Job, reports: Reports) -> Outcome:
-        """Do a video as `do`, and return how that ended."""
+    def attempt_all(self, jobs: Sequence[Job], reports: Reports) -> Generator[Outcome, None, None]:
+        """Do one after the other, photographs several together, and yield how each ended."""
+        for job, frame in labelled(jobs, self.extractor, self.rotate):
+            yield self.attempt(job, reports, frame)
+
+    def attempt(
+        self, job: Job, reports: Reports, frame: ExtractedFrame | InputError | None = None
+    ) -> Outcome:
+        """Do a video or photograph as `do`, and return how that ended."""
         try:
-            return Outcome(job, left_out=not self.do(job, reports))
+            return self.do(job, reports, frame)
         except InputError as error:
             return Outcome(job, error)
 
-    def do(self, job: Job, reports: Reports) -> bool:
-        """Do a video, unless another process does it or has done it meanwhile; tell if so.
+    def do(
+        self, job: Job, reports: Reports, frame: ExtractedFrame | InputError | None = None
+    ) -> Outcome:
+        """Do a video or photograph, unless another process does it or has done it meanwhile.
+
+        Args:
+            job: What is to be done.
+            reports: Place to tell lines about it.
+            frame: What a photograph's masks are, or why there are none; None if not labelled yet.
 
         Raises:
             InputError: It cannot be read, has no frames, or an output cannot be written; or
                 another process is at work on it, and it must be done anew.
         """
+        if isinstance(frame, InputError):
+            raise frame
         with claimed(job.folder / f".{job.name}.lock") as is_mine:
             if not is_mine:
                 other = f"another process is writing its results in {job.folder}"
@@ -70,26 +98,41 @@ class Run:
                         f"{job.origin}: {other}: wait for it, or give another folder with --out."
                     )
                 reports.say(job.name, f"left out, {other}.")
-                return False
+                return Outcome(job, left_out=True)
             record = self._record(job)
             reason = record.mismatch()
             if self.resume and reason is None:
-                return False
+                return Outcome(job, left_out=True)
             if self.resume and reason:
                 reports.say(job.name, f"done anew, {reason}.")
             elif before := record.other_source():
                 replaced = f"the results there, of {before}, are replaced by those of {job.origin}."
                 reports.say(job.name, replaced)
-            self._extract(job, record, reports)
-            return True
+            if job.is_photo:
+                return self._photo(job, record, reports, frame)
+            return self._extract(job, record, reports)
+
+    def _photo(
+        self, job: Job, record: Record, reports: Reports, frame: ExtractedFrame | None
+    ) -> Outcome:
+        if frame is None:
+            frame = self.extractor.images([read_photo(job, self.rotate)])[0]
+        record.begin()
+        stale = record.invalidate()
+        write_photo(job, frame, self.look)
+        record.write(rows=photo_rows(frame))
+        _tell_stale(stale, job, reports)
+        if told := first_of_several(Path(str(job.source))):
+            reports.say(job.name, told, "yellow")
+        return Outcome(job, None, 1, int(bool(frame.faces)), int(frame.is_unsure))
 
     def _record(self, job: Job) -> Record:
         facts = facts_of(job.source, self.model, self.options)
-        return Record(job.folder / f"{job.name}{RECORD_SUFFIX}", facts, job.paths)
+        return Record(record_path(job), facts, job.paths)
 
-    def _extract(self, job: Job, record: Record, reports: Reports) -> None:
+    def _extract(self, job: Job, record: Record, reports: Reports) -> Outcome:
         with open_source(job.source, self.fps, self.rotate) as source:
-            opened = open_outputs(job.paths, source, self.opacity, record.begin(), self.resume)
+            opened = open_outputs(job.paths, source, self.look, record.begin(), self.resume)
             before, count, faces, unsure = opened.done, 0, 0, 0
             start = time.monotonic()
             if opened.unused:
@@ -116,18 +159,25 @@ class Run:
                 if isinstance(self.extractor.detector, BoxesFile):
                     self.extractor.detector.check_frames(before + count, source.hidden)
                 stale = record.invalidate()
-            record.write()
-            if stale:
-                stay = f"still of an earlier run, not of this one: {', '.join(stale)}."
-                reports.say(job.name, stay, "yellow")
+            empty = [kind for kind, path in job.paths.items() if kind == PLOT and not path.exists()]
+            record.write(empty)
+            _tell_stale(stale, job, reports)
             earlier = f"{before} frames before and " if before else ""
             reports.say(
                 job.name,
                 f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
                 f"{unsure} unsure (confidence below {UNSURE:g}), "
                 f"{count / (time.monotonic() - start):.1f} frames/s: "
-                f"{', '.join(path.name for path in job.paths.values())} in {job.folder}, "
+                f"{', '.join(p.name for k, p in job.paths.items() if k not in empty)} in "
+                f"{job.folder}, "
                 f"from {job.origin}",
             )
             if source.problem:
                 reports.say(job.name, source.problem, "yellow")
+            return Outcome(job, None, before + count, faces, unsure)
+
+
+def _tell_stale(files: Sequence[str], job: Job, reports: Reports) -> None:
+    if files:
+        stay = f"still of an earlier run, not of this one: {', '.join(files)}."
+        reports.say(job.name, stay, "yellow")

@@ -140,7 +140,7 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value == round(value) else f"{value:.4f}"
 
 
-def plot_signals(table: Path, picture: Path) -> None:
+def plot_signals(table: Path, picture: Path) -> bool:
     """Draw eye and mouth opening, confidence and size of every face over time.
 
     Of many faces the first seven are drawn.
@@ -149,12 +149,17 @@ def plot_signals(table: Path, picture: Path) -> None:
         table: A CSV file of `facemask extract`.
         picture: The PNG file to write.
 
+    Returns:
+        Whether there is a face; without one nothing is written.
+
     Raises:
         InputError: matplotlib is not installed, the table is none of these, or the picture cannot
             be written.
     """
     check_matplotlib()
     faces, end = _read(table)
+    if not faces:
+        return False
     shown = list(faces.items())[:_MOST_FACES]
     figure = new_figure(10, 2 * len(_PANELS))
     axes = figure.subplots(len(_PANELS), sharex=True)
@@ -170,6 +175,7 @@ def plot_signals(table: Path, picture: Path) -> None:
     if len(faces) > 1:
         axes[0].legend(loc="upper right", ncols=_MOST_FACES)
     write_atomic(picture, to_png(figure))
+    return True
 
 
 def _read(table: Path) -> tuple[dict[int, dict[str, list[float]]], float]:

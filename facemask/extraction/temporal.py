@@ -166,7 +166,6 @@ class FaceLabeller:
             else:
                 output = self._cascade([[frame] for clip in views for frame in clip])
         masks = (mask for clip in output.masks for mask in clip)
-        height, width = results[0].image.shape[:2]
         for number, (run, past) in enumerate(zip(runs, before, strict=True)):
             last = results[run[-1].place].index
             memory = output.memories[number] if self._temporal == "stream" else past.memory
@@ -174,6 +173,7 @@ class FaceLabeller:
             self._past[run[0].face.track_id] = _Past(last, past.crops, memory)
             for place, face, box, view, upright in run:
                 mask = next(masks)
+                height, width = results[place].image.shape[:2]
                 labelled = ExtractedFace(
                     face.track_id, box, face.score, face.restart, (height, width),
                     mask.labels.cpu().numpy(), _later(mask), expected=mask.expected,

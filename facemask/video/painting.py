@@ -13,14 +13,16 @@ from facemask.errors import InputError
 Image: TypeAlias = npt.NDArray[np.uint8]
 
 _GREY: Final = 160  # hatching of what is ignored, colour of what may be several classes
-_COLORS: Final = np.zeros((256, 1, 3), dtype=np.uint8)
-_COLORS[: len(PALETTE), 0] = PALETTE
-_COLORS[list(CLASS_SETS), 0] = _GREY
-_COLORS.setflags(write=False)
 
 
 def overlay(
-    image: Image, labels: Image, opacity: float = 0.5, *, outline: bool = True, white: int = 255
+    image: Image,
+    labels: Image,
+    opacity: float = 0.5,
+    *,
+    outline: bool | int = True,
+    white: int = 255,
+    palette: Image = PALETTE,
 ) -> Image:
     """Paint the classes' colours over a picture, half transparent, and hatch what is ignored (255).
 
@@ -30,9 +32,10 @@ def overlay(
         image: uint8 (H, W, 3) RGB.
         labels: uint8 (H, W) class ids.
         opacity: Opacity of the colours, 0 to 1.
-        outline: Draw a line of one pixel in full colour along the edge of every class.
+        outline: Width in pixels of the line in full colour along the inner edge of every class.
         white: Value that stands for 255 in the classes' colours: less in a picture of high dynamic
             range, whose 255 is far brighter than white (`Colors.white`).
+        palette: RGB colour of each class, uint8 (5, 3).
 
     Returns:
         A new picture, uint8 (H, W, 3). Background is the picture's own.
@@ -56,10 +59,10 @@ def overlay(
     # one pixel more, so that the neighbours of all that is painted are there
     box = np.s_[max(top - 1, 0) : top + height + 1, max(left - 1, 0) : left + width + 1]
     inside = np.ascontiguousarray(labels[box])
-    colors = cv2.applyColorMap(inside, _COLORS if white == 255 else _scaled(white))
+    colors = cv2.applyColorMap(inside, _color_map(palette.tobytes(), white))
     mixed = cv2.addWeighted(image[box], 1 - opacity, colors, opacity, 0)
     if outline:
-        smallest = cv2.erode(inside, np.ones((3, 3), dtype=np.uint8))
+        smallest = cv2.erode(inside, np.ones((3, 3), dtype=np.uint8), iterations=int(outline))
         cv2.copyTo(colors, cv2.compare(inside, smallest, cv2.CMP_GT), mixed)
     marked = cv2.inRange(inside, BACKGROUND + 1, len(PALETTE) - 1)
     cv2.copyTo(mixed, marked, painted[box])
@@ -69,9 +72,13 @@ def overlay(
     return painted
 
 
-@functools.cache
-def _scaled(white: int) -> Image:
-    return np.asarray(np.rint(_COLORS * (white / 255)), dtype=np.uint8)
+@functools.lru_cache(maxsize=16)
+def _color_map(palette: bytes, white: int) -> Image:
+    """Return the colour of every label, uint8 (256, 1, 3)."""
+    colors = np.zeros((256, 1, 3), dtype=np.uint8)
+    colors[: len(PALETTE), 0] = np.frombuffer(palette, np.uint8).reshape(-1, 3)
+    colors[list(CLASS_SETS), 0] = _GREY
+    return np.asarray(np.rint(colors * (white / 255)), dtype=np.uint8)
 
 
 def _hatch(picture: Image, labels: Image) -> None:

@@ -1,6 +1,7 @@
 """Base of all writers of results, and the writers of label images, arrays and tables."""
 
 import csv
+import io
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +138,18 @@ def _entry_name(frame: VideoFrame) -> str:
     return f"{frame.index + 1:06d}" if frame.label is None else frame.label
 
 
+def label_png(labels: npt.NDArray[np.uint8]) -> bytes:
+    """Return a PNG file whose pixels are class ids, with the palette, so that viewers show colours.
+
+    Args:
+        labels: uint8 (H, W).
+    """
+    image, file = Image.fromarray(labels), io.BytesIO()
+    image.putpalette(_COLORS)
+    image.save(file, "PNG", compress_level=_FASTEST)
+    return file.getvalue()
+
+
 class LabelFolderWriter(FrameWriter[npt.NDArray[np.uint8]]):
     """Writes label images as a folder of PNGs, whose pixels are class ids.
 
@@ -169,9 +182,7 @@ class LabelFolderWriter(FrameWriter[npt.NDArray[np.uint8]]):
             raise InputError(
                 f"{self.path}: labels are {item.dtype} {item.shape}, expected uint8 (H, W)."
             )
-        image = Image.fromarray(item)
-        image.putpalette(_COLORS)
-        image.save(self._temporary / f"{_entry_name(frame)}.png", compress_level=_FASTEST)
+        (self._temporary / f"{_entry_name(frame)}.png").write_bytes(label_png(item))
 
     def _replace(self) -> None:
         older = temporary_name(self.path)

@@ -60,7 +60,7 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
-def _others(folder: Path) -> list[str]:
+def others_in(folder: Path) -> list[str]:
     """Say what else of a folder shows faces, and what to do about it."""
     files = sorted(path for path in folder.iterdir() if not is_hidden(path))
     told = []
@@ -88,7 +88,7 @@ def _files(path: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{path}: cannot read the folder: {error.strerror}.") from error
     if not files:
-        hint = "".join(f"; {told}" for told in _others(path))
+        hint = "".join(f"; {told}" for told in others_in(path))
         suffixes = ", ".join(IMAGE_SUFFIXES)
         raise InputError(f"{path}: a folder without images; expected frames as {suffixes}{hint}.")
     return files
@@ -135,7 +135,7 @@ class ImageFolder(FrameSource):
         told = several[:_MOST_TOLD]
         if more := len(several) - len(told):
             told.append(f"So do {more} more.")
-        if self.path.is_dir() and (others := _others(self.path)):
+        if self.path.is_dir() and (others := others_in(self.path)):
             told.append(f"{self.path} holds more than these pictures: {'; '.join(others)}.")
         self.problem = " ".join(told) or None
 

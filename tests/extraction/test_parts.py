@@ -87,7 +87,7 @@ def test_parts_of_other_settings_are_not_used(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     in_parts(monkeypatch, 5)
-    for again in (["--resume", "--opacity", "0.3"], []):
+    for again in (["--resume", "--opacity", "0.2"], []):
         killed_at(12, [*arguments, "-o", "out"])
         main([*arguments, "-o", "out", *again])
         assert "clip: 23 frames, " in capsys.readouterr().err

@@ -57,17 +57,17 @@ def test_a_folder(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     order = [str(frame.picture) for frame in open_source(folder)]
     assert sorted(order) == sorted(PICTURES)
     expected = {name: PICTURES[name] for name in order}
-    extract(folder)
+    extract(folder, "--as", "video")
     check("shots", expected)
-    extract(folder)  # its own folder is replaced
+    extract(folder, "--as", "video")  # its own folder is replaced
     check("shots", expected)
     monkeypatch.setattr(outputs, "PART_FRAMES", 2)
-    extract(folder)
+    extract(folder, "--as", "video")
     check("shots", expected)
 
 
 def test_one_picture(folder: str) -> None:
-    extract(f"{folder}/img_2.jpg")
+    extract(f"{folder}/img_2.jpg", "--as=video")
     check("img_2", {"img_2.jpg": "img_2"})
 
 

@@ -18,6 +18,7 @@ from facemask.tracking.boxes_file import BoxesFile
 from facemask.tracking.detection import Detection
 from facemask.tracking.tracker import TrackerSettings
 from facemask.video.frames import SquarePixels
+from facemask.video.look import Look
 from facemask.video.reading import open_source
 from tests.extraction.faces import Frames, Image, paint, paint_labels, reader
 from tests.video.videos import turn
@@ -141,7 +142,9 @@ def test_every_output_has_the_inputs_shape(
     with open_source(video) as source:
         assert source.pixel_aspect == Fraction(3, 2)
         opened: Outputs | PartedOutputs = (
-            PartedOutputs(paths, source, 0.5, {}, False) if parted else Outputs(paths, source, 0.5)
+            PartedOutputs(paths, source, Look(), {}, False)
+            if parted
+            else Outputs(paths, source, Look())
         )
         with opened as outputs:
             for frame in extractor.video(source):

@@ -14,6 +14,7 @@ from facemask.extraction.choices import output_paths
 from facemask.extraction.outputs import Outputs
 from facemask.extraction.results import ExtractedFrame
 from facemask.video import FrameSource, LabelVideoWriter, VideoWriter, open_source
+from facemask.video.look import Look
 from facemask.video.muxing import join_videos
 from tests.video.videos import Image as Pixels
 
@@ -120,7 +121,7 @@ def test_results_show_the_last_frame_as_long(name: str, tmp_path: Path) -> None:
     """FFmpeg's GIFs of 0.32 s and a last frame of 1 s; with B-frames the last packet is another."""
     path = save(tmp_path / name, plain())
     outputs = output_paths(tmp_path, "out", ["overlay", "side-by-side", "labels", "alpha"])
-    with open_source(path) as source, Outputs(outputs, source, 0.5) as written:
+    with open_source(path) as source, Outputs(outputs, source, Look()) as written:
         for frame in source:
             written.write(ExtractedFrame(frame.index, frame.time, frame.image, []))
     for path in outputs.values():

@@ -13,6 +13,7 @@ from facemask.classes import LIPS
 from facemask.extraction.choices import output_paths
 from facemask.extraction.outputs import Outputs
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
+from facemask.video.look import Look
 from facemask.video.reading import VideoFrame, open_source
 from tests.video.videos import Image
 
@@ -70,7 +71,7 @@ def write(
 def copy(path: Path, folder: Path) -> Path:
     """The overlay of frames without a face."""
     paths = output_paths(folder, "copy", ["overlay", "side-by-side", "alpha"])
-    with open_source(path) as source, Outputs(paths, source, opacity=0) as outputs:
+    with open_source(path) as source, Outputs(paths, source, Look(opacity=0)) as outputs:
         for frame in source:
             outputs.write(ExtractedFrame(frame.index, frame.time, frame.image, []))
     return paths["overlay"]
@@ -189,7 +190,7 @@ def test_classes_are_no_brighter_than_white_paper(
     box = Crop(16, 16, 48, 48)
     labels = np.full((32, 32), LIPS, dtype=np.uint8)
     face = ExtractedFace(0, box, 1.0, True, (64, 64), labels, np.full((5, 32, 32), 0.2, np.float32))
-    with open_source(path) as source, Outputs(paths, source, opacity=1) as outputs:
+    with open_source(path) as source, Outputs(paths, source, Look(opacity=1)) as outputs:
         assert source.colors is not None
         assert source.colors.white == white
         for frame in source:

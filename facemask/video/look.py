@@ -1,0 +1,131 @@
+"""Looks of overlays: colours of the classes, filled or outlined, and numbers of faces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import ImageColor
+
+from facemask.classes import BACKGROUND, CLASS_NAMES, PALETTE
+from facemask.errors import InputError
+from facemask.video.painting import Image, overlay
+
+Style = Literal["fill", "outline"]
+"""Whether overlays are tinted all over or drawn as lines."""
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_SHARE: Final = 0.12
+"""Height of a face's number over the size of its mask."""
+_LEAST_HEIGHT, _MOST_HEIGHT = 11, 60
+
+
+class Number(NamedTuple):
+    """Number of a face, and where it goes.
+
+    Attributes:
+        text: The number.
+        middle: Column of its middle in pixels.
+        top: Row of its lower edge.
+        side: Size of the face.
+    """
+
+    text: str
+    middle: float
+    top: float
+    side: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """Look of overlays.
+
+    Attributes:
+        opacity: Opacity of the classes' colours, 0 to 1; outlines are opaque.
+        style: "fill", or "outline" for lines alone.
+        colors: RGB colours of the five classes; those of `PALETTE` unless given.
+
+    Raises:
+        InputError: `opacity` is not from 0 to 1, or the style is unknown.
+
+    Examples:
+        >>> Look(colors=parse_colors("skin=#ffcc00, lips=white")).colors[1:4]
+        ((255, 204, 0), (0, 255, 0), (255, 255, 255))
+    """
+
+    opacity: float = 0.3
+    style: Style = "fill"
+    colors: tuple[tuple[int, ...], ...] = tuple(map(tuple, PALETTE.tolist()))
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 0 <= self.opacity <= 1:
+            raise InputError(f"opacity is {self.opacity}, expected 0 to 1.")
+        if self.style not in ("fill", "outline"):
+            raise InputError(f"style is {self.style!r}: give 'fill' or 'outline'.")
+
+    def paint(
+        self, image: Image, labels: Image, numbers: Sequence[Number] = (), *, white: int = 255
+    ) -> Image:
+        """Return a picture with masks and numbers of faces over it, uint8 (H, W, 3).
+
+        Lines are as wide as can be seen in a picture of this size: one pixel for each 700 of its
+        shorter side, at least one.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+            labels: uint8 (H, W) class ids.
+            numbers: Numbers of faces.
+            white: As in `overlay`.
+
+        Raises:
+            InputError: Shapes or types are wrong.
+        """
+        width = max(1, round(min(labels.shape) / 700))
+        filled = self.style == "fill"
+        painted = overlay(
+            image, labels, self.opacity if filled else 0,
+            outline=width if filled else 2 * width, white=white,
+            palette=np.array(self.colors, dtype=np.uint8),
+        )  # fmt: skip
+        for number in numbers:
+            _write(painted, number, white)
+        return painted
+
+
+def parse_colors(text: str) -> tuple[tuple[int, ...], ...]:
+    """Return the colours of the five classes, RGB, from `skin=#ffcc00,inner_mouth=navy`.
+
+    Args:
+        text: Classes and their colours, as HTML names or hexadecimal numbers; others keep theirs.
+
+    Raises:
+        InputError: A class or a colour is unknown.
+    """
+    colors = list(map(tuple, PALETTE.tolist()))
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, color = (word.strip() for word in part.partition("="))
+        if name.replace(" ", "_") not in CLASS_NAMES[BACKGROUND + 1 :]:
+            names = ", ".join(CLASS_NAMES[BACKGROUND + 1 :])
+            raise InputError(f"colors has {part!r}: give CLASS=COLOR, where CLASS is of {names}.")
+        try:
+            colors[CLASS_NAMES.index(name.replace(" ", "_"))] = ImageColor.getrgb(color)[:3]
+        except ValueError as error:
+            raise InputError(
+                f"colors has {part!r}, and {color!r} is no colour: give an HTML name or #rrggbb."
+            ) from error
+    return tuple(colors)
+
+
+def _write(picture: Image, number: Number, white: int) -> None:
+    """Write a number above its face's box, in place, white with a dark edge."""
+    height = min(max(number.side * _SHARE, _LEAST_HEIGHT), _MOST_HEIGHT)
+    thick = max(1, round(height / 9))
+    scale = cv2.getFontScaleFromHeight(_FONT, round(height), thick)
+    (wide, high), _ = cv2.getTextSize(number.text, _FONT, scale, thick)
+    rows, columns = picture.shape[:2]
+    left = int(min(max(number.middle - wide / 2, thick), max(columns - wide - thick, 0)))
+    base = int(min(max(number.top - 2 * thick, high + thick), rows - thick))
+    for shade, stroke in ((0, 3 * thick), (white, thick)):
+        color = (shade, shade, shade)
+        cv2.putText(picture, number.text, (left, base), _FONT, scale, color, stroke, cv2.LINE_AA)
