@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from facemask.data.vw300_mask import PSEUDO
 from facemask.errors import InputError, cause_of
 from facemask.files import to_csv, write_atomic
 
 MARKER: Final = "pseudo_landmarks.json"
-NOTICE: Final = "PSEUDO_LANDMARKS.md"
 NO_FACE: Final = "no_face.txt"
 SUBJECTS: Final = "subjects.csv"
 
@@ -175,7 +175,7 @@ def write_lists(out: Path) -> None:
         f"{video.frames - len(video.without_face)} | {video.predictor} |\n"
         for name, video in videos.items()
     ]
-    write_atomic(out / NOTICE, (_NOTICE + "".join(entries)).encode())
+    write_atomic(out / PSEUDO, (_NOTICE + "".join(entries)).encode())
 
 
 def _subjects(out: Path) -> tuple[list[str], list[dict[str, str]]]:

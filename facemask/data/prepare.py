@@ -1,12 +1,10 @@
 """`facemask prepare`: from annotated videos and photographs to the 300VW-Mask layout."""
 
-import math
-from collections import Counter
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +20,15 @@ from facemask.data.prepare_video import (
     prepare_video,
 )
 from facemask.data.sources import find_annotated
-from facemask.data.vw300_mask import IMAGES, LABELS, SPLIT_NAMES, sequence_id, split_file
+from facemask.data.split import SPLIT, SideOf, make_split, sides_of_split
+from facemask.data.vw300_mask import (
+    IMAGES,
+    LABELS,
+    PSEUDO,
+    SPLIT_NAMES,
+    sequence_id,
+    split_file,
+)
 from facemask.errors import InputError
 from facemask.files import make_folder, to_csv, write_atomic
 from facemask.parallel import run_jobs
@@ -30,8 +36,6 @@ from facemask.suffixes import some_names
 
 HIDDEN: Final = "hidden_landmarks.csv"
 """Frames of the source that are left out because points are hidden."""
-PAPER_VIDEOS: Final = {"train": 93, "val": 9, "test": 12}
-"""Videos on each side in the paper (section 4.1)."""
 
 
 def prepare(
@@ -44,12 +48,14 @@ def prepare(
     exclude: Path | None = None,
     skip_unannotated: bool = False,
     jpeg_quality: int = 95,
+    resplit: bool = False,
     workers: int | None = None,
 ) -> None:
     """Turn annotated videos or stills into a data set to train on (300VW-Mask layout).
 
     Each frame drawn becomes a face crop and its mask. A second call does only what is missing or
-    was made with other settings, so a killed run continues and a finished one costs seconds.
+    was made with other settings, so a killed run continues and a finished one costs seconds. Each
+    subject is on one side of the split; of fewer than three, each video is split by time.
 
     Args:
         source: Folder of the data; the kind is known by what is in it. Root of 300VW (NNN/vid.avi
@@ -68,6 +74,8 @@ def prepare(
             'VIDEO FIRST-LAST'.
         skip_unannotated: Leave out frames without annotation instead of stopping.
         jpeg_quality: Quality of the crops, 1 to 100.
+        resplit: Draw the split anew. Otherwise what an earlier call has put on a side stays there,
+            and new subjects are shared out so that the sides keep their sizes.
         workers: Processes, one video each; default one a free core.
 
     Raises:
@@ -124,16 +132,30 @@ def prepare(
             f"{source}: every face has hidden landmarks (see {out / HIDDEN}) or too few labelled "
             "parts, so there is nothing to prepare."
         )
-    sides = split_by_subject({video.name: subject_of[video.name] for video in used}, seed=seed)
-    table = _write_splits(out, used, sides, subject_of)
+    numbers = {video.name: video.frames for video in used}
+    side_of, told = make_split(
+        numbers, subject_of, seed, {} if resplit else sides_of_split(out, SPLIT)
+    )
+    table = _write_splits(out, used, side_of, subject_of)
     notes += [f"{video.name}: {note}" for video in done for note in video.notes]
-    missing = [side for side in SPLIT_NAMES if side not in sides.values()]
-    if missing:
-        notes.append(f"No subject left for {' and '.join(missing)}: at least 3 are needed.")
+    notes += [told] if told else []
+    notes += _pass_on_mark(source, out)
     console = Console()
     console.print(table)
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def _pass_on_mark(source: Path, out: Path) -> list[str]:
+    """Copy what says that landmarks are a program's, take an earlier one away; return a note."""
+    if not (source / PSEUDO).is_file():
+        (out / PSEUDO).unlink(missing_ok=True)
+        return []
+    shutil.copyfile(source / PSEUDO, out / PSEUDO)
+    return [
+        f"Labels follow pseudo-landmarks, a program's: scores are agreement with it, no accuracy "
+        f"({out / PSEUDO})."
+    ]
 
 
 def _write_hidden(out: Path, videos: Sequence[PreparedVideo]) -> list[str]:
@@ -151,7 +173,7 @@ def _write_hidden(out: Path, videos: Sequence[PreparedVideo]) -> list[str]:
 def _write_splits(
     out: Path,
     videos: Sequence[PreparedVideo],
-    sides: Mapping[str, str],
+    side_of: SideOf,
     subject_of: Mapping[str, str],
 ) -> Table:
     """Write the three split files and subjects.csv, and return a table of what is on each side.
@@ -159,81 +181,27 @@ def _write_splits(
     Args:
         out: The data set's folder.
         videos: Those with frames.
-        sides: Side of each subject.
+        side_of: Side of each frame, by video and number; None leaves it out.
         subject_of: Subject of each video.
     """
     table = Table("split", "videos", "subjects", "sequences", "frames", title="prepared")
     for side in SPLIT_NAMES:
-        chosen = [video for video in videos if sides[subject_of[video.name]] == side]
+        frames = [(v.name, n) for v in videos for n in v.frames if side_of(v.name, n) == side]
         lines = [
-            f"/{IMAGES}/{video.name}_{frame:06d}.jpg /{LABELS}/{video.name}_{frame:06d}.png\n"
-            for video in chosen
-            for frame in video.frames
+            f"/{IMAGES}/{video}_{frame:06d}.jpg /{LABELS}/{video}_{frame:06d}.png\n"
+            for video, frame in frames
         ]
-        path = split_file(out, "split_1", side)
+        path = split_file(out, SPLIT, side)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, "".join(lines).encode())
+        names = {video for video, _ in frames}
         counts = (
-            len(chosen),
-            len({subject_of[video.name] for video in chosen}),
-            sum(len({sequence_id(frame) for frame in video.frames}) for video in chosen),
+            len(names),
+            len({subject_of[name] for name in names}),
+            len({(video, sequence_id(frame)) for video, frame in frames}),
             len(lines),
         )
         table.add_row(side, *map(str, counts))
     rows = [(video.name, subject_of[video.name]) for video in videos]
     write_atomic(out / "subjects.csv", to_csv([("video", "subject"), *rows]))
     return table
-
-
-def split_by_subject(subject_of: Mapping[str, str], seed: int = 0) -> dict[str, str]:
-    """Divide subjects so that the **videos** come as near 93 : 9 : 12 as the subjects allow.
-
-    A subject is never on two sides. With at least three subjects no side is empty; one subject
-    goes to train, a second to test.
-
-    Args:
-        subject_of: Subject of each video.
-        seed: Seed of the shuffle.
-
-    Returns:
-        The side ("train", "val" or "test") of each subject.
-
-    Examples:
-        >>> sides = split_by_subject({f"{n:03d}": f"person {n}" for n in range(114)})
-        >>> [list(sides.values()).count(side) for side in ("train", "val", "test")]
-        [93, 9, 12]
-    """
-    videos = Counter(subject_of.values())
-    subjects = np.random.default_rng(seed).permutation(sorted(videos)).tolist()
-    sides: dict[str, str] = dict.fromkeys(sorted(videos), "train")
-    total = sum(videos.values())
-    for side in ("test", "val"):
-        wanted = max(1, round(total * PAPER_VIDEOS[side] / sum(PAPER_VIDEOS.values())))
-        free = [subject for subject in subjects if sides[subject] == "train"]
-        for subject in _nearest_sum(free[1:], videos, wanted):  # one stays to train on
-            sides[subject] = side
-    return sides
-
-
-def _nearest_sum(subjects: Sequence[str], videos: Mapping[str, int], wanted: int) -> list[str]:
-    """Choose subjects, at least one of any, whose videos add up as near to `wanted` as can be."""
-    if not subjects:
-        return []
-    counts = [videos[subject] for subject in subjects]
-    # sums are multiples of what all counts have in common: nothing comes nearer than this one
-    step = math.gcd(*counts)
-    best = max(step, -(-(2 * wanted - step) // (2 * step)) * step)
-    added = np.full(wanted + max(counts) + 1, -1)  # for each sum, who made it reachable first
-    added[0] = len(counts)
-    for index, count in enumerate(counts):
-        sums = np.flatnonzero(added[:wanted] >= 0) + count
-        added[sums[added[sums] < 0]] = index
-        if added[best] >= 0:
-            break
-    reached = np.flatnonzero(added[1:] >= 0) + 1
-    total = int(min(reached.tolist(), key=lambda reached: (abs(reached - wanted), reached)))
-    chosen = []
-    while total:
-        chosen.append(subjects[added[total]])
-        total -= counts[added[total]]
-    return chosen[::-1]

@@ -5,6 +5,7 @@ images_orig/001_000001.jpg     face crop of frame 1 (frames count from 1) of vid
 labels_orig/001_000001.png     its mask, same size
 data_splits/split_1/{train,val,test}_per10.txt
                                lines "/images_orig/001_000001.jpg /labels_orig/001_000001.png"
+PSEUDO_LANDMARKS.md            only where the labels follow a program's landmarks
 ```
 """
 
@@ -30,6 +31,8 @@ Split = Literal["train", "val", "test"]
 SPLIT_NAMES: Final[tuple[Split, ...]] = ("train", "val", "test")
 IMAGES: Final = "images_orig"
 LABELS: Final = "labels_orig"
+PSEUDO: Final = "PSEUDO_LANDMARKS.md"
+"""File that says that labels follow landmarks of a program, not of people."""
 SEQUENCE_LENGTH: Final = 30
 """Frames in one second of video, the unit that is drawn (section 4.1)."""
 
@@ -123,7 +126,10 @@ def read_split(root: Path, split: str, side: Split) -> list[Frame]:
             raise InputError(f"{where}: {image.name} is listed twice.")
         frames[video, frame_number] = Frame(video, frame_number, image, label)
     if not frames:
-        raise InputError(f"{path}: holds no frame, so there is no clip; choose another split.")
+        raise InputError(
+            f"{path}: holds no frame, so there is no clip; choose another split, or give `facemask "
+            "prepare` more people or longer videos, as it told."
+        )
     return [frames[key] for key in sorted(frames)]
 
 

@@ -9,7 +9,7 @@ from facemask.files import make_folder, write_atomic
 from facemask.plotting import check_matplotlib
 from facemask.report.figures import examples_section, subjects_section
 from facemask.report.page import Page
-from facemask.report.record import RECORD
+from facemask.report.record import AGREEMENT, RECORD
 from facemask.report.runs import Comparison, load_runs
 from facemask.report.tables import (
     consistency_section,
@@ -85,6 +85,7 @@ def make_page(runs: Comparison, groups: int, examples: int, seed: int, data: str
         "Data": f"{record.data_root}, test side of {record.split}",
         "Scored": f"{len(table)} frames of {runs.sequences()} sequences, "
         f"{len(set(table.video.tolist()))} videos and {len(set(table.subject.tolist()))} subjects",
+        **({"Labels": f"pseudo-landmarks: {AGREEMENT}"} if record.pseudo_landmarks else {}),
         "Region": record.region,
         "Classes": ", ".join(record.class_names),
         "Fingerprint": record.fingerprint,

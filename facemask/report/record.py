@@ -23,6 +23,8 @@ CONSISTENCY: Final = "consistency.csv"
 LABELS: Final = "labels"
 TEST: Final = "test"
 """The folder of a test inside that of its training."""
+AGREEMENT: Final = "scores are agreement with dlib, not accuracy"
+"""What scores are where labels follow pseudo-landmarks."""
 FORMAT: Final = 1
 """Version of the format, raised when readers of older files could misread newer ones."""
 
@@ -43,6 +45,8 @@ class Record:
         network: Description of the network, see `MaskModule.describe_network`.
         metrics: Values that the test logged, such as miou, in [0, 1]; None for no value.
         flow: Optical flow of the temporal consistency, or None where it was not computed.
+        pseudo_landmarks: Whether the true masks follow landmarks of a program, so that scores are
+            agreement with it, not accuracy.
     """
 
     fingerprint: str
@@ -56,6 +60,7 @@ class Record:
     network: dict[str, Any]
     metrics: dict[str, float | None]
     flow: str | None
+    pseudo_landmarks: bool = False
 
 
 def fingerprint(labels: Mapping[str, Path]) -> str:
@@ -110,6 +115,7 @@ def read_record(path: Path) -> Record:
             f"{path}: is a record of format {content['facemask_record']!r}, this facemask reads "
             f"{FORMAT}; run `facemask test` again."
         )
+    content.setdefault("pseudo_landmarks", False)  # files were written before there was that
     values = {field.name: content.get(field.name, ...) for field in fields(Record)}
     if isinstance(values["class_names"], list):
         values["class_names"] = tuple(map(str, values["class_names"]))

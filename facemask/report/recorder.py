@@ -16,7 +16,7 @@ from pytorch_lightning.loggers import CSVLogger
 from facemask import __version__
 from facemask.data.datamodule import ClipBatch, FaceMaskDataModule
 from facemask.data.lists import read_subjects
-from facemask.data.vw300_mask import Frame, read_split, sequence_id
+from facemask.data.vw300_mask import PSEUDO, Frame, read_split, sequence_id
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic, write_image
 from facemask.metrics import MaskIoU, intersection_and_union
@@ -25,6 +25,7 @@ from facemask.metrics.open_labels import never_settled
 from facemask.regions import Region
 from facemask.report.frame_table import COUNTS, FrameTable, table_to_csv
 from facemask.report.record import (
+    AGREEMENT,
     CONSISTENCY,
     FRAMES,
     LABELS,
@@ -212,6 +213,7 @@ class FrameRecorder(Callback):
                 if name.startswith("test/")
             },
             flow=None if consistency is None else self.flow,
+            pseudo_landmarks=Path(data.root, PSEUDO).is_file(),
         )
         # record.json is what makes a record: it goes first and comes last
         (place / RECORD).unlink(missing_ok=True)
@@ -226,6 +228,8 @@ class FrameRecorder(Callback):
             shutil.rmtree(place / _UNFINISHED)
         write_atomic(place / RECORD, record_to_json(record))
         rank_zero_info(f"The record of {len(table)} frames is in {place}.")
+        if record.pseudo_landmarks:
+            rank_zero_warn(f"The true masks follow pseudo-landmarks: {AGREEMENT}.")
 
     def _consistency(self, table: FrameTable, labels: Path, region: str) -> SequenceTable | None:
         if self.flow is None:

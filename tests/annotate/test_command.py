@@ -16,13 +16,13 @@ from rich.console import Console
 
 from facemask.annotate.command import _frames, _progress
 from facemask.annotate.predictor import LandmarkPredictor
-from facemask.annotate.pseudo_folder import MARKER, NO_FACE, NOTICE
+from facemask.annotate.pseudo_folder import MARKER, NO_FACE
 from facemask.boxes import face_crop_box
 from facemask.cli import main
 from facemask.data.landmarks import read_pts
 from facemask.data.lists import read_subjects
 from facemask.data.vw300 import scan_frames
-from facemask.data.vw300_mask import read_split
+from facemask.data.vw300_mask import PSEUDO, read_split
 from facemask.video.muxing import write_pixel_aspect
 from facemask.video.reading import open_source
 from tests.video.videos import carphone, make_video
@@ -112,7 +112,7 @@ def test_layout_and_labels(annotated: Path, parts: list[str]) -> None:
     marker = json.loads((annotated / "002" / MARKER).read_text())
     assert (marker["source"], marker["frames"]) == ("part1.AVI", 8)
     assert marker["without_face"] == [[3, 4]]
-    notice = (annotated / NOTICE).read_text()
+    notice = (annotated / PSEUDO).read_text()
     assert "agreement with dlib, **not accuracy**" in notice
     assert "| 002 | part1.AVI | 8 | 6 |" in notice
     videos = ["001", "002", "003"]

@@ -14,8 +14,9 @@ from facemask.boxes import face_crop_box
 from facemask.data.landmarks import write_pts
 from facemask.data.lists import read_exclusions
 from facemask.data.masks import landmarks_to_mask
-from facemask.data.prepare import prepare, split_by_subject
+from facemask.data.prepare import prepare
 from facemask.data.prepare_video import draw_sequences
+from facemask.data.split import split_by_subject
 from facemask.data.vw300 import find_videos, read_frames, scan_frames
 from facemask.data.vw300_mask import read_label
 from facemask.errors import InputError

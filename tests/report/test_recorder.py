@@ -1,4 +1,5 @@
 import csv
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
 from facemask.data import FaceMaskDataModule
-from facemask.data.vw300_mask import Frame, read_label, read_split
+from facemask.data.vw300_mask import PSEUDO, Frame, read_label, read_split
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.metrics import TemporalConsistency
 from facemask.regions import REGIONS, Region
 from facemask.report import read_run
+from facemask.report.command import make_page
+from facemask.report.record import RECORD
 from facemask.report.recorder import FrameRecorder
+from facemask.report.runs import load_runs
 from facemask.training.mask_module import MaskModule
 from facemask.training.modules import FCNModule
 from tests.report.runs import VIDEOS, make_table, write_data
@@ -232,6 +236,23 @@ def test_without_subjects_each_video_is_one(root: Path, tmp_path: Path) -> None:
 class SilentModule(BrightModule):
     def test_step(self, batch: Any, _batch_index: int) -> None:  # type: ignore[override]  # noqa: ANN401, PT019
         super().test_step(batch, _batch_index)
+
+
+def test_scores_against_pseudo_landmarks_are_marked(root: Path, tmp_path: Path) -> None:
+    copy, folder = shutil.copytree(root, tmp_path / "data"), tmp_path / "out"
+    run_test(copy, FrameRecorder(str(folder), flow=None), tmp_path)
+    assert not read_run(folder).record.pseudo_landmarks
+    (copy / PSEUDO).write_text("by dlib")
+    with pytest.warns(UserWarning, match="agreement with dlib, not accuracy"):
+        run_test(copy, FrameRecorder(str(folder), flow=None), tmp_path)
+    assert read_run(folder).record.pseudo_landmarks
+    content = make_page(load_runs([str(folder)], str(folder), None), 2, 1, 0, None).files()
+    said = "pseudo-landmarks: scores are agreement with dlib, not accuracy"
+    assert said in content["report.md"].decode().replace("\\", "")
+    old = json.loads((folder / RECORD).read_text())
+    del old["pseudo_landmarks"]  # as it was before there was the mark
+    (folder / RECORD).write_text(json.dumps(old))
+    assert not read_run(folder).record.pseudo_landmarks
 
 
 def test_wrong_input(root: Path, tmp_path: Path) -> None:

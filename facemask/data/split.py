@@ -1,0 +1,187 @@
+"""Sides of a data set: each subject on one, or few subjects' videos by time."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from facemask.data.vw300_mask import SPLIT_NAMES, parse_stem, sequence_id, split_file, split_line
+from facemask.errors import InputError
+from facemask.files import read_lines
+
+SPLIT: Final = "split_1"
+"""The split that `facemask prepare` writes."""
+PAPER_VIDEOS: Final = {"train": 93, "val": 9, "test": 12}
+"""Videos on each side in the paper (section 4.1)."""
+_LEAST_SUBJECTS: Final = 3
+_BY_TIME: Final = {"test": 0.15, "val": 0.15}
+"""Share of a video's sequences on each side, when it is split by time."""
+_LEAST_SEQUENCES: Final = 5
+"""Least of a video to be split by time: one for each side, and a gap before each but the first."""
+
+SideOf: TypeAlias = Callable[[str, int], str | None]
+"""Side of a frame, by video and number; None leaves it out."""
+
+
+def make_split(
+    frames: Mapping[str, Sequence[int]],
+    subject_of: Mapping[str, str],
+    seed: int,
+    before: Mapping[str, set[str]],
+) -> tuple[SideOf, str | None]:
+    """Divide the frames of a data set.
+
+    Args:
+        frames: Numbers of each video's frames.
+        subject_of: Subject of each video.
+        seed: Seed of the draw of subjects.
+        before: Sides of each video in an earlier split, which stay; empty to draw anew.
+
+    Returns:
+        Where frames go, and a sentence to tell, if any.
+
+    Raises:
+        InputError: A subject would be on two sides.
+    """
+    subjects = {video: subject_of[video] for video in frames}
+    by_time = any(len(sides) > 1 for sides in before.values())
+    if by_time or len(set(subjects.values())) < _LEAST_SUBJECTS:
+        return _by_time(frames, len(set(subjects.values())), by_time)
+    kept: dict[str, str] = {}
+    where: dict[str, str] = {}
+    for video, [side] in before.items():
+        subject = subjects.get(video)
+        if subject is None:  # it is left out now
+            continue
+        if kept.setdefault(subject, side) != side:
+            raise InputError(
+                f"{video}: its subject {subject!r} is on two sides of the split now, {side} and "
+                f"{kept[subject]} with {where[subject]}: mend subjects.csv, or draw the split anew "
+                "with --resplit."
+            )
+        where[subject] = video
+    sides = split_by_subject(subjects, seed, kept)
+    missing = [side for side in SPLIT_NAMES if side not in sides.values()]
+    told = None
+    if missing:
+        told = f"No subject is left for {' and '.join(missing)}: --resplit draws the split anew."
+    elif kept and (new := sorted(set(subjects.values()) - set(kept))):
+        told = f"The split is kept; new in it: {', '.join(f'{s} ({sides[s]})' for s in new)}."
+    return lambda video, _: sides[subjects[video]], told
+
+
+def sides_of_split(root: Path, split: str) -> dict[str, set[str]]:
+    """Return the sides on which each video of a split has frames; empty where there is no split.
+
+    Raises:
+        InputError: A file cannot be read, or a line has another form.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for side in SPLIT_NAMES:
+        path = split_file(root, split, side)
+        for number, line in enumerate(read_lines(path, "the split") if path.is_file() else [], 1):
+            if line.strip():
+                image, _ = split_line(line, f"{path}, line {number}")
+                found[parse_stem(Path(image).stem)[0]].add(side)
+    return dict(found)
+
+
+def _by_time(
+    frames: Mapping[str, Sequence[int]], subjects: int, before: bool
+) -> tuple[SideOf, str | None]:
+    """Divide each video by time: train, a gap of a sequence, val, a gap, test."""
+    sides: dict[tuple[str, int], str | None] = {}
+    for video, numbers in frames.items():
+        sequences = sorted({sequence_id(number) for number in numbers})
+        count = len(sequences)
+        at = {side: max(1, round(share * count)) for side, share in _BY_TIME.items()}
+        test, val = count - at["test"], count - at["test"] - 1 - at["val"]
+        for place, sequence in enumerate(sequences):
+            side: str | None = "train"
+            if count >= _LEAST_SEQUENCES and place >= val - 1:
+                in_gap = place in (val - 1, test - 1)
+                side = None if in_gap else "test" if place >= test else "val"
+            sides[video, sequence] = side
+    if "test" not in sides.values():
+        told = (
+            f"Fewer than {_LEAST_SUBJECTS} subjects, and no video of {_LEAST_SEQUENCES} seconds "
+            "that could be split by time: all is on the side train, and nothing is left to "
+            f"validate or test on. Add videos of other people ({_LEAST_SUBJECTS} in all), or "
+            "longer ones, or take all seconds with --fraction 1."
+        )
+    elif before and subjects >= _LEAST_SUBJECTS:
+        told = (
+            "Each video is split by time, as before; --resplit puts each subject on one side, and "
+            "then scores are about people that training has not seen."
+        )
+    else:
+        told = (
+            f"Fewer than {_LEAST_SUBJECTS} subjects: each video is split by time, with a second "
+            "left out between the sides. Scores are about later seconds of the same people, not "
+            "about others."
+        )
+    return lambda video, number: sides[video, sequence_id(number)], told
+
+
+def split_by_subject(
+    subject_of: Mapping[str, str], seed: int = 0, kept: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Divide subjects so that the **videos** come as near 93 : 9 : 12 as the subjects allow.
+
+    A subject is never on two sides. With at least three subjects no side is empty; one subject
+    goes to train, a second to test.
+
+    Args:
+        subject_of: Subject of each video.
+        seed: Seed of the shuffle.
+        kept: Subjects that have a side already, and that side.
+
+    Returns:
+        The side ("train", "val" or "test") of each subject.
+
+    Examples:
+        >>> sides = split_by_subject({f"{n:03d}": f"person {n}" for n in range(114)})
+        >>> [list(sides.values()).count(side) for side in ("train", "val", "test")]
+        [93, 9, 12]
+    """
+    videos = Counter(subject_of.values())
+    subjects = np.random.default_rng(seed).permutation(sorted(videos)).tolist()
+    kept = {subject: side for subject, side in (kept or {}).items() if subject in videos}
+    sides: dict[str, str] = dict.fromkeys(sorted(videos), "train") | kept
+    total = sum(videos.values())
+    for side in ("test", "val"):
+        wanted = max(1, round(total * PAPER_VIDEOS[side] / sum(PAPER_VIDEOS.values())))
+        wanted -= sum(videos[subject] for subject, place in kept.items() if place == side)
+        free = [s for s in subjects if s not in kept and sides[s] == "train"]
+        if "train" not in kept.values():
+            free = free[1:]  # one stays to train on
+        for subject in _nearest_sum(free, videos, wanted) if wanted > 0 else []:
+            sides[subject] = side
+    return sides
+
+
+def _nearest_sum(subjects: Sequence[str], videos: Mapping[str, int], wanted: int) -> list[str]:
+    """Choose subjects, at least one of any, whose videos add up as near to `wanted` as can be."""
+    if not subjects:
+        return []
+    counts = [videos[subject] for subject in subjects]
+    # sums are multiples of what all counts have in common: nothing comes nearer than this one
+    step = math.gcd(*counts)
+    best = max(step, -(-(2 * wanted - step) // (2 * step)) * step)
+    added = np.full(wanted + max(counts) + 1, -1)  # for each sum, who made it reachable first
+    added[0] = len(counts)
+    for index, count in enumerate(counts):
+        sums = np.flatnonzero(added[:wanted] >= 0) + count
+        added[sums[added[sums] < 0]] = index
+        if added[best] >= 0:
+            break
+    reached = np.flatnonzero(added[1:] >= 0) + 1
+    total = int(min(reached.tolist(), key=lambda reached: (abs(reached - wanted), reached)))
+    chosen = []
+    while total:
+        chosen.append(subjects[added[total]])
+        total -= counts[added[total]]
+    return chosen[::-1]
