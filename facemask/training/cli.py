@@ -12,7 +12,7 @@ from pkgutil import resolve_name
 from typing import Any, Literal
 
 import torch
-from jsonargparse import Namespace
+from jsonargparse import SUPPRESS, Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -31,6 +31,7 @@ from facemask.training import TRAINER_VERBS
 from facemask.training.callbacks import LabelWriter, TrainingGuard
 from facemask.training.checkpointing import AtomicCheckpointIO, ResumableRun
 from facemask.training.metrics_file import csv_loggers, set_metrics_aside
+from facemask.training.own_config import with_own_config
 from facemask.training.resume import (
     check_training_state,
     checkpoint_folders,
@@ -73,7 +74,7 @@ class TrainerCLI(LightningCLI):
                 "parser_mode": configuration.parser_mode(),
                 "description": TRAINER_VERBS[verb],
             },
-            args=configuration.expand_words(options),
+            args=configuration.expand_words(options if verb == "fit" else with_own_config(options)),
             run=False,  # its own verbs would let a checkpoint override the configuration silently
         )
 
@@ -84,14 +85,14 @@ class TrainerCLI(LightningCLI):
         skip = LightningCLI.subcommands()[self.verb] | {"weights_only", "verbose"}  # both are ours
         self.verb_options = parser.add_method_arguments(Trainer, self.verb, skip=skip)
         parser.add_argument("--verbose", action="store_true", help=VERBOSE)
-        if self.verb == "fit":
-            parser.add_argument(
-                "--resume",
-                type=Literal["auto"] | None,
-                default=None,
-                help="auto: go on from the newest last.ckpt of the ModelCheckpoint's dirpath, if "
-                "any.",
-            )
+        parser.add_argument(
+            "--resume",
+            type=Literal["auto"] | None,
+            default=None,
+            help="auto: go on from the newest last.ckpt of the ModelCheckpoint's dirpath, if any."
+            if self.verb == "fit"
+            else SUPPRESS,  # stands in the config.yaml of a training, which other verbs read, too
+        )
 
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint and the devices early.
@@ -102,7 +103,7 @@ class TrainerCLI(LightningCLI):
         """
         config = self.config
         path = config.get("ckpt_path")
-        if path and config.get("resume"):
+        if self.verb == "fit" and path and config.get("resume"):
             raise InputError(
                 f"--resume auto and --ckpt_path {path} are both given: give --resume auto to look "
                 "for the checkpoint, or --ckpt_path to name it."
