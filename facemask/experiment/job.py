@@ -86,6 +86,8 @@ class Job:
             model["init_from"] = str(self.best(step.init_from))
         if isinstance(cache := model.get("feature_cache"), str):
             model["feature_cache"] = str(self.out / cache)  # steps from one FCN share it
+        if isinstance(save := model.get("save"), str):
+            model["save"] = str(self.out / save)
         model |= {part: str(self.best(needed)) for part, needed in step.networks.items()}
         trainer, folder = config["trainer"], self.folder(name)
         for logger in filter(_is_class, as_list(trainer.get("logger"))):

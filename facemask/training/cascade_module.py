@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
+from facemask.files import make_folder
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.clips import CascadeOutput, Clip
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import describe
 from facemask.training.means import WeightedMeans
 from facemask.training.scored_module import ScoredModule, Stage
+from facemask.weights.catalog import find_weights
 
 __all__ = ["CascadeModule"]
 
@@ -32,9 +37,12 @@ class CascadeModule(ScoredModule):
         primary: Checkpoint of the model of whole faces.
         eyes: Checkpoint of the eyes' model; null keeps the primary's eyes.
         mouth: Checkpoint of the mouth's model; null keeps the primary's mouth.
-        cascade: Instead of checkpoints: a file that `Cascade.save` wrote.
+        cascade: Instead of checkpoints: weights that come with facemask (default, open), a file
+            that `Cascade.save` wrote, or a Hugging Face repository id.
         settings: Size, margins and options of the cascade; null is the defaults, or what
             the file of `cascade` says.
+        save: File to write the cascade to once it is tested (.safetensors, half precision), for
+            `facemask extract --model`; null writes none.
 
     Raises:
         InputError: Neither or both of checkpoints and file are given, or one cannot be read
@@ -54,9 +62,22 @@ class CascadeModule(ScoredModule):
         mouth: str | None = None,
         cascade: str | None = None,
         settings: CascadeSettings | None = None,
+        save: str | None = None,
     ) -> None:
         super().__init__(_read(primary, eyes, mouth, cascade, settings), "face")
         self.save_hyperparameters(ignore=["settings"])
+        self.save = None if save is None else Path(save)
+
+    def on_test_end(self) -> None:
+        """Write the cascade's file, if one is asked for.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        if self.save is not None and self.trainer.is_global_zero:
+            make_folder(self.save.parent)
+            self.network.save(self.save, torch.float16)
+            rank_zero_info(f"The cascade is in {self.save}.")
 
     def setup(self, stage: str) -> None:
         """Check the region of the data, and see which specialists there are.
@@ -129,7 +150,7 @@ def _read(
                 "model.cascade and model.settings are both given, and a saved cascade has settings "
                 "of its own: give --model.settings null."
             )
-        return Cascade.load(cascade)
+        return Cascade.load(find_weights(cascade))
     if primary is None:
         raise InputError(
             "model.primary is not set: give the checkpoint of the model of whole faces, or a saved "

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor, nn
 
-from facemask.checkpoints import load_weights, read_checkpoint, weights_below
+from facemask.checkpoints import load_weights, weights_below
 from facemask.data.clips import ClipBatch
 from facemask.data.datamodule import FaceMaskDataModule
 from facemask.data.feature_clips import FeatureBatch
@@ -19,6 +19,7 @@ from facemask.models.description import USE_KEY, take_cell
 from facemask.models.fcn import FCN
 from facemask.models.own_network import normalise
 from facemask.training.carried_state import CarriedState, check_dropout
+from facemask.training.initial_weights import read_initial_weights
 from facemask.training.input_scale import fit_to_features
 from facemask.training.mask_module import MaskModule
 
@@ -32,7 +33,8 @@ class ConvLSTMModule(MaskModule):
         network: A `ConvLSTMFCN`, or a subclass of your own.
         init_from: Checkpoint of an `FCNModule` whose weights training starts from, all but
             the classifier's (section 3.1); or of a ConvLSTM-FCN, all of whose weights it starts
-            from.
+            from: a checkpoint, weights that come with facemask (default, open), a cascade's
+            file or a Hugging Face repository id, of which the region's network is taken.
         classifier_scale: Null starts the ConvLSTM at random, as the paper does. A number starts
             it from the FCN's classifier scaled by it, so that training begins with the FCN's
             masks: 1 for a linear cell, 0.1 or so for tanh.
@@ -141,7 +143,7 @@ class ConvLSTMModule(MaskModule):
         """
         if self.init_from is None:
             return
-        found = read_checkpoint(Path(self.init_from)).get(USE_KEY)
+        found = read_initial_weights(self.init_from, self.region).get(USE_KEY)
         if isinstance(found, dict) and found.get("network") == ConvLSTMFCN.__name__:
             if self.classifier_scale is not None:
                 raise InputError(

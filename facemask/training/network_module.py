@@ -7,12 +7,13 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from facemask.checkpoints import check_weights, load_weights, read_checkpoint, weights_below
+from facemask.checkpoints import check_weights, load_weights, weights_below
 from facemask.lightning_guard import MODULE_KEY, build_from, keep_known
 from facemask.models.description import USE_KEY, check_description, describe, describe_use, use_of
 from facemask.models.fcn import EncoderNetwork
 from facemask.models.own_network import check_network, first_output, normalise, takes_clips
 from facemask.regions import Region
+from facemask.training.initial_weights import read_initial_weights
 from facemask.training.scored_module import ScoredModule
 
 Module = TypeVar("Module", bound="NetworkModule")
@@ -25,7 +26,8 @@ class NetworkModule(ScoredModule):
         network: As in `MaskModule`.
         region: Part of the face in the images.
         means: Names of the values that `label` averages over frames.
-        init_from: Checkpoint of a module with the same network, whose weights training starts from.
+        init_from: Checkpoint of a module with the same network, whose weights training starts from;
+            or a cascade, as `read_initial_weights` takes it.
 
     Attributes:
         seen: `input_size`, [height, width], and `clips` of the batches it was trained on, if any.
@@ -145,6 +147,6 @@ class NetworkModule(ScoredModule):
         Raises:
             InputError: The checkpoint is missing or holds another architecture or class count.
         """
-        checkpoint = read_checkpoint(Path(str(self.init_from)))
+        checkpoint = read_initial_weights(str(self.init_from), self.region)
         check_description(checkpoint.get("facemask"), expected, str(self.init_from))
         return weights_below(checkpoint["state_dict"], "network.")
