@@ -1,6 +1,7 @@
 """The command line: `facemask fit|validate|test|predict` and the other verbs."""
 
 import argparse
+import difflib
 import inspect
 import os
 import sys
@@ -111,9 +112,14 @@ def main(args: Sequence[str] | None = None) -> None:
 
             run_trainer(arguments)
         else:
+            known = (*TRAINER_VERBS, *VERBS)
             given = f"{arguments[0]!r} is not a verb" if arguments else "no verb was given"
-            verbs = ", ".join((*TRAINER_VERBS, *VERBS))
-            raise InputError(f"{given}: give one of {verbs}; facemask --help says what each does.")
+            near = difflib.get_close_matches(arguments[0], known, 1) if arguments else []
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise InputError(
+                f"{given}{meant}: give one of {', '.join(known)}; facemask --help says what each "
+                "does."
+            )
     except KeyboardInterrupt as interrupt:
         kept = str(interrupt) or _KEPT.get(arguments[0], "nothing more is written")
         sys.stderr.write(f"\nfacemask: stopped by Ctrl-C: {kept}.\n")

@@ -4,8 +4,6 @@
 `base: fcn.yaml` holds only what differs from that one, which lies beside it.
 """
 
-import difflib
-import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -156,20 +154,6 @@ def _given(file: str) -> list[str]:
         return [str(path) for path in _with_bases(Path(file))]
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return [file]  # the parser says what is wrong
-
-
-def near_name(message: str) -> str:
-    """Return a question that names the class that a message about another one may be about, or "".
-
-    Examples:
-        >>> near_name("model is FCNModul, expected a class")
-        ' (did you mean FCNModule?)'
-    """
-    for word in re.findall(r"\b[A-Z]\w+", message):
-        near = difflib.get_close_matches(word, FULL_PATHS, n=1, cutoff=0.8)
-        if near and near[0] != word:
-            return f" (did you mean {near[0]}?)"
-    return ""
 
 
 def parser_mode() -> str:

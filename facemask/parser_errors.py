@@ -1,38 +1,75 @@
-"""Errors of the command line's parsers, each as one sentence."""
+"""Errors of the command line's parsers, each as one sentence about the innermost key.
 
+jsonargparse tells an error as a tree, by indentation: the key, each type that its value could have
+had, why it is none of these, and within a class the same again for its arguments. The sentence is
+about the key that lies deepest, with the path to it.
+"""
+
+import difflib
+import importlib
 import re
-from typing import NoReturn
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Final, NamedTuple, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from facemask.configuration import near_name
+from facemask.configuration import FULL_PATHS
 from facemask.errors import InputError
 
+_USUAL: Final = {"data": "FaceMaskDataModule", "model": "FCNModule"}
+"""Usual classes of options that take one, to guess what was meant."""
+_TYPES: Final = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "on or off",
+    "dict": "names with values", "list": "a list", "Sequence": "a list", "NoneType": "null",
+}  # fmt: skip
 
-def one_sentence(message: str) -> str:
-    """Turn an error of jsonargparse over many lines into one sentence without its full stop.
+
+class _Key(NamedTuple):
+    """The innermost key of an error.
+
+    Attributes:
+        path: The keys to it, joined by dots.
+        owner: Class path of the class whose argument it is; None outside of classes.
+        text: What is said about it.
+    """
+
+    path: str
+    owner: str | None
+    text: str
+
+
+def one_sentence(message: str, options: Iterable[str] = ()) -> str:
+    """Turn an error of jsonargparse into one sentence without its full stop.
+
+    Args:
+        message: The error, over many lines.
+        options: The command's options, such as --data.size, to guess what was meant.
 
     Examples:
         >>> one_sentence('Parser key "size": Expected a typing.Literal[1, 2]. Got value: 3')
         "size is '3', expected one of 1, 2"
+        >>> one_sentence("unrecognized arguments: --sizes 3", ["--size"])
+        'there is no option --sizes; did you mean --size?'
     """
-    key = re.match(r'Parser key "(.+?)"', message)
-    if key:
-        unknown = re.search(r"Option .+ is not accepted", message)
-        if unknown:
-            return f"{key[1]}: {unknown[0]}"
-        choice = re.search(r"Expected a typing\.Literal\[(.+)\]\. Got value: (.+)", message)
-        if choice:
-            return f"{key[1]} is {choice[2]!r}, expected one of {choice[1]}"
-        flag = re.search(r"Expected a <class 'bool'>\. Got value: (.+)", message)
-        if flag:
-            return f"{key[1]} is {flag[1]!r}, expected on or off"
-        types = re.search(r"Subtypes: \[(.+)\]\n", message)
-        value = re.search(r"Given value: (.+)", message)
-        if types and value:
-            names = re.sub(r"<class '([\w.]+)'>|typing\.", r"\1", types[1])
-            return f"{key[1]} is {value[1]}, expected one of: {names.replace('NoneType', 'null')}"
-    return " ".join(message.split()).rstrip(".")
+    names = sorted({option.lstrip("-") for option in options})
+    if unknown := re.match(r"unrecognized arguments: (--?[\w.-]+)", message):
+        return f"there is no option {unknown[1]}{_near(unknown[1].lstrip('-'), names, '--')}"
+    if group := re.match(r"Group '(.+)' does not accept option '(.+)'", message):
+        wrong = f"{group[1]}.{group[2]}"
+        return f"{group[1]} has no option {group[2]!r}{_near(wrong, names)}"
+    if unknown := re.match(r"Option '(.+)' is not accepted", message):
+        groups = {name.partition(".")[0] for name in names}
+        return f"there is no option {unknown[1]!r}{_near(unknown[1], groups)}"
+    key = _innermost(message)
+    if key is None:
+        return " ".join(message.split()).rstrip(".")
+    if missing := re.search(r"File does not exist: '?([^']+)'?", key.text):
+        file = Path(missing[1])
+        here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+        return f"{here}: no such file (--{key.path})"
+    return _about(key)
 
 
 class SentenceParser(ArgumentParser):
@@ -42,5 +79,123 @@ class SentenceParser(ArgumentParser):
         """Raise an `InputError` instead of printing every option there is."""
         if not self.exit_on_error:  # a part of another parser, which will say what is wrong
             super().error(message, ex)
-        sentence = one_sentence(message)
-        raise InputError(f"{sentence}{near_name(sentence)}; --help lists the options.") from ex
+        options: list[str] = re.findall(r"--[\w.-]+", self.format_help())
+        for name, usual in _USUAL.items():  # the help does not list their arguments
+            if f"--{name}" in options:
+                options += [f"{name}.{argument}" for argument in _arguments(FULL_PATHS[usual])]
+        said = one_sentence(message, options)
+        end = " " if said.endswith("?") else "; "
+        raise InputError(f"{said}{end}--help lists the options.") from ex
+
+
+def _innermost(message: str) -> _Key | None:
+    """Return the deepest key of an error, the first of several; None if it names no key."""
+    best: tuple[int, _Key] | None = None
+    above: list[tuple[int, str, str]] = []  # depth, kind and name of what encloses a line
+    lines = message.splitlines()
+    for number, line in enumerate(lines):
+        depth = len(line) - len(line.lstrip())
+        above = [entry for entry in above if entry[0] < depth]
+        found = re.match(r"[\s-]*(Parser key|Problem with given class_path) ['\"](.+?)['\"]:", line)
+        if not found:
+            continue
+        above.append((depth, found[1], found[2]))
+        keys = [name for _, kind, name in above if kind == "Parser key"]
+        if not keys or (best is not None and len(above) <= best[0]):
+            continue
+        classes = [name for _, kind, name in above if kind != "Parser key"]
+        rest = [line[found.end() :], *_below(lines[number + 1 :], depth)]
+        best = (len(above), _Key(".".join(keys), classes[-1] if classes else None, "\n".join(rest)))
+    return None if best is None else best[1]
+
+
+def _below(lines: Iterable[str], depth: int) -> Iterator[str]:
+    for line in lines:
+        if line.strip() and len(line) - len(line.lstrip()) <= depth:
+            return
+        yield line
+
+
+def _about(key: _Key) -> str:
+    """Return the sentence on a key."""
+    path, text = key.path, key.text
+    owner = f" of {key.owner.rpartition('.')[2]}" if key.owner else ""
+    if found := re.search(r"Option '(.+?)' is not accepted", text):
+        near = _near(found[1], _arguments(key.owner))
+        return f"{path}: there is no option {found[1]!r}{owner}{near}"
+    if found := re.search(r"module '(.+?)' has no attribute '(.+?)'", text):
+        return f"{path} is {found[1]}.{found[2]}: {found[1]} has no {found[2]}" + _near(
+            found[2], [*_public(found[1]), *FULL_PATHS]
+        )
+    if found := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", text):
+        name = found[1].rpartition(".")[2]
+        return f"{path} is {name}, expected a {found[2]} or a class derived from it"
+    if found := re.search(r"Expected a dot import path string: (\S+)", text):
+        near = _near(found[1], FULL_PATHS)
+        return f"{path} is {found[1]}, and there is no such class{near}"
+    if found := re.search(r"(No module named '[\w.]+')", text):
+        return f"{path}: {found[1]}"
+    return _of_type(path, text)
+
+
+def _of_type(path: str, text: str) -> str:
+    value = re.search(r"(?:Got value|Given value): (.*)", text)
+    given = "" if value is None else _plain(value[1].strip())
+    if several := re.findall(r"Expected a typing\.Literal\[(.+?)\](?:\.|$)", text, re.M):
+        choices = list(dict.fromkeys(choice for one in several for choice in one.split(", ")))
+        near = _near(given, [choice.strip("'") for choice in choices])
+        return f"{path} is {given!r}, expected one of {', '.join(choices)}{near}"
+    if found := re.search(r"Not a valid subclass of (\w+)", text):
+        return f"{path} is {given!r}, expected a class, {found[1]} or one derived from it"
+    if types := re.search(r"Subtypes: \[(.+)\]", text):
+        names = [_type_name(name) for name in re.split(r", (?![^\[]*\])", types[1])]
+        return f"{path} is {given!r}, expected {' or '.join(dict.fromkeys(names))}"
+    if found := re.search(r"Expected a <class '([\w.]+)'>", text):
+        return f"{path} is {given!r}, expected {_type_name(found[1])}"
+    said = " ".join(text.split()).rstrip(".")
+    return f"{path}: {said}"
+
+
+def _plain(value: str) -> str:
+    """Return a value as it was given, out of jsonargparse's own object if it is in one."""
+    nested = re.match(r"NestedArg\(key='.*?', val='?(.*?)'?\)$", value)
+    return nested[1] if nested else value
+
+
+def _type_name(name: str) -> str:
+    """Return a type in words."""
+    name = re.sub(r"^<class '([\w.]+)'>$", r"\1", name.strip()).replace("typing.", "")
+    words = name.partition("[")[0].rpartition(".")[2]
+    if words == "Literal":
+        return f"one of {name.partition('[')[2].rstrip(']')}"
+    return _TYPES.get(words, words)
+
+
+def _public(module: str) -> list[str]:
+    try:
+        content = importlib.import_module(module)
+    except ImportError:
+        return []
+    return [name for name in dir(content) if not name.startswith("_")]
+
+
+def _arguments(owner: str | None) -> list[str]:
+    """Return the names of a class's arguments, those of its bases among them."""
+    if owner is None:
+        return []
+    parser = ArgumentParser(exit_on_error=False)
+    try:
+        parser.add_class_arguments(resolve_name(owner), fail_untyped=False)
+    except (ImportError, AttributeError, ValueError, TypeError):
+        return []
+    return sorted({name.partition(".")[0] for name in parser.get_defaults().keys()})  # noqa: SIM118
+
+
+def _near(word: str, names: Iterable[str], prefix: str = "") -> str:
+    """Return a question that names what may have been meant, or ""."""
+    known = list(names)
+    last = {name.rpartition(".")[2]: name for name in reversed(known)}  # size of data.size
+    near = difflib.get_close_matches(word, known, 1, 0.7) or [
+        last[name] for name in difflib.get_close_matches(word, last, 1, 0.7)
+    ]
+    return f"; did you mean {prefix}{near[0]}?" if near and near[0] != word else ""

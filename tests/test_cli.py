@@ -159,7 +159,9 @@ def test_help_says_of_a_verb_what_its_docstring_says_first(verb: str) -> None:
 
 
 def test_an_unknown_verb_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "'extrakt' is not a verb: give one of fit, " in error_of(["extrakt"], capsys)
+    assert "'extrakt' is not a verb (did you mean extract?): give one of fit, " in error_of(
+        ["extrakt"], capsys
+    )
     assert "no verb was given: give one of fit, " in error_of([], capsys)
 
 

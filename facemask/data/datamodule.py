@@ -151,7 +151,7 @@ class FaceMaskDataModule(LightningDataModule):
                     f"data.region is {self.region!r}: prediction has no labels that say where the "
                     "box goes; the cascade finds the boxes and combines the regions' models."
                 )
-            frames = list_crops(Path(self.predict_dir)) if self.predict_dir else self._read("test")
+            frames = list_crops(Path(self.predict_dir)) if self.predict_dir else self.read("test")
             self.datasets["predict"] = ClipDataset(
                 frames, self.clip_length, self.size, original_images=self.original_images
             )
@@ -164,7 +164,7 @@ class FaceMaskDataModule(LightningDataModule):
         self.datasets[side] = self._dataset(side)
 
     def _dataset(self, side: Split) -> ClipDataset:
-        frames, training = self._read(side), side == "train"
+        frames, training = self.read(side), side == "train"
         if training:
             frames += read_more(self.more_training, self.split)
         boxes = None
@@ -195,7 +195,8 @@ class FaceMaskDataModule(LightningDataModule):
             self._shares = count_shares(*given)
         return dataset
 
-    def _read(self, side: Split) -> list[Frame]:
+    def read(self, side: Split) -> list[Frame]:
+        """Return the frames of a side; raise an `InputError` if there are none."""
         if not self.root:
             raise InputError("data.root is not set; pass --data.root FOLDER (from prepare).")
         return read_split(Path(self.root), self.split, side)

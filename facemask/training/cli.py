@@ -150,8 +150,8 @@ class TrainerCLI(LightningCLI):
         """Do what the verb says.
 
         Raises:
-            InputError: Lightning refuses the options, there is no checkpoint to go on from, or a
-                folder cannot be written to or has too little space.
+            InputError: Lightning refuses the options, there are no data or no checkpoint to go on
+                from, or a folder cannot be written to or has too little space.
             SystemExit: The run that `--resume auto` found is finished (0), or Ctrl-C came (130).
         """
         options = {name: self.config_init[name] for name in self.verb_options}
@@ -189,6 +189,8 @@ class TrainerCLI(LightningCLI):
         if auto or path == "last":
             path = find_last(self.trainer, folders, auto=auto)
         if self.trainer.is_global_zero:
+            for side in ("train", "val"):  # before anything is written
+                self.datamodule.read(side)
             self._check_folders(folders)
             for folder in folders:
                 remove_unfinished(folder)

@@ -1,6 +1,7 @@
 """Configurations of trainings, found by what the trainings left."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -43,12 +44,13 @@ def with_own_config(words: Sequence[str]) -> list[str]:
 
 
 def _is_config(word: str) -> bool:
-    return word.partition("=")[0] in ("-c", "--config")
+    return word.startswith("-c") or word.partition("=")[0] == "--config"
 
 
 def _value(words: Sequence[str], option: str) -> str | None:
-    for place, word in enumerate(words):
+    found = None  # the last one counts, as for the parser
+    for word, following in zip_longest(words, words[1:]):
         name, equals, value = word.partition("=")
         if name == option:
-            return value if equals else next(iter(words[place + 1 : place + 2]), None)
-    return None
+            found = value if equals else following
+    return found

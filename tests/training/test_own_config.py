@@ -35,6 +35,9 @@ def test_a_checkpoint(run: str) -> None:
         assert with_own_config(words) == ["-c", f"{run}/config.yaml", *words]
         assert with_own_config([*words, "-c", "a.yaml"]) == [*words, "-c", "a.yaml"]
         assert with_own_config([*words, "--config=a.yaml"]) == [*words, "--config=a.yaml"]
+        assert with_own_config([*words, "-ca.yaml"]) == [*words, "-ca.yaml"]
+    last = ["--ckpt_path", "else.ckpt", f"--ckpt_path={run}/last.ckpt"]
+    assert with_own_config(last) == ["-c", f"{run}/config.yaml", *last]
     assert with_own_config(["--ckpt_path", "else.ckpt"]) == ["--ckpt_path", "else.ckpt"]
     assert with_own_config(["--ckpt_path"]) == ["--ckpt_path"]  # the parser says what is missing
     assert with_own_config([]) == []
