@@ -88,6 +88,11 @@ class FaceMaskExtractor:
         self.tracking = tracking or TrackerSettings()
         self.passes = passes
 
+    def __repr__(self) -> str:
+        """Return what computes, on what, and how frames help each other."""
+        parts = ", ".join(self.cascade.networks())
+        return f"FaceMaskExtractor({parts}; {self.backend}, {self.precision}, {self.temporal})"
+
     @classmethod
     def load(
         cls,

@@ -1,7 +1,8 @@
 """A weighted sum of losses whose terms can be logged one by one."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ class CompositeLoss(LossModule):
     Lightning modules log `<stage>/loss` and, for each term, `<stage>/loss_<name>`.
 
     Args:
-        terms: The losses by name; each is called with scores and target and returns a scalar.
-        weights: The weight of each term by name, 0 or more; 1 where not given.
+        terms: The losses by name; each is called with scores and target and returns a scalar. Or a
+            list of losses, named by their classes: `iou` for an `IoULoss`, `iou_2` for a second.
+        weights: The weight of each term by name, 0 or more, 1 where not given; or a list, in the
+            order of the terms.
 
     Raises:
         InputError: No terms, a term that is not a module, a name that a log cannot hold, or a
@@ -36,12 +39,25 @@ class CompositeLoss(LossModule):
         >>> total.backward()
         >>> round(total.item(), 3), {name: round(term.item(), 3) for name, term in terms.items()}
         (1.349, {'ce': 1.099, 'seg': 0.5})
+        >>> CompositeLoss([CrossEntropyLoss(), SegmentationLoss()], [1, 0.5]).weights
+        {'cross_entropy': 1.0, 'segmentation': 0.5}
     """
 
     def __init__(
-        self, terms: Mapping[str, nn.Module], weights: Mapping[str, float] | None = None
+        self,
+        terms: Mapping[str, nn.Module] | Sequence[nn.Module],
+        weights: Mapping[str, float] | Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(terms, Mapping):
+            terms = _by_name(terms)
+        if weights is not None and not isinstance(weights, Mapping):
+            if len(weights) != len(terms):
+                raise InputError(
+                    f"CompositeLoss got {len(weights)} weights and {len(terms)} terms: give one a "
+                    "term."
+                )
+            weights = dict(zip(terms, weights, strict=True))
         if not terms:
             raise InputError("CompositeLoss got no terms: give at least one loss by name.")
         for name, term in terms.items():
@@ -83,3 +99,14 @@ class CompositeLoss(LossModule):
         values = {name: term(scores, target) for name, term in self.terms.items()}
         total = torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
+
+
+def _by_name(terms: Sequence[nn.Module]) -> dict[str, nn.Module]:
+    """Return losses by the names of their classes, without "Loss" and numbered from the second."""
+    named: dict[str, nn.Module] = {}
+    for term in terms:
+        kind = type(term).__name__
+        stem = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", kind.removesuffix("Loss") or kind).lower()
+        same = sum(re.fullmatch(rf"{stem}(_\d+)?", name) is not None for name in named)
+        named[f"{stem}_{same + 1}" if same else stem] = term
+    return named

@@ -34,15 +34,19 @@ class MaskIoU(Metric):
     truth. A class that is in such labels only has no IoU: where it is, nobody knows.
 
     Args:
-        class_names: Names of the classes by id, all different; the first one is the background.
+        class_names: Names of the classes by id, all different; the first one is the background. Or
+            their number C, which calls them "0" to "C - 1".
         ignore_index: Target value of the pixels that are not counted, any integer.
         class_sets: Whether targets from 131 to 159 are sets of classes.
+        num_classes: Number of classes, as torchmetrics calls it, in place of `class_names`.
 
     Attributes:
+        class_names: Names of the classes by id.
         unsettled: Names of the classes that are in sets only, as `compute` found.
 
     Raises:
-        InputError: There are fewer than two names, or one occurs twice.
+        InputError: There are fewer than two names, one occurs twice, or `num_classes` says another
+            number.
 
     Examples:
         >>> import torch
@@ -50,6 +54,8 @@ class MaskIoU(Metric):
         >>> metric.update(torch.tensor([[0, 1, 1, 1]]), torch.tensor([[0, 0, 1, 255]]))
         >>> {name: round(float(value), 3) for name, value in metric.compute().items()}
         {'miou': 0.5, 'pixel_accuracy': 0.667, 'iou_background': 0.5, 'iou_skin': 0.5}
+        >>> MaskIoU(3), MaskIoU(num_classes=2)
+        (MaskIoU(0, 1, 2), MaskIoU(0, 1))
 
         Scores at the network's size, each frame's mask at its own:
 
@@ -68,18 +74,32 @@ class MaskIoU(Metric):
 
     def __init__(
         self,
-        class_names: Sequence[str] = CLASS_NAMES,
+        class_names: Sequence[str] | int | None = None,
         ignore_index: int = IGNORE,
         class_sets: bool = False,
+        *,
+        num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.class_names = check_class_names(class_names, type(self).__name__)
+        names = class_names if class_names is not None else num_classes
+        self.class_names = check_class_names(
+            CLASS_NAMES if names is None else names, type(self).__name__
+        )
+        if num_classes not in (None, len(self.class_names)):
+            raise InputError(
+                f"MaskIoU got num_classes={num_classes} and {len(self.class_names)} class_names: "
+                "give one of them."
+            )
         self.ignore_index = ignore_index
         self.class_sets = class_sets
         self.unsettled: tuple[str, ...] = ()
         size = len(self.class_names)
         for name, shape in (("confusion", (size, size)), ("labelled", size), ("possible", size)):
             self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def __repr__(self) -> str:
+        """Return the classes, for `print(metric)`."""
+        return f"{type(self).__name__}({', '.join(self.class_names)})"
 
     def update(self, prediction: Tensor, target: Tensor | Sequence[Tensor]) -> None:
         """Count one or more frames.
@@ -235,14 +255,16 @@ def _color(name: str) -> tuple[float, ...]:
     return tuple((PALETTE[CLASS_NAMES.index(name)] / 255).tolist())
 
 
-def check_class_names(names: Sequence[str], owner: str) -> tuple[str, ...]:
-    """Return the names of classes, checked to serve as parts of keys.
+def check_class_names(names: Sequence[str] | int, owner: str) -> tuple[str, ...]:
+    """Return the names of classes, checked to serve as parts of keys; of a number "0", "1" ….
 
     Raises:
         InputError: There are fewer than two names, or one occurs twice.
     """
+    given, names = names, tuple(map(str, range(names))) if isinstance(names, int) else names
     if isinstance(names, str) or len(names) < 2 or len(set(names)) < len(names):
         raise InputError(
-            f"{owner} got classes {names!r}: give a list of at least two names, all different."
+            f"{owner} got classes {given!r}: give their number, 2 or more, or a list of at least "
+            "two names, all different."
         )
     return tuple(names)

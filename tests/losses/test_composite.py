@@ -52,3 +52,22 @@ def test_terms_follow_the_mode() -> None:
 def test_bad_options(terms: Mapping[str, Any], weights: Mapping[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         CompositeLoss(terms, weights)
+
+
+def test_lists_of_terms_and_weights() -> None:
+    scores, target = torch.rand(2, 3, 4, 4), torch.randint(3, (2, 4, 4))
+    listed = CompositeLoss([CrossEntropyLoss(), IoULoss(), IoULoss(temperature=0.5)], [1, 2, 0.5])
+    named = CompositeLoss(
+        {"cross_entropy": CrossEntropyLoss(), "iou": IoULoss(), "iou_2": IoULoss(temperature=0.5)},
+        {"iou": 2, "iou_2": 0.5},
+    )
+    assert listed.weights == named.weights
+    total, terms = listed.with_terms(scores, target)
+    expected, others = named.with_terms(scores, target)
+    assert total == expected
+    assert terms == others
+    assert list(CompositeLoss([torch.nn.L1Loss(), torch.nn.Identity()]).terms) == ["l1", "identity"]
+    with pytest.raises(InputError, match="got 1 weights and 2 terms: give one a term"):
+        CompositeLoss([IoULoss(), IoULoss()], [1])
+    with pytest.raises(InputError, match="got no terms"):
+        CompositeLoss([])

@@ -289,3 +289,20 @@ def test_plot_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(InputError, match=r'pip install "facemask-video\[plot\]"'):
         MaskIoU(NAMES).plot()
+
+
+def test_a_number_of_classes() -> None:
+    for metric in (MaskIoU(3), MaskIoU(num_classes=3), MaskIoU(["0", "1", "2"], num_classes=3)):
+        metric.update(torch.tensor([[0, 1, 2, 2]]), torch.tensor([[0, 1, 1, 2]]))
+        values = {name: round(float(value), 3) for name, value in metric.compute().items()}
+        assert values == {
+            "miou": 0.5, "pixel_accuracy": 0.75, "iou_0": 1.0, "iou_1": 0.5, "iou_2": 0.5,
+        }  # fmt: skip
+    assert repr(MaskIoU()) == "MaskIoU(background, skin, eyes, lips, inner_mouth)"
+    with pytest.raises(InputError, match=r"got num_classes=3 and 2 class_names: give one of them"):
+        MaskIoU(["a", "b"], num_classes=3)
+    for wrong in (1, 0, ["a"], "ab"):
+        with pytest.raises(
+            InputError, match=f"got classes {wrong!r}: give their number".replace("[", r"\[")
+        ):
+            MaskIoU(wrong)
