@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from facemask.errors import InputError
-from facemask.suffixes import is_image
+from facemask.suffixes import is_image, is_unread_image
 from facemask.video.sources import is_animated, list_images, others_in
 
 Kind = Literal["auto", "video", "photos"]
@@ -44,7 +44,8 @@ def split_photos(sources: Sequence[str | int], kind: Kind = "auto") -> Split:
         kind: "video" or "photos" decides for all pictures, stills and folders.
 
     Raises:
-        InputError: Photographs are asked for, and a source is no picture.
+        InputError: Photographs are asked for, and a source is no picture; or a source is a picture
+            of a format that is not read, such as HEIC, and not said to be a video.
     """
     split = Split([], [], [])
     for source in sources:
@@ -65,6 +66,12 @@ def split_photos(sources: Sequence[str | int], kind: Kind = "auto") -> Split:
         elif path is not None and kind != "video" and is_image(path) and not is_animated(path):
             split.photos.append(str(source))
             continue
+        elif path is not None and kind != "video" and is_unread_image(path):
+            # FFmpeg would take it for a video, and HEIC for one that is cut off
+            raise InputError(
+                f"{path}: a picture of a format that is not read ({path.suffix.lower()}): "
+                "convert it to JPEG or PNG."
+            )
         if kind == "photos":
             what = f"camera {source}" if isinstance(source, int) else f"{source}"
             raise InputError(f"{what}: is no photograph or folder of them: leave out --as photos.")
