@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from facemask import __version__
 from facemask.errors import InputError, cause_of
 
 DEFAULT_FILE: Final = "cascade.safetensors"
@@ -83,6 +84,47 @@ def download(wanted: RepositoryFile) -> Path:
     except Exception as error:  # what the HTTP library raises depends on the hub's version
         raise InputError(f"{wanted.given}: no such file here, and {_say(error, wanted)}") from error
     return Path(path)
+
+
+def upload(repository: str, folder: Path, private: bool) -> str:
+    """Put the files of a folder into a repository, which is made if it is missing.
+
+    Args:
+        repository: "owner/name".
+        folder: The folder.
+        private: Whether a new repository is private.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        InputError: The name is none, there is no connection, or the log-in does not allow it.
+    """
+    from huggingface_hub import HfApi, errors
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        api = HfApi(library_name="facemask", library_version=__version__)
+        api.create_repo(repository, private=private, exist_ok=True)
+        said = f"facemask {__version__}"
+        return str(api.upload_folder(repo_id=repository, folder_path=folder, commit_message=said))
+    except errors.HFValidationError as error:
+        raise InputError(
+            f"{repository!r} cannot name a Hugging Face repository: give an id 'owner/name'."
+        ) from error
+    except Exception as error:  # what the HTTP library raises depends on the hub's version
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        do = (
+            "log in with `hf auth login` as someone who may write there"
+            if status in (401, 403)
+            else "connect without HF_HUB_OFFLINE"
+            if isinstance(error, errors.OfflineModeIsEnabled)
+            else "try again, or save_pretrained into a folder"
+        )
+        raise InputError(
+            f"the Hugging Face repository {repository} could not be written to "
+            f"({cause_of(error)}): {do}."
+        ) from error
 
 
 def _say(error: Exception, wanted: RepositoryFile) -> str:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from facemask.errors import InputError
 from facemask.models.backbone import Encoder, ImageEncoder
 from facemask.models.convolution import TunedConv2d
+from facemask.models.sharing import SharedNetwork
 
 
-class EncoderNetwork(nn.Module):
+class EncoderNetwork(SharedNetwork, nn.Module):
     """Base of this library's networks: an encoder, and layers that score its features.
 
     Attributes:

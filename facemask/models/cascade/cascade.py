@@ -20,11 +20,12 @@ from facemask.models.cascade.rules import Rules
 from facemask.models.cascade.settings import CascadeSettings, temperature_for
 from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch_everywhere
 from facemask.models.cascade.zoom import find_boxes
+from facemask.models.sharing import Shared
 from facemask.regions import REGIONS, Region
 from facemask.threads import in_these_modes, in_threads
 
 
-class Cascade(nn.Module):
+class Cascade(Shared, nn.Module):
     """Final face masks at original size from up to three networks (sections 3.3 and 4.2).
 
     The primary sees whole frames. Its masks over all frames of a clip say where eyes and mouth
@@ -236,8 +237,7 @@ class Cascade(nn.Module):
 
         Args:
             path: The file, usually `.safetensors`; written whole or not at all.
-            dtype: `torch.float16` or `torch.bfloat16` halves the file; None keeps the weights as
-                they are.
+            dtype: `torch.float16` or `torch.bfloat16` halves the file; None keeps the weights.
             card: Model card in Markdown, kept in the file: `facemask weights info` shows it.
 
         Raises:
