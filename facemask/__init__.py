@@ -7,7 +7,7 @@ from facemask._distribution import warn_of_namesake
 from facemask._moved import find_former_paths
 from facemask._torchvision import mend_on_import
 
-__version__ = "0.2.0.dev0"  # above that of the other program of this name on PyPI
+__version__ = "0.2.0"  # above that of the other program of this name on PyPI
 
 warn_of_namesake()
 find_former_paths()

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -171,3 +172,18 @@ def test_the_command_finds_its_own_package_beside_a_namesake(tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     assert "open" in result.stdout
     assert "the stranger" in python("import facemask", tmp_path).stderr
+
+
+def test_the_version_is_one() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == facemask.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    versions = re.findall(r"^## (\d[\w.]*) \((\d{4}-\d\d-\d\d)\)$", changes, re.M)
+    assert versions[0] == (facemask.__version__, str(citation["date-released"]))
+
+
+def test_each_weight_has_its_licence_beside_it() -> None:
+    notices = (ROOT / "facemask" / "weights" / "LICENSES.md").read_text("utf-8")
+    headings = re.findall(r"^## (\S+)$", notices, re.M)
+    files = sorted(path.name for path in (ROOT / "facemask" / "weights").glob("*.safetensors"))
+    assert sorted(headings) == files
