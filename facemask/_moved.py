@@ -19,7 +19,7 @@ _MOVED: Final = {
     "data.more_training": ["data.loaders"],
     "data.occlusion": ["data.augment.occlusion"],
     "data.samplers": ["data.loaders"],
-    "data.splits": ["data.prepare", "data.vw300_mask"],
+    "data.splits": ["data.prepare", "data.split", "data.vw300_mask"],
     "data.still_motion": ["data.augment.still_motion"],
     "data.transforms": ["data.augment.transforms", "resample"],
     "metrics.means": ["training.means"],

@@ -80,8 +80,8 @@ class SentenceParser(ArgumentParser):
         if not self.exit_on_error:  # a part of another parser, which will say what is wrong
             super().error(message, ex)
         options: list[str] = re.findall(r"--[\w.-]+", self.format_help())
-        for name, usual in _USUAL.items():  # the help does not list their arguments
-            if f"--{name}" in options:
+        if "--trainer" in options:  # the help of trainings does not list all that classes take
+            for name, usual in _USUAL.items():
                 options += [f"{name}.{argument}" for argument in _arguments(FULL_PATHS[usual])]
         said = one_sentence(message, options)
         end = " " if said.endswith("?") else "; "

@@ -114,7 +114,9 @@ def test_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(source, tmp_path / "out", workers=1)
     assert "a subject of its own: no identity_CelebA.txt" in capsys.readouterr().out
     (source / "identity_CelebA.txt").write_text("000011.jpg 5\n000008.jpg 6\n000004.jpg 5\n")
-    prepare(source, tmp_path / "out", workers=1)
+    with pytest.raises(InputError, match=r"'celeba-5' is on two sides .* anew with --resplit"):
+        prepare(source, tmp_path / "out", workers=1)  # who is who was not known before
+    prepare(source, tmp_path / "out", workers=1, resplit=True)
     assert "Subjects of their own: 1 (3)." in capsys.readouterr().out
     rows = (tmp_path / "out/subjects.csv").read_text().splitlines()
     assert rows == ["video,subject", "0,celeba-5", "1,celeba-6", "2,celeba-5", "3,3"]
