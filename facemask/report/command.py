@@ -8,7 +8,7 @@ from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.plotting import check_matplotlib
 from facemask.report.figures import examples_section, subjects_section
-from facemask.report.page import Page
+from facemask.report.page import Page, words
 from facemask.report.record import AGREEMENT, RECORD
 from facemask.report.runs import Comparison, load_runs
 from facemask.report.tables import (
@@ -16,6 +16,7 @@ from facemask.report.tables import (
     positions_section,
     runs_section,
     scores_section,
+    summary,
 )
 
 _FILES: Final = (
@@ -28,7 +29,7 @@ _FILES: Final = (
 def report(
     runs: list[str],
     *,
-    baseline: str,
+    baseline: str | None = None,
     out: str,
     names: list[str] | None = None,
     data: str | None = None,
@@ -42,7 +43,7 @@ def report(
 
     Args:
         runs: Folders that `facemask test` wrote, such as runs/fcn.
-        baseline: The folder of the run that the others are compared with.
+        baseline: The folder of the run that the others are compared with. Default: the first one.
         out: Folder to write report.html, report.md, the tables (CSV) and the figures (PNG) to.
         names: What to call the runs, in their order; the baseline first where it is not among
             them. Default: the folders' names.
@@ -67,7 +68,7 @@ def report(
                 "report would overwrite; choose another folder."
             )
     check_matplotlib()
-    compared = load_runs(runs, baseline, names)
+    compared = load_runs(runs, baseline or runs[0], names)
     content = make_page(compared, groups, examples, seed, data).files()
     make_folder(folder)
     for name in _FILES:
@@ -87,17 +88,18 @@ def make_page(runs: Comparison, groups: int, examples: int, seed: int, data: str
         f"{len(set(table.video.tolist()))} videos and {len(set(table.subject.tolist()))} subjects",
         **({"Labels": f"pseudo-landmarks: {AGREEMENT}"} if record.pseudo_landmarks else {}),
         "Region": record.region,
-        "Classes": ", ".join(record.class_names),
+        "Classes": ", ".join(map(words, record.class_names)),
         "Fingerprint": record.fingerprint,
-        "Baseline": runs.baseline.name,
+        **({"Baseline": runs.baseline.name} if runs.others else {}),
         "Written by": f"facemask {__version__}",
     }
     sections = [
         scores_section(runs, groups, seed),
-        positions_section(runs),
+        *([positions_section(runs)] if runs.others else []),
         subjects_section(runs),
         examples_section(runs, examples, data),
         consistency_section(runs),
         runs_section(runs),
     ]
-    return Page("Face masks: " + ", ".join(run.name for run in runs.runs), facts, sections)
+    title = "Face masks: " + ", ".join(run.name for run in runs.runs)
+    return Page(title, facts, sections, summary(runs))

@@ -13,7 +13,7 @@ from facemask.data.vw300_mask import Frame, read_label, read_split
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.plotting import literal, new_figure, run_colors, to_png
-from facemask.report.page import Picture, Section, Table, Value, percent
+from facemask.report.page import Picture, Section, Still, Table, Value, percent
 from facemask.report.record import Run, fingerprint
 from facemask.report.runs import Comparison
 
@@ -48,10 +48,12 @@ def examples_section(runs: Comparison, count: int, data: str | None) -> Section:
         rows = choose_frames(runs, count)
         if not rows:
             raise InputError("no frame tells the runs apart.")
-        picture = _draw_frames(runs, rows, _find_frames(runs.baseline, data))
+        frames = _find_frames(runs.baseline, data)
+        picture = _draw_frames(runs, rows, frames)
+        film = [_still(runs, row, frames) for row in rows]
     except InputError as error:
         return Section("Examples", text, remarks=[f"Left out: {error}"])
-    return Section("Examples", text, pictures=[picture])
+    return Section("Examples", text, pictures=[picture], film=film)
 
 
 def _find_frames(run: Run, data: str | None) -> dict[str, Frame]:
@@ -98,6 +100,20 @@ def _draw_frames(runs: Comparison, rows: list[int], frames: dict[str, Frame]) ->
         f"mIoU by frame: {'; '.join(said)}.",
         to_png(figure),
     )
+
+
+def _still(runs: Comparison, row: int, frames: dict[str, Frame]) -> Still:
+    """Return a frame's masks over its picture, side by side."""
+    name = str(runs.baseline.table.name[row])
+    picture, *colors = _tiles(runs, name, frames[name])
+    painted = [cv2.addWeighted(picture, 0.55, color, 0.45, 0) for color in colors]
+    for mixed, color in zip(painted, colors, strict=True):
+        background = ~color.any(axis=2)
+        mixed[background] = picture[background]
+    scores = [f"{run.name} {percent(float(run.table.frame_miou()[row]), 1)} %" for run in runs.runs]
+    whole = np.concatenate([picture, *painted], axis=1)
+    _, jpeg = cv2.imencode(".jpg", whole[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return Still(f"{name}: picture, true mask, {', '.join(scores)}", jpeg.tobytes())
 
 
 def _tiles(runs: Comparison, name: str, frame: Frame) -> list[Image]:

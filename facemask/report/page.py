@@ -12,14 +12,8 @@ from facemask.report.csv_files import values_to_csv
 _TEMPLATE: Final = "page.html.jinja"
 Value: TypeAlias = str | int | float | bool | None
 
-SHORT_NAMES: Final = {
-    "skin": "FS",
-    "eyes": "Eyes",
-    "lips": "OMT",
-    "inner_mouth": "IMT",
-    "background": "BG",
-}
-"""The paper's names of the classes: facial skin, outer mouth, inner mouth, background."""
+PAPER_NAMES: Final = {"skin": "FS", "lips": "OMT", "inner_mouth": "IMT", "background": "BG"}
+"""The paper's names of classes: facial skin, outer mouth, inner mouth, background."""
 NOTHING: Final = "–"
 """Cell of a table without a value."""
 
@@ -71,6 +65,19 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Still:
+    """A frame to click through on the page.
+
+    Attributes:
+        caption: Its name and scores.
+        jpeg: A JPEG file.
+    """
+
+    caption: str
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of a report.
 
@@ -80,6 +87,8 @@ class Section:
         tables: The tables.
         pictures: The figures.
         remarks: Sentences on parts that are left out, with the reason.
+        folded: Whether the page shows it only when it is asked for.
+        film: Frames to click through on the page, which take the place of the figures there.
     """
 
     title: str
@@ -87,6 +96,8 @@ class Section:
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
     remarks: Sequence[str] = ()
+    folded: bool = False
+    film: Sequence[Still] = ()
 
 
 @dataclass(frozen=True)
@@ -97,11 +108,13 @@ class Page:
         title: The heading.
         facts: Short facts such as data and baseline, by name.
         sections: The sections, in order.
+        summary: What was found, in plain words.
     """
 
     title: str
     facts: dict[str, str]
     sections: Sequence[Section]
+    summary: Sequence[str] = ()
 
     def files(self) -> dict[str, bytes]:
         """Return the content of all files by name: both forms, tables and figures."""
@@ -127,6 +140,7 @@ def to_html(page: Page) -> str:
 def to_markdown(page: Page) -> str:
     """Return the page in Markdown; pictures are the PNG files beside it."""
     lines = [f"# {_plain(page.title)}", ""]
+    lines += [_plain(" ".join(page.summary)), ""] if page.summary else []
     lines += [f"* {name}: {_plain(value)}" for name, value in page.facts.items()]
     for section in page.sections:
         lines += ["", f"## {section.title}", "", _plain(section.text)]
@@ -155,6 +169,16 @@ def _plain(text: str) -> str:
     for character in "\\`*_|<>":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
+
+
+def words(class_name: str) -> str:
+    """Return a class's name as people read it.
+
+    Examples:
+        >>> words("inner_mouth")
+        'inner mouth'
+    """
+    return class_name.replace("_", " ")
 
 
 def percent(share: float, digits: int = 2) -> str:

@@ -1,14 +1,24 @@
 """Tables of a report: those of the paper (2, 4 and 9), consistency over time, and the runs."""
 
-import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from facemask.errors import InputError
 from facemask.metrics import Significance, improvement_by_position, paired_significance
-from facemask.report.page import NOTHING, SHORT_NAMES, Section, Table, Value, percent, points
+from facemask.report.page import (
+    NOTHING,
+    PAPER_NAMES,
+    Section,
+    Table,
+    Value,
+    percent,
+    points,
+    words,
+)
 from facemask.report.record import Run
 from facemask.report.runs import Comparison
 from facemask.report.sequence_table import TRUTH
@@ -47,12 +57,13 @@ def scores_section(runs: Comparison, groups: int, seed: int) -> Section:
             100 * low, 100 * high,
             *((result.p_value, result.significant, tested) if result else (None, None, None)),
         ])  # fmt: skip
+    shown = 5 + len(names) if runs.others else 2 + len(names)  # nothing to compare one run with
+    header = ["Run", "mIoU", *map(words, names), "Difference", "95 % interval", "P"]
     table = Table(
         file="table9.csv",
         caption="IoU in % over all frames at original size.",
-        header=["Run", "mIoU", *(SHORT_NAMES.get(name, name) for name in names),
-                "Difference", "95 % interval", "P"],
-        rows=rows,
+        header=header[:shown],
+        rows=[row[:shown] for row in rows],
         csv_header=["run", "miou", *(f"iou_{name}" for name in names), "difference",
                     "interval_low", "interval_high", "p_value", "significant", "groups"],
         csv_rows=values,
@@ -63,10 +74,9 @@ def scores_section(runs: Comparison, groups: int, seed: int) -> Section:
 
 def _explanation(runs: Comparison, groups: int, tested: int, seed: int) -> list[str]:
     """Return what the table's columns mean."""
-    used = [
-        f"{SHORT_NAMES[n]}: {n.replace('_', ' ')}" for n in runs.class_names if n in SHORT_NAMES
-    ]
-    notes = ["mIoU is the mean over all classes but the background. " + "; ".join(used) + "."]
+    used = [f"{PAPER_NAMES[n]} ({words(n)})" for n in runs.class_names if n in PAPER_NAMES]
+    notes = ["mIoU is the mean over all classes but the background."]
+    notes += [f"The paper's names: {', '.join(used)}."] if used else []
     if not runs.others:
         return notes
     notes.append(
@@ -172,11 +182,10 @@ def consistency_section(runs: Comparison) -> Section:
               for line, scale in zip(of_classes, (1, 1000), strict=True)),
         ])  # fmt: skip
         values.append([name, int(table.values[f"{prefix}pairs"].sum()), *means])
-    short = [SHORT_NAMES.get(name, name) for name in foreground]
     result = Table(
         file="consistency.csv",
         caption=f"Consistency of neighbouring frames' masks (flow {flow}), mean over sequences.",
-        header=["Masks", "TC %", *(f"TC {name}" for name in short), "Area jitter",
+        header=["Masks", "TC %", *(f"TC {words(name)}" for name in foreground), "Area jitter",
                 "Boundary jitter ‰"],
         rows=rows,
         csv_header=["masks", "pairs", *names, *jitters],
@@ -203,10 +212,7 @@ def runs_section(runs: Comparison) -> Section:
     rows = []
     for run in runs.runs:
         record = run.record
-        network = ", ".join(
-            f"{key} {value if isinstance(value, (str, int, float)) else json.dumps(value)}"
-            for key, value in record.network.items()
-        )
+        network = ", ".join(_in_words(record.network))
         checkpoint = record.checkpoint or "none"
         rows.append([run.name, str(run.folder), checkpoint, network, record.facemask_version])
     table = Table(
@@ -218,4 +224,43 @@ def runs_section(runs: Comparison) -> Section:
         csv_rows=rows,
         words=True,
     )
-    return Section("Runs", "All were scored on the same frames and true masks.", [table])
+    text = "All were scored on the same frames and true masks." if runs.others else ""
+    return Section("What was tested", text, [table], folded=True)
+
+
+def _in_words(content: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Yield what a mapping says, those inside it with the names above them."""
+    for key, value in content.items():
+        name = f"{above}{words(key)}"
+        if isinstance(value, dict):
+            yield from _in_words(value, f"{name}: ")
+        elif isinstance(value, list):
+            yield f"{name} {' '.join(map(str, value))}"
+        elif value is not None:
+            yield f"{name} {value}"
+
+
+def summary(runs: Comparison) -> list[str]:
+    """Return two sentences in plain words: what is best and by how much, and what is weakest."""
+    table = runs.baseline.table
+    scores = {run.name: run.table.miou() for run in runs.runs}
+    best = max(runs.runs, key=lambda run: -1 if math.isnan(scores[run.name]) else scores[run.name])
+    agreement = runs.baseline.record.pseudo_landmarks
+    of = "agreement with dlib's landmarks" if agreement else "overlap with the true masks"
+    first = f"{best.name} has a mean {of} (IoU) of {percent(scores[best.name], 1)} %"
+    if best is not runs.baseline:
+        gain = points(scores[best.name] - scores[runs.baseline.name], 1)
+        first += f", {gain} points beside {runs.baseline.name}"
+    elif runs.others:
+        first += ", the best of " + ", ".join(run.name for run in runs.runs)
+    iou = dict(zip(runs.class_names[1:], best.table.iou()[1:].tolist(), strict=True))
+    known = {name: value for name, value in iou.items() if not math.isnan(value)}
+    seen = f"{len(table)} frames of {len(set(table.subject.tolist()))} subjects"
+    if not known:
+        return [f"{first}, over {seen}."]
+    good, bad = max(known, key=known.__getitem__), min(known, key=known.__getitem__)
+    second = (
+        f"It is best at {words(good)} ({percent(known[good], 1)} %) and weakest at {words(bad)} "
+        f"({percent(known[bad], 1)} %), over {seen}."
+    )
+    return [f"{first}.", second if good != bad else f"That is over {seen}."]

@@ -63,9 +63,9 @@ def test_the_page_is_self_contained_and_accessible(written: Path, workplace: Pat
     page = Page(html)
     assert page.tags[0] == ("html", {"lang": "en"})
     images = page.all("img")
-    assert len(images) == 2
+    assert len(images) == 6  # five frames and a figure
     for image in images:
-        assert str(image["src"]).startswith("data:image/png;base64,")
+        assert re.match(r"data:image/(png|jpeg);base64,", str(image["src"]))
         assert len(str(image["alt"])) > 40
     assert "http://" not in html
     assert "https://" not in html
@@ -123,7 +123,7 @@ def test_a_browser_shows_the_page(written: Path, tmp_path: Path, width: int) -> 
     title = re.search("<title>(.*?)</title>", shown.stdout)
     assert title is not None
     found = json.loads(title[1].replace("&quot;", '"'))
-    assert len(found["images"]) == 2
+    assert len(found["images"]) == 6
     assert min(found["images"]) > 300  # loaded
     assert found["width"] <= found["inner"]  # wide tables scroll, the page does not
     assert "system-ui" in found["style"]
@@ -256,3 +256,33 @@ def test_wrong_options(workplace: Path, tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(InputError, match=r'pip install "facemask-video\[plot\]"'):
         run(workplace, out)
     assert not out.exists()
+
+
+def test_a_single_run_needs_no_baseline(workplace: Path, tmp_path: Path) -> None:
+    report([str(workplace / "runs" / "fcn")], out=str(tmp_path / "out"))
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    said = " ".join(page.text.split())
+    assert re.search(
+        r"fcn has a mean overlap with the true masks \(IoU\) of [\d.]+ %\. It is best", said
+    )
+    assert re.search(
+        r"weakest at (skin|eyes|lips|inner mouth) \([\d.]+ %\), over \d+ frames of", said
+    )
+    for word in ("Baseline", "Difference", "95 % interval", "Improvement by position"):
+        assert word not in said
+    assert len(page.all("details")) == 2  # data and settings, and what was tested
+    assert not (tmp_path / "out" / "table4.csv").exists()
+    first, *_ = (tmp_path / "out" / "table9.csv").read_text().splitlines()
+    assert first.startswith("run,miou,iou_skin")
+
+
+def test_frames_can_be_clicked_through(written: Path) -> None:
+    page = Page((written / "report.html").read_text(encoding="utf-8"))
+    links = [link["href"] for link in page.all("a")]
+    figures = [figure["id"] for figure in page.all("figure") if "id" in figure]
+    assert links == [f"#{name}" for name in figures]
+    assert len(links) >= 2
+    said = " ".join(page.text.split())
+    assert "points beside _base" in said or "the best of _base" in said
+    assert "The paper's names: BG (background), FS (skin), OMT (lips), IMT (inner mouth)" in said
+    assert '"' not in page.text.partition("What was tested")[2].replace(NASTY, "")  # no JSON
