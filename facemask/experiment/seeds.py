@@ -31,6 +31,8 @@ def scores_over_seeds(runs: Sequence[Comparison], groups: int, seed: int) -> Sec
     """
     together = Comparison(tuple(map(_pool, zip(*(one.runs for one in runs), strict=True))))
     section = scores_section(together, groups, seed)
+    if not together.others:  # no columns of differences
+        return section
     (table,) = section.tables
     miou = np.array([[run.table.miou() for run in one.runs] for one in runs])
     means, halves = _interval((miou - miou[:, :1])[:, 1:])

@@ -68,7 +68,7 @@ def report(
                 "report would overwrite; choose another folder."
             )
     check_matplotlib()
-    compared = load_runs(runs, baseline or runs[0], names)
+    compared = load_runs(runs, baseline, names)
     content = make_page(compared, groups, examples, seed, data).files()
     make_folder(folder)
     for name in _FILES:

@@ -52,21 +52,25 @@ class Comparison:
         return chosen if chosen.table.position.any() else None
 
 
-def load_runs(folders: Sequence[str], baseline: str, names: Sequence[str] | None) -> Comparison:
+def load_runs(
+    folders: Sequence[str], baseline: str | None, names: Sequence[str] | None
+) -> Comparison:
     """Read the runs and check that they were scored on the same data.
 
     Args:
         folders: The folder of each run.
-        baseline: The baseline's folder, one of `folders` or another one.
+        baseline: The baseline's folder, one of `folders` or another one. None takes the first.
         names: One name a run in the order of `folders`, the baseline's first where it is not
             among them. None takes the folders' names.
 
     Raises:
-        InputError: A record cannot be read, a run or a name is given twice, there are more or
-            fewer names than runs, or the runs are about different data.
+        InputError: No folder is given, a record cannot be read, a run or a name is given twice,
+            there are more or fewer names than runs, or the runs are about different data.
     """
+    if not folders:
+        raise InputError("runs is empty: give the folder of one run at least.")
     places = [find_run(Path(folder)) for folder in folders]
-    first = find_run(Path(baseline))
+    first = places[0] if baseline is None else find_run(Path(baseline))
     resolved = [place.resolve() for place in places]
     if first.resolve() not in resolved:
         places, resolved = [first, *places], [first.resolve(), *resolved]

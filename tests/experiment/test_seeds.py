@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from facemask.experiment.plan import PaperTable, Plan, Row
+from facemask.experiment.seeds import scores_over_seeds
 from facemask.experiment.tables import experiment_page
 from facemask.report import Run, read_run
 from facemask.report.page import Page
+from facemask.report.runs import load_runs
 from tests.report.runs import write_data, write_run
 
 T_OF_THREE = 4.302653  # 97.5 % quantile of Student's t with two degrees of freedom
@@ -89,3 +91,14 @@ def test_a_step_that_one_seed_lacks_is_left_out(
     found: tuple[Page, list[tuple[Run, Run]], Path],
 ) -> None:
     assert [row["run"] for row in rows_of(found[0], 0)] == ["fcn", "ConvLSTM"]
+
+
+def test_a_single_run_has_no_differences_over_seeds(tmp_path: Path) -> None:
+    root = write_data(tmp_path / "data")
+    folders = [
+        write_run(tmp_path / f"seed{s}/fcn", root, errors=e) for s, e in ((0, 0.1), (1, 0.3))
+    ]
+    section = scores_over_seeds([load_runs([str(f)], None, None) for f in folders], 10, 0)
+    (scores,) = section.tables
+    assert scores.header == ["Run", "mIoU", "skin", "eyes", "lips", "inner mouth", "background"]
+    assert [row[0] for row in scores.rows] == ["fcn"]

@@ -234,6 +234,8 @@ def test_runs_that_do_not_belong_together(
 
 def test_wrong_options(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
+    with pytest.raises(InputError, match="runs is empty: give the folder of one run"):
+        report([], out=str(out))
     with pytest.raises(InputError, match="groups is 1, expected at least 2"):
         run(workplace, out, groups=1)
     with pytest.raises(InputError, match="examples is 0"):
