@@ -249,8 +249,8 @@ def summary(runs: Comparison) -> list[str]:
     of = "agreement with dlib's landmarks" if agreement else "overlap with the true masks"
     first = f"{best.name} has a mean {of} (IoU) of {percent(scores[best.name], 1)} %"
     if best is not runs.baseline:
-        gain = points(scores[best.name] - scores[runs.baseline.name], 1)
-        first += f", {gain} points beside {runs.baseline.name}"
+        gain = 100 * (scores[best.name] - scores[runs.baseline.name])
+        first += f", {gain:.1f} points more than {runs.baseline.name}"
     elif runs.others:
         first += ", the best of " + ", ".join(run.name for run in runs.runs)
     iou = dict(zip(runs.class_names[1:], best.table.iou()[1:].tolist(), strict=True))

@@ -285,6 +285,6 @@ def test_frames_can_be_clicked_through(written: Path) -> None:
     assert links == [f"#{name}" for name in figures]
     assert len(links) >= 2
     said = " ".join(page.text.split())
-    assert "points beside _base" in said or "the best of _base" in said
+    assert "points more than _base" in said or "the best of _base" in said
     assert "The paper's names: BG (background), FS (skin), OMT (lips), IMT (inner mouth)" in said
     assert '"' not in page.text.partition("What was tested")[2].replace(NASTY, "")  # no JSON
