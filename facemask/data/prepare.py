@@ -33,6 +33,7 @@ from facemask.errors import InputError
 from facemask.files import make_folder, to_csv, write_atomic
 from facemask.parallel import run_jobs
 from facemask.suffixes import some_names
+from facemask.terminal import print_table
 
 HIDDEN: Final = "hidden_landmarks.csv"
 """Frames of the source that are left out because points are hidden."""
@@ -141,7 +142,7 @@ def prepare(
     notes += [told] if told else []
     notes += _pass_on_mark(source, out)
     console = Console()
-    console.print(table)
+    print_table(table, console)
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
 

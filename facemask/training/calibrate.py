@@ -26,6 +26,7 @@ from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.file import ROLES, read_header
 from facemask.models.fcn import EncoderNetwork
 from facemask.models.own_network import evaluating, first_output
+from facemask.terminal import print_table
 from facemask.threads import limit_threads
 from facemask.training.cascade_module import CascadeModule
 from facemask.training.cli import TrainerCLI
@@ -258,7 +259,7 @@ def _report(point: OperatingPoint, names: Sequence[str], force: bool) -> list[fl
     table.add_section()
     mious = (float(miou_of(matrix)) for matrix in matrices)
     table.add_row("mIoU", "", *(f"{100 * miou:.1f}" for miou in mious))
-    Console().print(table)
+    print_table(table)
     absent = ~point.before.any(1) & ~point.unsettled
     for said, classes in (("Not", absent), ("Nowhere for certain", point.unsettled)):
         if classes.any():

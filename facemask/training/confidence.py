@@ -21,6 +21,7 @@ from facemask.errors import InputError
 from facemask.metrics.confidence import agreement, fit_confidence
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.own_network import evaluating
+from facemask.terminal import print_table
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -64,7 +65,7 @@ def calibrate_confidence(
         f"harder, by a fit to {fitted_on}, in %:",
         soft_wrap=True,
     )
-    console.print(table_of(masks, scored, before))
+    print_table(table_of(masks, scored, before), console)
     console.print(sentence_on_unsure(scored), soft_wrap=True)
     return fit
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from facemask.errors import InputError
 from facemask.files import sha256_of
+from facemask.terminal import print_table
 from facemask.weights.catalog import find_weights, shipped, verify
 
 
@@ -43,7 +44,7 @@ def _list(console: Console) -> None:
     for entry in shipped().values():
         size = f"{entry.path.stat().st_size / 1e6:.1f}" if entry.path.is_file() else "missing"
         table.add_row(entry.name, size, entry.licence, entry.description)
-    console.print(table)
+    print_table(table, console)
 
 
 def _info(name: str, console: Console) -> None:
@@ -80,7 +81,7 @@ def _info(name: str, console: Console) -> None:
             built["calibrated by"] = " ".join(f"{offset:+.3g}" for offset in offsets)
         options = ", ".join(f"{key} {value}" for key, value in built.items())
         networks.add_row(role, kind, backbone, f"{millions:.2f} million", options)
-    console.print(networks)
+    print_table(networks, console)
     console.print(Markdown(header.card) if header.card else "It has no model card.")
 
 
