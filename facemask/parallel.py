@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 
 import cv2
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from facemask.errors import InputError
+from facemask.progress import Bars
 from facemask.threads import free_cores
 
 _logger: Final = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def run_jobs(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Bars(*columns, console=Console(stderr=True)) as progress:
         completed = _completed(function, items, workers)
         results = dict(progress.track(completed, total=len(items), description=description))
     return [results[index] for index in range(len(items))]

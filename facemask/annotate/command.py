@@ -32,6 +32,7 @@ from facemask.annotate.pseudo_folder import (
 from facemask.data.landmarks import write_pts
 from facemask.errors import InputError
 from facemask.files import make_folder, sha256_of
+from facemask.progress import Bars
 from facemask.suffixes import VIDEO_SUFFIXES, is_video
 from facemask.threads import limit_threads
 from facemask.tracking.centerface import CenterFaceDetector
@@ -192,7 +193,7 @@ class _Speed(ProgressColumn):
 
 
 def _progress(console: Console) -> Progress:
-    return Progress(
+    return Bars(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

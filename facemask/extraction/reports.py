@@ -1,10 +1,11 @@
 """Lines and bars of an extraction that goes on, here or in another process."""
 
-import sys
 from typing import NamedTuple, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+
+from facemask.progress import Bars
 
 
 class Said(NamedTuple):
@@ -52,14 +53,13 @@ class Terminal:
     def __init__(self) -> None:
         # names as they are
         self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-        self._bars = Progress(
+        self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed}/{task.total}"),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not sys.stderr.isatty(),
         )
         self._videos: dict[str, TaskID] = {}
         self._all: TaskID | None = None

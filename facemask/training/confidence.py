@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from facemask.classes import CLASS_SETS, IGNORE
@@ -21,6 +20,7 @@ from facemask.errors import InputError
 from facemask.metrics.confidence import agreement, fit_confidence
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.own_network import evaluating
+from facemask.progress import Bars
 from facemask.terminal import print_table
 
 Bools = npt.NDArray[np.bool_]
@@ -48,7 +48,7 @@ def calibrate_confidence(
     Raises:
         InputError: There are no frames, or a file cannot be read.
     """
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Bars(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Pictures", total=pictures)
         masks = score_masks(
             cascade, frames, pictures, harder_pictures(), seed,
