@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
+    "annotations": (
+        "facemask.annotations.command:annotations",
+        "Write masks for COCO, CVAT or Label Studio to correct by hand, and read them back.",
+    ),
     "app": (
         "facemask.app.command:app",
         "Open a web page on this machine where a video is dropped and its face masks come out.",

@@ -12,7 +12,7 @@ FLOORS = (
     ("losses", "metrics", "video"),
     ("data", "tracking"),
     ("models",),
-    ("annotate", "report", "weights"),
+    ("annotate", "annotations", "report", "weights"),
     ("training", "export"),
     ("extraction",),
     ("app", "experiment"),
