@@ -28,7 +28,7 @@ PLOT: Final = "plot"
 SHEET: Final = "sheet"
 """The contact sheet, drawn from the overlay."""
 DRAWN: Final = (PLOT, SHEET)
-_PAINTED: Final = ("overlay", "side-by-side")
+PAINTED: Final = ("overlay", "side-by-side")
 _OF_PHOTOS: Final = {"labels": ".labels.png", "npz": ".labels.npz", "alpha": ".alpha.png"}
 
 
@@ -67,6 +67,6 @@ def photo_paths(folder: Path, name: str, kinds: Iterable[str], photo: Path) -> d
         photo: The photo.
     """
     suffix = ".jpg" if photo.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif") else ".png"
-    suffixes = _OF_PHOTOS | {kind: f".{kind}{suffix}" for kind in _PAINTED}
+    suffixes = _OF_PHOTOS | {kind: f".{kind}{suffix}" for kind in PAINTED}
     wanted = ["labels" if kind == "png" else kind for kind in kinds]
     return {kind: folder / f"{name}{suffixes[kind]}" for kind in wanted if kind in suffixes}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from facemask.errors import InputError
-from facemask.extraction.choices import DRAWN, PLOT, SHEET, output_paths
+from facemask.extraction.choices import DRAWN, PAINTED, PLOT, SHEET, output_paths
 from facemask.extraction.journal import Journal
 from facemask.extraction.record import Facts, difference, read_facts
 from facemask.extraction.results import ExtractedFrame, numbers_of
@@ -32,7 +32,6 @@ from facemask.video.writing import (
 
 PART_FRAMES: Final = 2000
 """Frames in a part: a killed job loses at most so many."""
-_PAINTED: Final = ("overlay", "side-by-side")
 
 
 class Outputs:
@@ -76,7 +75,7 @@ class Outputs:
         """Write one frame, in order, to all of them."""
         at = VideoFrame(frame.index, frame.time, frame.image, frame.picture, frame.label)
         labels = painted = frame.labels
-        if any(kind in _PAINTED for kind in self._writers):
+        if any(kind in PAINTED for kind in self._writers):
             painted = self._look.paint(frame.image, labels, numbers_of(frame), white=self._white)
         for kind, writer in self._writers.items():
             if kind == "overlay":
@@ -110,7 +109,7 @@ def _draw(paths: Mapping[str, Path]) -> None:
 
 
 def _writer(kind: str, path: Path, source: FrameSource, audio: bool) -> FrameWriter[Any]:
-    if kind in _PAINTED:
+    if kind in PAINTED:
         return VideoWriter(path, source, audio=audio)
     if kind == "labels":
         return LabelVideoWriter(path, source)
@@ -228,7 +227,7 @@ class PartedOutputs(Outputs):
             finally:
                 remove(temporary)
         else:
-            join_videos(parts, path, self._source, audio=kind in _PAINTED)
+            join_videos(parts, path, self._source, audio=kind in PAINTED)
 
 
 def _join_folders(parts: Sequence[Path], path: Path) -> None:

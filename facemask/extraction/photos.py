@@ -1,6 +1,5 @@
 """Photographs of a command: labelled together, written each by itself, listed in one table."""
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
@@ -12,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
+from facemask.extraction.choices import PAINTED
 from facemask.extraction.jobs import Job
 from facemask.extraction.record import RECORD_SUFFIX, read_facts
 from facemask.extraction.results import ExtractedFrame, numbers_of
 from facemask.extraction.signals import COLUMNS, table_rows
-from facemask.files import read_image, write_atomic, write_image
+from facemask.files import read_image, to_csv, write_atomic, write_image
 from facemask.video.look import Look
 from facemask.video.painting import side_by_side
 from facemask.video.results import label_png
@@ -94,8 +94,9 @@ def write_photo(job: Job, frame: ExtractedFrame, look: Look) -> None:
     Raises:
         InputError: One cannot be written.
     """
-    labels = frame.labels
-    painted = look.paint(frame.image, labels, numbers_of(frame))
+    labels = painted = frame.labels
+    if any(kind in PAINTED for kind in job.paths):
+        painted = look.paint(frame.image, labels, numbers_of(frame))
     for kind, path in job.paths.items():
         if kind == "overlay":
             write_image(path, painted)
@@ -134,10 +135,10 @@ def write_photo_table(jobs: Sequence[Job], path: Path) -> None:
     names = [Path(str(job.source)).name for job in jobs]
     if len(set(names)) < len(names):
         names = [str(job.source) for job in jobs]
-    text = io.StringIO()
-    table = csv.DictWriter(text, PHOTO_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    table.writeheader()
-    for job, name in zip(jobs, names, strict=True):
-        for row in (read_facts(record_path(job)) or {}).get("rows", []):
-            table.writerow({"picture": name} | row)
-    write_atomic(path, text.getvalue().encode())
+    rows = [
+        {"picture": name} | row
+        for job, name in zip(jobs, names, strict=True)
+        for row in (read_facts(record_path(job)) or {}).get("rows", [])
+    ]
+    lines = [[row.get(column, "") for column in PHOTO_COLUMNS] for row in rows]
+    write_atomic(path, to_csv([PHOTO_COLUMNS, *lines]))

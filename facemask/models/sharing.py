@@ -19,7 +19,8 @@ Network = TypeVar("Network", bound="SharedNetwork")
 
 _KEY: Final = "facemask_network"
 """Key of the JSON in a network's file: what it takes to build it."""
-_CARD_KEY: Final = "facemask_card"
+CARD_KEY: Final = "facemask_card"
+"""Key of the model card, in Markdown, in the metadata of networks' and cascades' files."""
 _HEAD: Final = """---
 library_name: facemask
 pipeline_tag: image-segmentation
@@ -146,7 +147,7 @@ class SharedNetwork(Shared):
             "arguments": network.description(),
         }
         tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        metadata = {_KEY: json.dumps(content)} | ({} if card is None else {_CARD_KEY: card})
+        metadata = {_KEY: json.dumps(content)} | ({} if card is None else {CARD_KEY: card})
         write_atomic(Path(path), safetensors.torch.save(tensors, metadata))
 
     @classmethod

@@ -26,13 +26,12 @@ from facemask.models.description import (
     take_cell,
     take_normalisation,
 )
+from facemask.models.sharing import CARD_KEY
 from facemask.regions import REGIONS, Region
 
 FORMAT_VERSION: Final = 1
 KEY: Final = "facemask_cascade"
 """Key of the JSON in the file's metadata."""
-CARD_KEY: Final = "facemask_card"
-"""Key of the model card, in Markdown."""
 ROLES: Final[dict[str, Region]] = {"primary": "face", "eyes": "eyes", "mouth": "mouth"}
 """Region of each of a cascade's networks."""
 _DTYPES: Final = (None, torch.float32, torch.float16, torch.bfloat16)
