@@ -36,7 +36,7 @@ from facemask.extraction.load import has_fast_bf16
 from facemask.files import read_image
 from facemask.metrics import MaskIoU
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.own_network import normalise
+from facemask.models.normalisation import normalise
 from facemask.video.reading import open_source
 from facemask.weights.load import load_model
 

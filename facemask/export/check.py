@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from facemask.errors import InputError
 from facemask.export.graphs import WINDOW, FeatureGraph, Graph, random_clip
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.own_network import first_output, normalise
+from facemask.models.normalisation import normalise
+from facemask.models.own_network import first_output
 from facemask.models.runtime_network import Run
 
 TOLERANCE: Final = 1e-3

@@ -22,7 +22,8 @@ from facemask.models.cascade.rules import LEAST
 from facemask.models.cascade.settings import CascadeSettings, temperature_for
 from facemask.models.cascade.zoom import box_rules
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.own_network import check_network, evaluating, normalisation
+from facemask.models.normalisation import normalisation
+from facemask.models.own_network import check_network, evaluating
 from facemask.regions import REGIONS
 
 FORMAT_VERSION: Final = 1

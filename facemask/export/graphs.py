@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import EncoderNetwork, upsample_bilinear
 from facemask.models.folding import fold_batchnorm
-from facemask.models.own_network import first_output, normalise
+from facemask.models.normalisation import normalise
+from facemask.models.own_network import first_output
 
 Axes: TypeAlias = tuple[str | int, ...]
 GraphName: TypeAlias = Literal["clip", "window", "step", "frames"]

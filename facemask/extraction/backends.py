@@ -21,7 +21,7 @@ from facemask.extraction.choices import Backend, Precision
 from facemask.extraction.load import for_inference, has_fast_bf16
 from facemask.files import make_folder, write_atomic
 from facemask.models.cascade.cascade import Cascade
-from facemask.models.own_network import normalise
+from facemask.models.normalisation import normalise
 from facemask.models.runtime_network import RuntimeEncoder, RuntimeNetwork
 
 _PACKAGES: Final[dict[Format, str]] = {"openvino": "openvino", "onnx": "onnxruntime"}

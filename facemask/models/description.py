@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-import torch
 from torch import nn
 
 from facemask import __version__
@@ -12,7 +11,7 @@ from facemask.models.baselines.deeplab import DeepLab
 from facemask.models.baselines.vgg16 import FCNVGG16
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.fcn import FCN, EncoderNetwork
-from facemask.models.own_network import normalisation
+from facemask.models.normalisation import describe_normalisation
 
 USE_KEY: Final = "facemask"
 """Key under which a checkpoint says what it takes to use it."""
@@ -118,10 +117,7 @@ def describe_use(network: nn.Module, seen: Mapping[str, Any], data: object) -> d
         `facemask_version`, `mean` and `std` (three numbers each), and, where known, `input_size`
         and `clips`, whether the network saw clips or single frames.
     """
-    use: dict[str, Any] = {"facemask_version": __version__}
-    for key in ("mean", "std"):
-        if hasattr(network, key):
-            use[key] = normalisation(network, key).flatten().tolist()
+    use = {"facemask_version": __version__} | describe_normalisation(network)
     size = getattr(data, "size", None)
     if not seen and isinstance(size, int):
         seen = {"input_size": [size, size], "clips": getattr(data, "clip_length", None) is not None}
@@ -139,17 +135,6 @@ def use_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(state, Mapping) and {"size", "batch_size", "processes"} <= state.keys():
             use.setdefault("input_size", [state["size"], state["size"]])
     return use
-
-
-def take_normalisation(network: nn.Module, description: Mapping[str, Any]) -> None:
-    """Give a network, in place, the mean and std that it was trained with, if its file has them.
-
-    They come with the encoder, and another version of timm may have others.
-    """
-    for key in ("mean", "std"):
-        if key in description:
-            value = normalisation(network, key)
-            value.copy_(torch.tensor(description[key]).view(3, 1, 1))
 
 
 def take_cell(network: nn.Module, description: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from facemask.errors import InputError
 from facemask.models.fcn import EncoderNetwork
+from facemask.models.normalisation import normalisation
 
 
 def check_network(network: nn.Module) -> None:
@@ -27,33 +28,6 @@ def check_network(network: nn.Module) -> None:
         )
     for key in ("mean", "std"):
         normalisation(network, key)
-
-
-def normalisation(network: nn.Module, key: str) -> Tensor:
-    """Return a network's `mean` or `std`, for images in [0, 1], as (3, 1, 1).
-
-    Args:
-        network: A network that has it as a tensor or a sequence of three numbers.
-        key: "mean" or "std".
-
-    Raises:
-        InputError: It is not three numbers.
-    """
-    value: Any = getattr(network, key)
-    if isinstance(value, Tensor) and value.shape == (3, 1, 1):
-        return value
-    try:
-        return torch.as_tensor(value, dtype=torch.float32).reshape(3, 1, 1)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"The network's {key} is {value!r}, expected three numbers: red, green, blue."
-        ) from error
-
-
-def normalise(images: Tensor, network: nn.Module) -> Tensor:
-    """Normalise images in 0 to 255, (..., 3, H, W), with a network's mean and std, in float32."""
-    mean, std = (normalisation(network, key).to(images.device) for key in ("mean", "std"))
-    return (images.float() / 255 - mean) / std
 
 
 def takes_clips(network: nn.Module, clip: Tensor) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask.models.backbone import ImageEncoder, check_images
-from facemask.models.own_network import normalisation
+from facemask.models.normalisation import normalisation
 from facemask.threads import in_threads
 
 Run: TypeAlias = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[np.float32]]]

@@ -13,6 +13,7 @@ from facemask.checkpoints import load_weights, unreadable
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.hub import DEFAULT_FILE, RepositoryFile, download, parse_id, upload
+from facemask.models.normalisation import describe_normalisation, take_normalisation
 
 Model = TypeVar("Model", bound="Shared")
 Network = TypeVar("Network", bound="SharedNetwork")
@@ -66,7 +67,8 @@ class Shared:
         What is cached is used without network.
 
         Args:
-            source: A folder of `save_pretrained`, a file in it, or a repository id, "owner/name".
+            source: A folder of `save_pretrained`, a file in it, or a repository id, "owner/name" or
+                "owner/name@revision".
             revision: A branch, tag or commit of the repository; None is the main branch.
 
         Returns:
@@ -87,7 +89,9 @@ class Shared:
                     "read by facemask.weights.load_model."
                 )
             at = wanted.revision if revision is None else revision
-            file = wanted.file if "/" in str(source).partition("/")[2] else cls.shared_file
+            # a branch may have slashes, too: refs/pr/1
+            names_file = str(source).partition("@")[0].count("/") > 1
+            file = wanted.file if names_file else cls.shared_file
             path = download(RepositoryFile(wanted.given, wanted.repository, file, at))
         return cast("Model", cast("Any", cls).load(path))
 
@@ -145,6 +149,7 @@ class SharedNetwork(Shared):
             "network": type(self).__name__,
             "facemask_version": __version__,
             "arguments": network.description(),
+            "normalisation": describe_normalisation(network),
         }
         tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
         metadata = {_KEY: json.dumps(content)} | ({} if card is None else {CARD_KEY: card})
@@ -185,4 +190,5 @@ class SharedNetwork(Shared):
                 f"written by facemask {content.get('facemask_version')}."
             ) from error
         load_weights(network, tensors, path)
+        take_normalisation(network, content.get("normalisation", {}))
         return cast("Network", network.eval())

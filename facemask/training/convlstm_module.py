@@ -17,7 +17,7 @@ from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
 from facemask.models.description import USE_KEY, take_cell
 from facemask.models.fcn import FCN
-from facemask.models.own_network import normalise
+from facemask.models.normalisation import normalise
 from facemask.training.carried_state import CarriedState, check_dropout
 from facemask.training.initial_weights import read_initial_weights
 from facemask.training.input_scale import fit_to_features

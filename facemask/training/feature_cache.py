@@ -24,7 +24,8 @@ from facemask.data.feature_clips import FeatureDataset, FeatureParts, cache_key,
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.models.backbone import Encoder
-from facemask.models.own_network import evaluating, normalise
+from facemask.models.normalisation import normalise
+from facemask.models.own_network import evaluating
 
 _FORMAT: Final = 1
 """Counts up when features are computed or stored in another way."""

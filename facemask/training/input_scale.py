@@ -12,7 +12,7 @@ from facemask.errors import InputError
 from facemask.models.backbone import Encoder
 from facemask.models.convlstm import ConvLSTM
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.own_network import normalise
+from facemask.models.normalisation import normalise
 from facemask.training.checkpointing import random_state, set_random_state
 from facemask.training.mask_module import MaskModule
 

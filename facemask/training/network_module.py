@@ -11,7 +11,8 @@ from facemask.checkpoints import check_weights, load_weights, weights_below
 from facemask.lightning_guard import MODULE_KEY, build_from, keep_known
 from facemask.models.description import USE_KEY, check_description, describe, describe_use, use_of
 from facemask.models.fcn import EncoderNetwork
-from facemask.models.own_network import check_network, first_output, normalise, takes_clips
+from facemask.models.normalisation import normalise
+from facemask.models.own_network import check_network, first_output, takes_clips
 from facemask.regions import Region
 from facemask.training.initial_weights import read_initial_weights
 from facemask.training.scored_module import ScoredModule

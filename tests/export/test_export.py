@@ -14,7 +14,7 @@ from facemask.errors import InputError
 from facemask.export import check, export_networks, folder, formats
 from facemask.export.graphs import ClipGraph, Graph, graphs_of, random_clip
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
-from facemask.models.own_network import normalise
+from facemask.models.normalisation import normalise
 from facemask.models.runtime_network import Run
 from tests.export.networks import SETTINGS, SIZE, exported, networks
 from tests.test_cli import error_of

@@ -17,7 +17,7 @@ from facemask.export import read_manifest
 from facemask.export.formats import open_graph, openvino_core
 from facemask.export.graphs import random_clip
 from facemask.files import sha256_of
-from facemask.models.own_network import normalise
+from facemask.models.normalisation import normalise
 from tests.export.networks import SIZE, exported, networks
 
 onnx = pytest.importorskip("onnx")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import safetensors.torch
@@ -103,9 +103,24 @@ def test_the_file_says_what_it_holds(saved: Path) -> None:
         "peephole_size": None,
         "cell_activation": "linear",
         "gate_activation": "sigmoid",
+        "mean": [pytest.approx(value) for value in (0.485, 0.456, 0.406)],  # timm's of ImageNet
+        "std": [pytest.approx(value) for value in (0.229, 0.224, 0.225)],
     }
     assert content["networks"]["mouth"]["peephole_size"] == [4, 4]
     assert content["settings"]["mouth_margin"] == 1.7
+
+
+def test_each_network_keeps_its_normalisation(cascade: Cascade, saved: Path) -> None:
+    mean = cast("Any", cascade.networks()["mouth"]).mean
+    mean.copy_(torch.tensor([0.25, 0.5, 0.125]).view(3, 1, 1))  # as of another version of timm
+    cascade.save(saved)
+    loaded = Cascade.load(saved).networks()
+    means = {name: cast("Any", loaded[name]).mean.flatten().tolist() for name in loaded}
+    assert means["mouth"] == [0.25, 0.5, 0.125]
+    assert means["eyes"] == pytest.approx([0.485, 0.456, 0.406])
+    old = rewrite(saved, lambda content, _: content["networks"]["mouth"].pop("mean"))
+    again = cast("Any", Cascade.load(old).networks()["mouth"])  # the file does not say it
+    assert again.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
 
 
 def test_the_fit_of_the_confidence_is_kept(cascade: Cascade, tmp_path: Path) -> None:
@@ -179,6 +194,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], ob
         (lambda c, _: c["settings"].update(confidence={"a": [1]}), "and settings is damaged"),
         (lambda c, _: c["settings"].update(confidence=[1]), "and settings is damaged"),
         (lambda c, _: c["networks"]["eyes"].update(num_classes="2"), "is damaged"),
+        (lambda c, _: c["networks"]["eyes"].update(std=[1, 2]), r"std is \[1, 2\], expected three"),
         (lambda c, _: c["networks"]["eyes"].update(network="UNet"), "cannot build a 'UNet'"),
         (lambda c, _: c["networks"]["eyes"].update(num_classes=3), "have another shape"),
         (lambda c, _: c["networks"].pop("primary"), "has no primary network"),

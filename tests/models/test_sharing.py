@@ -55,9 +55,13 @@ def test_a_cascade_in_a_folder(tmp_path: Path) -> None:
 def test_a_network_in_a_folder(network: FCN | ConvLSTMFCN, tmp_path: Path) -> None:
     trained(network)
     network.offsets.fill_(0.25)
+    network.mean.copy_(torch.tensor([0.25, 0.5, 0.125]).view(3, 1, 1))  # as of another timm
+    network.std.copy_(torch.tensor([0.75, 1.5, 2.0]).view(3, 1, 1))
     network.save_pretrained(tmp_path)
     again = type(network).from_pretrained(tmp_path)
     assert same(again, network)
+    assert again.mean.flatten().tolist() == [0.25, 0.5, 0.125]
+    assert again.std.flatten().tolist() == [0.75, 1.5, 2.0]
     assert again.description() == network.description()
     card = (tmp_path / "README.md").read_text()
     assert f"from facemask.models import {type(network).__name__}" in card
@@ -172,13 +176,15 @@ def test_a_repository(hub: str, tmp_path: Path) -> None:
         "from facemask.models import FCN, Cascade\n"
         "model = Cascade.from_pretrained('owner/name')\n"
         f"model.save_pretrained({str(tmp_path / 'again')!r})\n"
-        "try:\n    FCN.from_pretrained('owner/name')\nexcept InputError as error:\n    print(error)"
+        "for name in ('owner/name', 'owner/name@refs/pr/1'):\n"
+        "    try:\n        FCN.from_pretrained(name)\n"
+        "    except InputError as error:\n        print(error)"
     )
-    assert "has no file 'network.safetensors'" in run(get, hub, home)
+    assert run(get, hub, home).count("has no file 'network.safetensors'") == 2
     again = Cascade.from_pretrained(tmp_path / "again")
     assert same(again, Cascade.from_pretrained(tmp_path / "model"))
     # what is cached needs no server
-    cached = get.partition("try:")[0]
+    cached = get.partition("for name")[0]
     run(cached, "http://127.0.0.1:9", home, HF_HUB_OFFLINE="1")
     nowhere = cached.replace("model.save", "#").replace("owner/name", "owner/other")
     lost = f"try:\n    {nowhere.splitlines()[1]}\nexcept InputError as error:\n    print(error)"

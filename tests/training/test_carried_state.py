@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from facemask.data import FaceMaskDataModule
 from facemask.data.clips import ClipBatch
 from facemask.errors import InputError
-from facemask.models.own_network import normalise
+from facemask.models.normalisation import normalise
 from facemask.training.carried_state import CarriedState
 from facemask.training.checkpointing import AtomicCheckpointIO, ResumableRun
 from facemask.training.modules import ConvLSTMFCNModule, FCNModule

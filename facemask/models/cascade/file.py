@@ -18,14 +18,8 @@ from facemask.confidence import ConfidenceFit
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.models.cascade.settings import CascadeSettings
-from facemask.models.description import (
-    BUILDABLE,
-    USE_KEY,
-    build,
-    describe,
-    take_cell,
-    take_normalisation,
-)
+from facemask.models.description import BUILDABLE, USE_KEY, build, describe, take_cell
+from facemask.models.normalisation import describe_normalisation, take_normalisation
 from facemask.models.sharing import CARD_KEY
 from facemask.regions import REGIONS, Region
 
@@ -62,15 +56,18 @@ def write_cascade(
     """Write networks and settings into one safetensors file; see `Cascade.save`.
 
     Its metadata has JSON under the key `facemask_cascade`: `format_version`, `facemask_version`,
-    `networks` (how to build each), `class_names` of each, and `settings`. Tensors are named as in
-    the networks' state_dicts after `primary.`, `eyes.` or `mouth.`. A model card is beside the
-    JSON, under the key `facemask_card`.
+    `networks` (how to build each, with its `mean` and `std`), `class_names` of each, and
+    `settings`. Tensors are named as in the networks' state_dicts after `primary.`, `eyes.` or
+    `mouth.`. A model card is beside the JSON, under the key `facemask_card`.
     """
     if dtype not in _DTYPES:
         raise InputError(
             f"A cascade cannot be saved as {dtype}: give torch.float16 or leave it out."
         )
-    described = {name: describe(network) for name, network in networks.items()}
+    described = {
+        name: describe(network) | describe_normalisation(network)
+        for name, network in networks.items()
+    }
     for name, network in networks.items():
         if "class" in described[name]:
             raise InputError(
@@ -146,6 +143,7 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
         raise InputError(f"{path}: has no primary network: save the cascade again.")
     for name, network in networks.items():
         load_weights(network, weights_below(tensors, f"{name}."), path)
+        take_normalisation(network, described[name])
     return networks, settings
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from facemask.errors import InputError
 from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
-from facemask.models.own_network import first_output, normalise
+from facemask.models.normalisation import normalise
+from facemask.models.own_network import first_output
 
 
 def score_frames(
