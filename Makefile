@@ -2,6 +2,7 @@
 #   make demo   data made on the spot, all models trained, cascade, scores and report in demo/
 #   make test   style, types, doctests and tests
 #   make docs   the documentation site in site/
+#   make notebooks  runs docs/notebooks and keeps what they print and draw
 #   make wheel  the wheel, installed into an environment of its own and tried without network
 #   make release PYTHONS="python3.10 python3.13"   sdist and wheel, checked and installed anew on each Python
 #   make weights STILLS=... PIXELS=... TEMPLATES=... VIDEOS=...   the default weights, from raw data
@@ -14,7 +15,7 @@ export WANDB_MODE = offline
 export NO_ALBUMENTATIONS_UPDATE = 1
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo test lint docs wheel release weights clean
+.PHONY: setup demo test lint docs notebooks wheel release weights clean
 
 setup: $(INSTALLED)
 
@@ -42,6 +43,10 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict
+
+notebooks: $(INSTALLED)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	  --ExecutePreprocessor.record_timing=False docs/notebooks/*.ipynb
 
 # without any extra, and no compiler may be needed; outside of the checkout, so that the installed
 # package is what runs
