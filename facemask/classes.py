@@ -40,6 +40,13 @@ CLASS_SETS: Final = {
 }
 """The classes of each label that leaves them open, by label."""
 
+COLORS: Final = np.full((256, 3), 128, dtype=np.uint8)
+"""RGB colour of each label, uint8 (256, 3): the palette, white for IGNORE, and for a label that
+leaves the class open the grey of its own level, 131 (131, 131, 131); 128 for what is no label."""
+COLORS[:NUM_CLASSES] = PALETTE
+COLORS[[*CLASS_SETS, IGNORE]] = np.array([*CLASS_SETS, IGNORE], dtype=np.uint8)[:, None]
+COLORS.setflags(write=False)
+
 
 def class_set_id(classes: Iterable[int]) -> int:
     """Return the label of a pixel that is one of several classes; of a single class its id.

@@ -1,19 +1,28 @@
 """`facemask annotations`: masks to an annotation tool and back."""
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from facemask.annotations.formats import Format, read, write
+from facemask.annotations.formats import Format, Shape, read, write
 from facemask.data.vw300_mask import IMAGES, LABELS, read_label
 from facemask.errors import InputError
-from facemask.files import make_folder, write_atomic, write_image
+from facemask.files import make_folder, write_atomic
 from facemask.suffixes import is_hidden, is_image
+from facemask.video.results import label_png
 
 _ENDING: Final = ".labels"
+_HASH: Final = r"[0-9a-f]{8}-"  # Label Studio puts it before the name of a picture dropped on it
 
 
 def annotations(
-    action: Literal["export", "import"], tool: Format, source: str, *, out: str
+    action: Literal["export", "import"],
+    tool: Format,
+    source: str,
+    *,
+    out: str,
+    shape: Shape = "rle",
+    pictures: str | None = None,
 ) -> None:
     """Write masks for COCO, CVAT or Label Studio to correct by hand, and read them back.
 
@@ -23,25 +32,58 @@ def annotations(
         source: Of an export a folder of label PNGs or a data set in 300VW-Mask layout; of an
             import the tool's file.
         out: Of an export the file to write; of an import the folder to write label PNGs to.
+        shape: Of an export rle (masks) or polygon (outlines along the borders of pixels); an import
+            reads both.
+        pictures: Of an import the folder or data set whose pictures were annotated: names in the
+            file must be theirs, and what Label Studio put before them is taken off.
     """
     path = Path(source)
     if action == "export":
-        names = _names(path)
-        labels = {name: read_label(label) for name, label in names.items()}
+        files = _names(path)
+        labels = {name: read_label(file) for name, file in files.items()}
         make_folder(Path(out).parent)
-        write_atomic(Path(out), write(labels, tool))
+        write_atomic(Path(out), write(labels, tool, shape))
         print(f"{len(labels)} pictures' masks are in {out}")
         return
     if not path.is_file():
         raise InputError(f"{source} is no file: give the file that the tool exported.")
     found = read(path.read_bytes(), tool)
-    targets = {name: f"{PurePosixPath(name.replace(chr(92), '/')).stem}.png" for name in found}
+    names = {name: PurePosixPath(name.replace("\\", "/")).name for name in found}
+    if pictures is not None:
+        known = _pictures(Path(pictures))
+        names = {name: _picture(last, known, pictures) for name, last in names.items()}
+    targets = {name: f"{Path(last).stem}.png" for name, last in names.items()}
     if len(set(targets.values())) < len(targets):
         raise InputError(f"two pictures of {source} would get the same label PNG: rename one.")
     make_folder(Path(out))
     for name, label in found.items():
-        write_image(Path(out) / targets[name], label)
+        write_atomic(Path(out) / targets[name], label_png(label))
     print(f"{len(found)} label PNGs are in {out}")
+    if pictures is None and all(re.match(_HASH, last) for last in names.values()):
+        print("Their names begin as Label Studio has them: --pictures FOLDER gives the pictures'.")
+
+
+def _pictures(folder: Path) -> list[str]:
+    """Return the names of the pictures of a folder or data set, and what stands for them there."""
+    home = folder / IMAGES if (folder / IMAGES).is_dir() else folder
+    if not home.is_dir():
+        raise InputError(f"{folder} is no folder: give one of the pictures that were annotated.")
+    files = [p for p in home.iterdir() if is_image(p) and not is_hidden(p)]
+    return sorted({f"{p.stem.removesuffix(_ENDING)}{p.suffix}" for p in files})
+
+
+def _picture(name: str, known: list[str], folder: str) -> str:
+    """Return the one known picture of a name, which may have been changed by Label Studio."""
+    rest = re.sub(f"^{_HASH}", "", name)
+    kept = {k: re.sub(r"[^-\w.]", "", k.strip().replace(" ", "_")) for k in known}  # by Django
+    found = [k for k in known if k == name or (rest != name and kept[k] == rest)]
+    if not found:
+        raise InputError(
+            f"{folder} has no picture {name}: leave it out, or give another --pictures."
+        )
+    if len(found) > 1:
+        raise InputError(f"{name} may be {' or '.join(found)} of {folder}: rename one of them.")
+    return found[0]
 
 
 def _names(folder: Path) -> dict[str, Path]:

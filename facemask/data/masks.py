@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from facemask.classes import (
     CLASS_SETS,
+    COLORS,
     EYES,
     IGNORE,
     INNER_MOUTH,
@@ -170,17 +171,12 @@ def _paint_polygon(
     target[inside[:, : target.shape[1]]] = value
 
 
-_COLOR_OF_ID: Final = np.zeros((256, 3), dtype=np.uint8)
-_COLOR_OF_ID[:NUM_CLASSES] = PALETTE
-_COLOR_OF_ID[IGNORE] = 255
-for _id in CLASS_SETS:
-    _COLOR_OF_ID[_id] = _id  # a grey of its own
 # every palette colour, and white for IGNORE, is told apart by which channels are 255
 _UNKNOWN: Final = 254
 _ID_OF_BITS: Final = np.full(8, _UNKNOWN, dtype=np.uint8)
 _BITS: Final = np.array([4, 2, 1], dtype=np.uint8)
 for _id in (*range(NUM_CLASSES), IGNORE):
-    _ID_OF_BITS[(_COLOR_OF_ID[_id] // 255 * _BITS).sum()] = _id
+    _ID_OF_BITS[(COLORS[_id] // 255 * _BITS).sum()] = _id
 _KNOWN: Final = [*range(NUM_CLASSES), *CLASS_SETS, IGNORE]
 
 
@@ -219,7 +215,7 @@ def mask_to_color(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         [[[255, 0, 0], [0, 255, 255]]]
     """
     check_class_ids(mask)
-    return _COLOR_OF_ID[mask]
+    return COLORS[mask]
 
 
 def color_to_mask(color: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from av.error import FFmpegError
 from PIL import Image
 
-from facemask.classes import PALETTE
+from facemask.classes import COLORS, PALETTE
 from facemask.errors import InputError
 from facemask.files import make_folder, remove, remove_left_over, temporary_name
 from facemask.video.frames import VideoFrame
@@ -24,8 +24,6 @@ Writer = TypeVar("Writer", bound="FrameWriter[Any]")
 
 _FLUSH_EVERY: Final = 100  # frames
 _FASTEST: Final = 1  # level of zlib: masks shrink to a few per cent at any
-# all 256 entries: with fewer, Pillow packs several pixels into a byte and drops large values
-_COLORS: Final = PALETTE.tobytes().ljust(3 * 256, b"\x80")
 _PALETTE_AT: Final = 41  # where its colours begin in a PNG: after signature, header and two words
 
 
@@ -145,7 +143,8 @@ def label_png(labels: npt.NDArray[np.uint8]) -> bytes:
         labels: uint8 (H, W).
     """
     image, file = Image.fromarray(labels), io.BytesIO()
-    image.putpalette(_COLORS)
+    # all 256 entries: with fewer, Pillow packs several pixels into a byte and drops large values
+    image.putpalette(COLORS.tobytes())
     image.save(file, "PNG", compress_level=_FASTEST)
     return file.getvalue()
 
@@ -199,8 +198,8 @@ def _is_frame(file: Path) -> bool:
     if file.stem.isdecimal() and len(file.stem) >= 6:
         return True
     with file.open("rb") as png:
-        start = png.read(_PALETTE_AT + len(_COLORS))
-    return start[_PALETTE_AT - 4 :] == b"PLTE" + _COLORS
+        start = png.read(_PALETTE_AT + PALETTE.size)
+    return start[_PALETTE_AT - 4 :] == b"PLTE" + PALETTE.tobytes()
 
 
 class ArrayWriter(FrameWriter[npt.NDArray[Any]]):
