@@ -64,7 +64,7 @@ wheel: $(INSTALLED)
 PYTHONS ?= $(PYTHON)
 release: $(INSTALLED)
 	rm -rf dist
-	$(BIN)/pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt build twine
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python examples/check_release.py dist --oldest $(addprefix --python ,$(PYTHONS))

@@ -77,7 +77,8 @@ def try_out(file: Path, python: str, constraints: list[str] | None = None) -> No
     ).stdout.strip()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([python, "-m", "venv", folder], check=True)
-        pip = [f"{folder}/bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+        own = str(Path(folder) / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+        pip = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         pinned = ["--constraint", str(HERE.parent / "constraints.txt")]
         subprocess.run([*pip, *pinned, "torch"], check=True)
         if constraints is not None:
@@ -85,7 +86,7 @@ def try_out(file: Path, python: str, constraints: list[str] | None = None) -> No
             bounds.write_text("\n".join(constraints))
             pinned = ["--constraint", str(bounds)]
         subprocess.run([*pip, *pinned, str(file.resolve())], check=True)
-        command = [f"{folder}/bin/python", str(HERE / "try_wheel.py"), clip]
+        command = [own, str(HERE / "try_wheel.py"), clip]
         subprocess.run(command, check=True, cwd=folder)
     print(f"{file.name} works on {python}" + (", oldest dependencies" if constraints else ""))
 
