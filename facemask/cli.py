@@ -160,7 +160,14 @@ def verb_parser(verb: str) -> "ArgumentParser":
     from facemask.parser_errors import SentenceParser
 
     function = verb_function(verb)
-    parser = SentenceParser(prog=f"facemask {verb}", description=VERBS[verb][1])
+
+    class VerbParser(SentenceParser):
+        """A parser whose help lists the names that are to be given."""
+
+        def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+            return super().format_help(formatter).replace(f"{_SHORT['--as']} ", "--as ")
+
+    parser = VerbParser(prog=f"facemask {verb}", description=VERBS[verb][1])
     parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")
     lists = _word_lists(function)
     *_, last = inspect.signature(function).parameters

@@ -108,8 +108,7 @@ def extract(
         plot: Draw the signals of videos over time (NAME.signals.png).
         sheet: Draw a contact sheet of each video, and one of all photos (NAME.sheet.jpg).
         treat_as: Whether pictures of a folder are frames of a video, or photos with results of
-            their own and one table; auto takes numbered pictures of one size for frames. Short:
-            --as.
+            their own and one table; auto takes numbered pictures of one size for frames.
         resume: Leave out the videos whose outputs are all there, made from the same source with
             the same model and options, and go on with a long one from its last complete part
             (2000 frames).

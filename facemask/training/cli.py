@@ -3,10 +3,11 @@
 import contextlib
 import errno
 import logging
-import shutil
+import re
 import subprocess
-import tempfile
 import warnings
+from argparse import HelpFormatter
+from itertools import pairwise
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
@@ -23,7 +24,6 @@ from facemask import configuration
 from facemask.checkpoints import read_checkpoint
 from facemask.data.datamodule import FaceMaskDataModule
 from facemask.errors import INTERRUPTED, InputError
-from facemask.files import make_folder
 from facemask.parser_errors import SentenceParser
 from facemask.report.recorder import FrameRecorder
 from facemask.threads import limit_threads
@@ -31,6 +31,7 @@ from facemask.training import TRAINER_VERBS
 from facemask.training.callbacks import LabelWriter, TrainingGuard
 from facemask.training.checkpointing import AtomicCheckpointIO, ResumableRun
 from facemask.training.metrics_file import csv_loggers, set_metrics_aside
+from facemask.training.modules import FCNModule
 from facemask.training.own_config import with_own_config
 from facemask.training.resume import (
     check_training_state,
@@ -38,12 +39,17 @@ from facemask.training.resume import (
     find_last,
     remove_unfinished,
 )
+from facemask.training.room import check_room
 from facemask.training.scored_module import ScoredModule
 from facemask.verbosity import VERBOSE, choices_told
 
 
 class _Parser(SentenceParser, LightningArgumentParser):
     """Lightning's parser, whose errors are one sentence."""
+
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        """Return the help without the lists of all of torch's modules or callbacks."""
+        return re.sub(r",\s+known\s+subclasses:[^)]{500,}\)", ")", super().format_help(formatter))
 
 
 class TrainerCLI(LightningCLI):
@@ -58,33 +64,33 @@ class TrainerCLI(LightningCLI):
         """
         _quieten_lightning()
         self.verb = verb
+        words = configuration.expand_words(options if verb == "fit" else with_own_config(options))
+        is_help = not {"-h", "--help"}.isdisjoint(words)
+        # parsing takes any model, the help lists the options of one
+        self.listed = _listed_model(words) if is_help else ScoredModule
         super().__init__(
-            ScoredModule,
+            self.listed,
             FaceMaskDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
+            subclass_mode_model=not is_help,
+            subclass_mode_data=not is_help,
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
-            # the loaders share whole batches out themselves; Lightning would repeat samples
-            trainer_defaults={"use_distributed_sampler": False},
             parser_class=_Parser,
             parser_kwargs={
                 "prog": f"facemask {verb}",
                 "parser_mode": configuration.parser_mode(),
-                "description": TRAINER_VERBS[verb],
+                "description": f"{TRAINER_VERBS[verb]} Of models, {self.listed.__name__}'s options "
+                "are listed; with -c FILE --help those of the file's model.",
             },
-            args=configuration.expand_words(options if verb == "fit" else with_own_config(options)),
+            args=["--help"] if is_help else words,
             run=False,  # its own verbs would let a checkpoint override the configuration silently
         )
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the verb's options, and those of what `predict` and `test` write."""
-        parser.add_lightning_class_args(LabelWriter, "predictions")
-        parser.add_lightning_class_args(FrameRecorder, "record")
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add all options as the help shall list them: the verb's and ours, then the trainer's."""
         skip = LightningCLI.subcommands()[self.verb] | {"weights_only", "verbose"}  # both are ours
         self.verb_options = parser.add_method_arguments(Trainer, self.verb, skip=skip)
-        parser.add_argument("--verbose", action="store_true", help=VERBOSE)
         parser.add_argument(
             "--resume",
             type=Literal["auto"] | None,
@@ -93,6 +99,15 @@ class TrainerCLI(LightningCLI):
             if self.verb == "fit"
             else SUPPRESS,  # stands in the config.yaml of a training, which other verbs read, too
         )
+        parser.add_argument("--verbose", action="store_true", help=VERBOSE)
+        any_class = self.subclass_mode_model
+        parser.add_lightning_class_args(FaceMaskDataModule, "data", subclass_mode=any_class)
+        parser.add_lightning_class_args(self.listed, "model", subclass_mode=any_class)
+        parser.add_lightning_class_args(LabelWriter, "predictions")
+        parser.add_lightning_class_args(FrameRecorder, "record")
+        parser.add_lightning_class_args(Trainer, "trainer")
+        # the loaders share whole batches out themselves; Lightning would repeat samples
+        parser.set_defaults({"trainer.use_distributed_sampler": False})
 
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint and the devices early.
@@ -191,7 +206,7 @@ class TrainerCLI(LightningCLI):
         if self.trainer.is_global_zero:
             for side in ("train", "val"):  # before anything is written
                 self.datamodule.read(side)
-            self._check_folders(folders)
+            check_room(self.trainer, self.model, folders)
             for folder in folders:
                 remove_unfinished(folder)
             same_run = path is not None and Path(path).resolve().parent in folders
@@ -199,23 +214,18 @@ class TrainerCLI(LightningCLI):
                 set_metrics_aside(Path(logger.log_dir), same_run)
         return path
 
-    def _check_folders(self, writers: list[Path]) -> None:
-        """Raise an `InputError` if what training writes has no place to go to."""
-        loggers = [logger.save_dir for logger in self.trainer.loggers]
-        folders = [*writers, *(Path(folder) for folder in loggers if folder)]
-        for folder in folders or [Path(self.trainer.default_root_dir)]:
-            _check_writable(folder)
-        state = self.model.state_dict().values()
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        # Adam keeps two more numbers for each that it trains
-        size = sum(t.nbytes for t in state) + 2 * sum(p.nbytes for p in trained)
-        for folder in writers:
-            free = shutil.disk_usage(folder).free
-            if free < 3 * size:
-                raise InputError(
-                    f"{folder}: {free / 1e6:.0f} MB are free, but three checkpoints of this model "
-                    f"take {3 * size / 1e6:.0f} MB: make room or write elsewhere."
-                )
+
+def _listed_model(words: list[str]) -> type[ScoredModule]:
+    """Return the model that a command names, itself or in a file; the FCN if it names none."""
+    name = ""
+    with contextlib.suppress(Exception):  # what is wrong with them is told when they are parsed
+        for option, value in pairwise(words):
+            if option in ("-c", "--config"):
+                name = configuration.read_configuration(Path(value))["model"]["class_path"]
+        kind: type[ScoredModule] = resolve_name(name)
+        if issubclass(kind, ScoredModule):
+            return kind
+    return FCNModule
 
 
 class _ParsedError(Exception):
@@ -249,17 +259,6 @@ def check_arguments(arguments: list[str]) -> None:
     """
     with contextlib.suppress(_ParsedError):
         _Check(arguments[0], arguments[1:])
-
-
-def _check_writable(folder: Path) -> None:
-    make_folder(folder)
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"0")
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write there: {error.strerror}; give another folder."
-        ) from error
 
 
 def _check_devices(accelerator: object, devices: object) -> None:
