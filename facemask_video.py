@@ -5,16 +5,21 @@ into site-packages, which come first on `sys.path`. See `facemask/_distribution.
 """
 
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
 
 def main() -> None:
     """Run the command line of the package that lies beside this file."""
-    folder = Path(__file__).resolve().parent
-    spec = find_spec("facemask")
-    if spec is None or not spec.origin or Path(spec.origin).resolve().parent.parent != folder:
-        sys.path.insert(0, str(folder))
-    from facemask.cli import main as start
+    try:
+        from importlib.util import find_spec  # here, where Ctrl-C is heeded already
+        from pathlib import Path
 
-    start()
+        folder = Path(__file__).resolve().parent
+        spec = find_spec("facemask")
+        if spec is None or not spec.origin or Path(spec.origin).resolve().parent.parent != folder:
+            sys.path.insert(0, str(folder))
+        from facemask.cli import main as start
+
+        start()
+    except KeyboardInterrupt as interrupt:  # before `start` heeds it
+        sys.stderr.write("\nfacemask: stopped by Ctrl-C.\n")
+        raise SystemExit(130) from interrupt

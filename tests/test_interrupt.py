@@ -1,20 +1,26 @@
 """Ctrl-C ends a verb with one line and status 130."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from facemask.cli import VERBS, main
+from facemask.experiment.run import _timed
 from facemask.extraction.outputs import Outputs
 from facemask.extraction.results import ExtractedFrame
+from facemask.parallel import deaf_to_ctrl_c
 from tests.extraction.faces import random_cascade
 from tests.video.videos import make_video
 
+ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.usefixtures("heeds_ctrl_c")
 
 
@@ -84,6 +90,45 @@ def test_extract_says_what_is_kept(
     assert len(Path("masks/b.csv").read_text().splitlines()) == 20
 
 
+@pytest.mark.parametrize("module", ["importlib.util", "pathlib", "facemask.cli"])
+def test_while_the_program_is_imported(module: str) -> None:
+    """What the installed command runs, interrupted in its first imports."""
+    program = f"""
+        import builtins, signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        def interrupted(name, *rest, plain=builtins.__import__):
+            if name == {module!r}:
+                signal.raise_signal(signal.SIGINT)
+            return plain(name, *rest)
+        from facemask_video import main
+        builtins.__import__ = interrupted
+        main()
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (130, "\nfacemask: stopped by Ctrl-C.\n")
+
+
+def in_a_step_that_is_interrupted(folder: Path) -> list[str | None]:
+    """What a worker of an experiment says of Ctrl-C before, and in, a step of no commands."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.kill(os.getpid(), signal.SIGINT)  # it waits until the step's words go to its log
+    first, _ = _timed([], folder, folder / "step.log")
+    second, _ = _timed([], folder, folder / "step.log")
+    return [first, second]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a process can be begun deaf to Ctrl-C")
+def test_a_step_of_an_experiment_hears_it_when_its_words_go_to_the_log(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with deaf_to_ctrl_c():
+            future = pool.submit(in_a_step_that_is_interrupted, tmp_path)
+        assert future.result() == ["it was interrupted", None]
+    assert "KeyboardInterrupt" in Path("step.log").read_text()
+
+
 def test_worker_processes_end_without_a_word(tmp_path: Path) -> None:
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -94,7 +139,7 @@ def test_worker_processes_end_without_a_word(tmp_path: Path) -> None:
     Path("program.py").write_text(program)
     with subprocess.Popen(
         [sys.executable, "program.py"], stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as run:  # fmt: skip
         for _ in range(600):
             if (tmp_path / "videos" / "001").is_dir() or run.poll() is not None:

@@ -19,6 +19,7 @@ import yaml
 from facemask.errors import INTERRUPTED, InputError, cause_of, input_error, sentence_of
 from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic
+from facemask.parallel import deaf_to_ctrl_c, heeding_ctrl_c
 from facemask.threads import limit_threads
 
 _KILLED: Final = (
@@ -63,7 +64,9 @@ def run_steps(
                     sorter.done(name)
                 else:
                     log = job.out / "logs" / f"{name}.log"
-                    running[pool.submit(_timed, todo[name], job.folder(name), log)] = name
+                    with deaf_to_ctrl_c():  # until its words go to the log
+                        future = pool.submit(_timed, todo[name], job.folder(name), log)
+                    running[future] = name
             ended = wait(running, return_when=FIRST_COMPLETED).done
             if any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
                 ended = wait(running).done  # all end with it
@@ -198,20 +201,21 @@ def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = ["facemask"]  # Lightning compares it with the arguments that it is given
-    for command in commands:
-        print("facemask", *command, flush=True)
-        if command[0] == "calibrate":
-            calibrate(command[1], settings=command[3], out=command[5])
-            continue
-        try:
-            run_trainer(command)
-        except SystemExit as stop:
-            if stop.code:  # 0: `--resume auto` found the training finished
-                raise
-        if wandb := sys.modules.get("wandb"):
-            wandb.finish()  # the next step in this process is a run of its own
-        if command[0] == "fit":
-            write_atomic(_done(folder, "fit"), b"")
+    with heeding_ctrl_c():
+        for command in commands:
+            print("facemask", *command, flush=True)
+            if command[0] == "calibrate":
+                calibrate(command[1], settings=command[3], out=command[5])
+                continue
+            try:
+                run_trainer(command)
+            except SystemExit as stop:
+                if stop.code:  # 0: `--resume auto` found the training finished
+                    raise
+            if wandb := sys.modules.get("wandb"):
+                wandb.finish()  # the next step in this process is a run of its own
+            if command[0] == "fit":
+                write_atomic(_done(folder, "fit"), b"")
 
 
 def reason_of(error: BaseException) -> str:
