@@ -17,6 +17,7 @@ from facemask.extraction.record import RECORD_SUFFIX, read_facts
 from facemask.extraction.results import ExtractedFrame, numbers_of
 from facemask.extraction.signals import COLUMNS, table_rows
 from facemask.files import read_image, to_csv, write_atomic, write_image
+from facemask.suffixes import is_unread_image
 from facemask.video.look import Look
 from facemask.video.painting import side_by_side
 from facemask.video.results import label_png
@@ -50,7 +51,13 @@ def read_photo(job: Job, rotate: int) -> npt.NDArray[np.uint8]:
     Raises:
         InputError: It cannot be read.
     """
-    image = read_image(Path(job.source))  # type: ignore[arg-type]  # a camera gives no photograph
+    path = Path(str(job.source))
+    if is_unread_image(path):
+        raise InputError(
+            f"{path}: a picture of a format that is not read ({path.suffix.lower()}): convert it "
+            "to JPEG or PNG."
+        )
+    image = read_image(path)
     return np.asarray(cv2.rotate(image, _TURNS[rotate])) if rotate else image
 
 

@@ -44,8 +44,7 @@ def split_photos(sources: Sequence[str | int], kind: Kind = "auto") -> Split:
         kind: "video" or "photos" decides for all pictures, stills and folders.
 
     Raises:
-        InputError: Photographs are asked for, and a source is no picture; or a source is a picture
-            of a format that is not read, such as HEIC, and not said to be a video.
+        InputError: Photographs are asked for, and a source is no picture.
     """
     split = Split([], [], [])
     for source in sources:
@@ -63,20 +62,22 @@ def split_photos(sources: Sequence[str | int], kind: Kind = "auto") -> Split:
                 split.notes.append(
                     f"{path}: frames of a video, as its pictures are numbered (or --as photos)."
                 )
-        elif path is not None and kind != "video" and is_image(path) and not is_animated(path):
+        elif path is not None and kind != "video" and _is_still(path):
             split.photos.append(str(source))
             continue
-        elif path is not None and kind != "video" and is_unread_image(path):
-            # FFmpeg would take it for a video, and HEIC for one that is cut off
-            raise InputError(
-                f"{path}: a picture of a format that is not read ({path.suffix.lower()}): "
-                "convert it to JPEG or PNG."
-            )
         if kind == "photos":
             what = f"camera {source}" if isinstance(source, int) else f"{source}"
             raise InputError(f"{what}: is no photograph or folder of them: leave out --as photos.")
         split.videos.append(source)
     return split
+
+
+def _is_still(path: Path) -> bool:
+    """Return whether a file is a photograph, of a format such as HEIC, which is not read, too.
+
+    FFmpeg would take that for a video, and HEIC for one that is cut off.
+    """
+    return is_unread_image(path) or (is_image(path) and not is_animated(path))
 
 
 def is_sequence(files: Sequence[Path]) -> bool:

@@ -149,6 +149,24 @@ def test_broken_ones_and_those_without_a_face(
     assert (row["picture"], row["face"]) == ("wall.png", "")
 
 
+def test_a_format_that_is_not_read_is_named_and_the_others_are_done(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    named = "a.HEIC: a picture of a format that is not read (.heic): convert it to JPEG or PNG."
+    with pytest.raises(SystemExit) as stop:
+        extract("a.HEIC")
+    assert stop.value.code == 2
+    assert f"facemask: error: {named}" in " ".join(capsys.readouterr().err.split())
+    assert not Path("masks").exists()
+    with pytest.raises(SystemExit) as stop:
+        extract("in/anna.jpg", "a.HEIC", "in/ben.png", "--save", "labels")
+    assert stop.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.endswith(f"1 of 3 photos failed, the first: {named}")
+    assert visible() == ["anna.labels.png", "ben.labels.png"]
+
+
 def test_photos_and_a_video_in_processes(folder: str) -> None:
     Path("clip").mkdir()
     for number in (1, 2):
