@@ -14,6 +14,7 @@ from facemask.errors import InputError, cause_of
 from facemask.extraction.jobs import Job, Outcome
 from facemask.extraction.plan import Plan
 from facemask.extraction.reports import Gathered, Said, Terminal
+from facemask.files import make_folder
 from facemask.memory import share_memory
 from facemask.threads import let_waiting_threads_sleep
 from facemask.verbosity import notices_told
@@ -45,7 +46,8 @@ def on_cluster(
         terminal: Shows what they tell.
 
     Raises:
-        InputError: Dask is not installed, or no scheduler answers.
+        InputError: Dask is not installed, no scheduler answers, or the results' folder cannot be
+            made.
     """
     try:
         from distributed import Client, KilledWorker, as_completed
@@ -64,6 +66,8 @@ def on_cluster(
     waiting = iter(jobs)
     known: dict[str, Job] = {}
     with client:
+        for results in {job.folder for job in jobs}:
+            make_folder(results)
         count = len(client.nthreads())
         terminal.line(f"{count} workers at {cluster}." if count else "Waits for the first worker.")
         folder = str(Path.cwd())

@@ -171,12 +171,11 @@ def extract(
             of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
             terminal.line(f"{len(mine)} of {len(videos)} {noun_of(videos)} to do{of_shard}.")
         outcomes = run.attempt_all(mine, terminal)
-    else:
+    elif cluster is None:
         make_folder(Path(out))
-        if cluster is None:
-            outcomes = in_processes(plan, mine, jobs, terminal)
-        else:
-            outcomes = on_cluster(plan, mine, cluster, terminal)
+        outcomes = in_processes(plan, mine, jobs, terminal)
+    else:
+        outcomes = on_cluster(plan, mine, cluster, terminal)
     told = Told(terminal, Path(out), photos, kinds, cropped or boxes is not None)
     with terminal, closing(outcomes):
         told.tell(outcomes, mine, len(videos) == 1)

@@ -91,3 +91,4 @@ def test_wrong_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
         assert stop.value.code == 2
         said = capsys.readouterr().err.splitlines()[-1]
         assert f"--cluster is {place!r}, but no Dask scheduler answers there" in said
+        assert not Path("masks").exists()
