@@ -17,7 +17,9 @@ Style = Literal["fill", "outline"]
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _SHARE: Final = 0.12
 """Height of a face's number over the size of its mask."""
-_LEAST_HEIGHT, _MOST_HEIGHT = 11, 60
+_LEAST_HEIGHT, _MOST_HEIGHT = 14, 60
+_LEAST_SHARE: Final = 1 / 60
+"""Least height over the picture's shorter side: large pictures are seen scaled down."""
 
 
 class Number(NamedTuple):
@@ -119,13 +121,24 @@ def parse_colors(text: str) -> tuple[tuple[int, ...], ...]:
 
 def _write(picture: Image, number: Number, white: int) -> None:
     """Write a number above its face's box, in place, white with a dark edge."""
-    height = min(max(number.side * _SHARE, _LEAST_HEIGHT), _MOST_HEIGHT)
+    least = max(_LEAST_HEIGHT, min(picture.shape[:2]) * _LEAST_SHARE)
+    height = max(min(number.side * _SHARE, _MOST_HEIGHT), least)
     thick = max(1, round(height / 9))
     scale = cv2.getFontScaleFromHeight(_FONT, round(height), thick)
     (wide, high), _ = cv2.getTextSize(number.text, _FONT, scale, thick)
     rows, columns = picture.shape[:2]
     left = int(min(max(number.middle - wide / 2, thick), max(columns - wide - thick, 0)))
     base = int(min(max(number.top - 2 * thick, high + thick), rows - thick))
-    for shade, stroke in ((0, 3 * thick), (white, thick)):
-        color = (shade, shade, shade)
-        cv2.putText(picture, number.text, (left, base), _FONT, scale, color, stroke, cv2.LINE_AA)
+    around = 2 * thick
+    text = np.zeros((high + 2 * around, wide + 2 * around), np.uint8)
+    at = (around, around + high)
+    cv2.putText(text, number.text, at, _FONT, scale, 255, thick, cv2.LINE_AA)
+    # OpenCV 5 takes a thicker stroke for a bolder font, which hides no more than the letters do
+    edge = cv2.dilate(text, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thick + 1,) * 2))
+    top, first = base - high - around, left - around
+    inside = picture[max(top, 0) : base + around, max(first, 0) : left + wide + around]
+    rows, columns = inside.shape[:2]
+    cut = np.s_[max(-top, 0) :, max(-first, 0) :]
+    for shade, alpha in ((0, edge[cut][:rows, :columns]), (white, text[cut][:rows, :columns])):
+        share = alpha[..., None] / np.float32(255)
+        inside[:] = np.rint(inside + share * (shade - inside.astype(np.float32)))

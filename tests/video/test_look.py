@@ -64,6 +64,22 @@ def test_numbers() -> None:
     assert whole[-14:, -16:].max() > 200
 
 
+def test_numbers_of_small_faces_can_be_read_on_any_picture() -> None:
+    for shade in (0, 255):
+        picture = np.full((90, 120, 3), shade, np.uint8)
+        painted = Look().paint(picture, np.zeros((90, 120), np.uint8), [Number("8", 60, 50, 12)])
+        row = painted[50 - 4 - 7, :, 0].astype(int)  # through the letter's middle
+        letter = np.flatnonzero((row if shade == 0 else np.where(row < 55, 255, 0)) > 200)
+        assert 5 <= np.ptp(letter) <= 20
+        if shade:  # a dark edge on both sides of what is white
+            inside = row[letter.min() : letter.max()]
+            assert inside.max() > 200
+    picture = np.full((1200, 1600, 3), 120, np.uint8)
+    painted = Look().paint(picture, np.zeros((1200, 1600), np.uint8), [Number("8", 800, 600, 12)])
+    rows = np.flatnonzero((painted[..., 0] > 200).any(axis=1))
+    assert 14 <= np.ptp(rows) + 1 <= 24  # by a sixtieth of the shorter side
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"), [((1.5,), "opacity is 1.5"), ((0.3, "dots"), "style is 'dots': give")]
 )
