@@ -20,7 +20,14 @@ from facemask.data.prepare_video import (
     prepare_video,
 )
 from facemask.data.sources import find_annotated
-from facemask.data.split import SPLIT, SideOf, make_split, sides_of_split
+from facemask.data.split import (
+    SPLIT,
+    SideOf,
+    make_split,
+    read_places,
+    sides_of_split,
+    write_missing,
+)
 from facemask.data.vw300_mask import (
     IMAGES,
     LABELS,
@@ -134,12 +141,15 @@ def prepare(
             "parts, so there is nothing to prepare."
         )
     numbers = {video.name: video.frames for video in used}
-    side_of, told = make_split(
-        numbers, subject_of, seed, {} if resplit else sides_of_split(out, SPLIT)
-    )
+    places = {} if resplit else read_places(out)
+    before = {video: {place.side} for video, place in places.items()}
+    before |= {} if resplit else sides_of_split(out, SPLIT)
+    known = {video: place.subject for video, place in places.items() if video not in numbers}
+    side_of, told = make_split(numbers, known | subject_of, seed, before)
+    missing = write_missing(out, places, numbers)
     table = _write_splits(out, used, side_of, subject_of)
     notes += [f"{video.name}: {note}" for video in done for note in video.notes]
-    notes += [told] if told else []
+    notes += [note for note in (told, missing) if note]
     notes += _pass_on_mark(source, out)
     console = Console()
     print_table(table, console)

@@ -1,19 +1,23 @@
 """Sides of a data set: each subject on one, or few subjects' videos by time."""
 
+import csv
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from facemask.data.vw300_mask import SPLIT_NAMES, parse_stem, sequence_id, split_file, split_line
 from facemask.errors import InputError
-from facemask.files import read_lines
+from facemask.files import read_lines, to_csv, write_atomic
+from facemask.suffixes import some_names
 
 SPLIT: Final = "split_1"
 """The split that `facemask prepare` writes."""
+MISSING: Final = ".prepare/missing.csv"
+"""Places of videos that an earlier call had, by subject and side."""
 PAPER_VIDEOS: Final = {"train": 93, "val": 9, "test": 12}
 """Videos on each side in the paper (section 4.1)."""
 _LEAST_SUBJECTS: Final = 3
@@ -36,7 +40,7 @@ def make_split(
 
     Args:
         frames: Numbers of each video's frames.
-        subject_of: Subject of each video.
+        subject_of: Subject of each video, those that are left out now among them.
         seed: Seed of the draw of subjects.
         before: Sides of each video in an earlier split, which stay; empty to draw anew.
 
@@ -48,21 +52,22 @@ def make_split(
     """
     subjects = {video: subject_of[video] for video in frames}
     by_time = any(len(sides) > 1 for sides in before.values())
-    if by_time or len(set(subjects.values())) < _LEAST_SUBJECTS:
+    people = {*subjects.values(), *(subject_of[video] for video in before if video in subject_of)}
+    if by_time or len(people) < _LEAST_SUBJECTS:
         return _by_time(frames, len(set(subjects.values())), by_time)
     kept: dict[str, str] = {}
     where: dict[str, str] = {}
-    for video, [side] in before.items():
-        subject = subjects.get(video)
-        if subject is None:  # it is left out now
+    for video, [side] in sorted(before.items(), key=lambda place: place[0] not in frames):
+        subject = subject_of.get(video)
+        if subject is None:
             continue
-        if kept.setdefault(subject, side) != side:
+        if kept.setdefault(subject, side) != side and video in frames:
             raise InputError(
                 f"{video}: its subject {subject!r} is on two sides of the split now, {side} and "
                 f"{kept[subject]} with {where[subject]}: mend subjects.csv, or draw the split anew "
                 "with --resplit."
             )
-        where[subject] = video
+        where.setdefault(subject, video)
     sides = split_by_subject(subjects, seed, kept)
     missing = [side for side in SPLIT_NAMES if side not in sides.values()]
     told = None
@@ -87,6 +92,58 @@ def sides_of_split(root: Path, split: str) -> dict[str, set[str]]:
                 image, _ = split_line(line, f"{path}, line {number}")
                 found[parse_stem(Path(image).stem)[0]].add(side)
     return dict(found)
+
+
+class Place(NamedTuple):
+    """Place of a video in a split by subject."""
+
+    subject: str
+    side: str
+
+
+def read_places(root: Path) -> dict[str, Place]:
+    """Return the place of each video that an earlier call put on one side, missing ones included.
+
+    Args:
+        root: The data set's folder.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    subjects = {row["video"]: row["subject"] for row in _rows(root / "subjects.csv")}
+    places = {row["video"]: Place(row["subject"], row["side"]) for row in _rows(root / MISSING)}
+    for video, sides in sides_of_split(root, SPLIT).items():
+        if len(sides) == 1:  # of videos that are split by time each has all
+            places[video] = Place(subjects.get(video, video), *sides)
+    return places
+
+
+def write_missing(root: Path, places: Mapping[str, Place], videos: Container[str]) -> str | None:
+    """Remember the places of videos that are not there; return a sentence to tell, if any.
+
+    Args:
+        root: The data set's folder.
+        places: Those of `read_places`.
+        videos: Names of the videos that are there.
+    """
+    missing = {video: place for video, place in sorted(places.items()) if video not in videos}
+    if not missing:
+        (root / MISSING).unlink(missing_ok=True)
+        return None
+    rows = [(video, *place) for video, place in missing.items()]
+    write_atomic(root / MISSING, to_csv([("video", "subject", "side"), *rows]))
+    names = some_names([f"{video}: {place.side}" for video, place in missing.items()])
+    return f"Videos that are missing now keep their side for when they come back: {names}."
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the videos' subjects: {error}.") from error
 
 
 def _by_time(

@@ -1,9 +1,11 @@
 """Sides of a data set that grows, and of few subjects."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from facemask.data.prepare import prepare
 from facemask.data.split import make_split, sides_of_split, split_by_subject
 from facemask.errors import InputError
 
@@ -83,6 +85,18 @@ def test_a_subject_on_two_sides() -> None:
         sides(frames, before=before)
 
 
+def test_missing_videos_keep_the_place_of_their_subject() -> None:
+    before = {"a1": {"test"}, "b": {"val"}, "c": {"train"}, "d": {"train"}}
+    subject_of = {video: video[0] for video in ("a1", "a2", "b", "c", "d")}
+    side_of, told = make_split({"a2": [1], "b": [1], "c": [1]}, subject_of, 0, before)
+    assert [side_of(video, 1) for video in ("a2", "b", "c")] == ["test", "val", "train"]
+    assert told is None
+    # with two people left the split by subject stays: a person's seconds are not divided
+    side_of, told = make_split({"b": [1], "c": [1]}, subject_of, 0, before)
+    assert [side_of(video, 1) for video in ("b", "c")] == ["val", "train"]
+    assert told == "No subject is left for test: --resplit draws the split anew."
+
+
 def test_kept_subjects_count_and_strangers_do_not() -> None:
     videos = {f"{n}": f"person {n}" for n in range(10)}
     kept = {"person 0": "test", "person 1": "val", "somebody else": "val"}
@@ -99,3 +113,23 @@ def test_reading_a_split(tmp_path: Path) -> None:
     (folder / "train_per10.txt").write_text(line.format("my clip") + line.format("b"))
     (folder / "test_per10.txt").write_text("\n" + line.format("b"))
     assert sides_of_split(tmp_path, "split_1") == {"my clip": {"train"}, "b": {"train", "test"}}
+
+
+def test_a_video_that_comes_back_has_its_place_in_the_split(
+    vw300_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    prepare(vw300_root, out, fraction=0.1, workers=1)
+    first = sides_of_split(out, "split_1")
+    [side] = first["002"]
+    some = tmp_path / "some"
+    shutil.copytree(vw300_root, some, ignore=shutil.ignore_patterns("002"))
+    for _ in range(2):  # remembered over any number of calls
+        capsys.readouterr()
+        prepare(some, out, fraction=0.1, workers=1)
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"keep their side for when they come back: 1 (002: {side})." in said
+        assert sides_of_split(out, "split_1") == {v: s for v, s in first.items() if v != "002"}
+    prepare(vw300_root, out, fraction=0.1, workers=1)
+    assert sides_of_split(out, "split_1") == first
+    assert not (out / ".prepare/missing.csv").exists()
