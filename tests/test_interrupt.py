@@ -112,7 +112,7 @@ def test_while_the_program_is_imported(module: str) -> None:
 
 
 def in_a_step_that_is_interrupted(folder: Path) -> list[str | None]:
-    """What a worker of an experiment says of Ctrl-C before, and in, a step of no commands."""
+    """What a worker of an experiment says of a step before which Ctrl-C came, and of the next."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)  # it waits until the step's words go to its log
     first, _ = _timed([], folder, folder / "step.log")
@@ -125,7 +125,7 @@ def test_a_step_of_an_experiment_hears_it_when_its_words_go_to_the_log(tmp_path:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         with deaf_to_ctrl_c():
             future = pool.submit(in_a_step_that_is_interrupted, tmp_path)
-        assert future.result() == ["it was interrupted", None]
+        assert future.result() == ["it was interrupted"] * 2  # the next one may wait already
     assert "KeyboardInterrupt" in Path("step.log").read_text()
 
 

@@ -25,6 +25,9 @@ from facemask.threads import limit_threads
 _KILLED: Final = (
     "its process, or that of a step beside it, was killed, as the system does when memory runs out"
 )
+_INTERRUPTED: Final = "it was interrupted"
+_interrupted: Final = threading.Event()
+"""Whether Ctrl-C came in this process, a worker."""
 
 
 def run_steps(
@@ -84,7 +87,7 @@ def run_steps(
                 say(f"{name}: {what}" + ("" if seconds is None else f" ({seconds:.0f} s)"))
                 sorter.done(name)
     finally:
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)
     return failed
 
 
@@ -174,12 +177,19 @@ def _end_with_parent() -> None:
 
 
 def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | None, float]:
-    """Call `_run`; return what went wrong, or None, and the seconds that it took."""
+    """Call `_run`; return what went wrong, or None, and the seconds that it took.
+
+    After Ctrl-C nothing else is begun: a step may wait in this process's queue already.
+    """
     start, reason = time.monotonic(), None
+    if _interrupted.is_set():
+        return _INTERRUPTED, 0.0
     try:
         _run(commands, folder, log)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the other steps go on
         reason = reason_of(error)
+        if reason == _INTERRUPTED:
+            _interrupted.set()
         if input_error(error) is not None:
             print(f"facemask: error: {reason}.", file=sys.stderr, flush=True)
         elif not isinstance(error, SystemExit):
@@ -225,7 +235,7 @@ def reason_of(error: BaseException) -> str:
         return sentence_of(wrong_input).rstrip(".")
     interrupted = isinstance(error, SystemExit) and error.code == INTERRUPTED
     if interrupted or isinstance(error, KeyboardInterrupt):
-        return "it was interrupted"
+        return _INTERRUPTED
     if not isinstance(error, SystemExit):
         return cause_of(error)
     return error.code if isinstance(error.code, str) else f"it ended with status {error.code}"
