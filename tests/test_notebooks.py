@@ -42,7 +42,7 @@ def test_file_holds_what_a_run_wrote(path: Path) -> None:
     cells = code_cells(path)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell["outputs"]]
-    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert {"image/jpeg", "image/png"} & {kind for o in outputs for kind in o.get("data", {})}
     for output in outputs:
         assert output["output_type"] != "error"
         assert output.get("name") != "stderr"
