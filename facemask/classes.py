@@ -21,6 +21,8 @@ IGNORE: Final = 255
 """Padding and unlabelled pixels; no loss and no metric counts them."""
 
 CLASS_NAMES: Final = ("background", "skin", "eyes", "lips", "inner_mouth")
+FACE_CLASSES: Final = CLASS_NAMES[BACKGROUND + 1 :]
+"""The classes that are painted."""
 NUM_CLASSES: Final = len(CLASS_NAMES)
 
 PALETTE: Final = np.array(

@@ -29,7 +29,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     ),
     "app": (
         "facemask.app.command:app",
-        "Open a web page on this machine where a video is dropped and its face masks come out.",
+        "Open a web page on this machine that gives face masks of videos, photos and a camera.",
     ),
     "calibrate": (
         "facemask.training.calibrate:calibrate",

@@ -30,9 +30,9 @@ def app(
     browser: bool = False,
     device: str = "auto",
 ) -> None:
-    """Open a web page on this machine where a video is dropped and its face masks come out.
+    """Open a web page on this machine that gives face masks of videos, photos and a camera.
 
-    Ends with Ctrl-C. Videos and results lie in a temporary folder that is removed then; nothing is
+    Ends with Ctrl-C. Files and results lie in a temporary folder that is removed then; nothing is
     sent to other machines.
 
     Args:

@@ -1,4 +1,4 @@
-"""Models that the page offers, and extraction with one of them, without the page around it."""
+"""Models that the page offers, and videos' masks by one of them, without the page around it."""
 
 import shutil
 import tempfile
@@ -8,24 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from facemask.classes import FACE_CLASSES
 from facemask.errors import InputError
 from facemask.extraction.choices import PLOT, output_paths
 from facemask.extraction.extractor import FaceMaskExtractor
 from facemask.extraction.jobs import source_names
 from facemask.extraction.load import choose_device
 from facemask.extraction.outputs import Outputs
+from facemask.extraction.results import numbers_of
 from facemask.extraction.temporal import check_temporal
 from facemask.models.cascade.cascade import Cascade
 from facemask.tracking.detectors import open_detector
 from facemask.turned import mean_angle
-from facemask.video.look import Look
+from facemask.video.look import Look, Number
 from facemask.video.reading import open_source
+from facemask.video.writing import VideoWriter
 from facemask.weights.catalog import find_weights, shipped
 from facemask.weights.load import load_model
 
 KINDS: Final = ("overlay", "csv", "labels", "npz", PLOT)
+
+Shown = tuple[str, ...]
+"""Names of the classes that overlays show, in the order of their ids."""
 
 OnFrame = Callable[[int, int | None], None]
 """Called after each frame with their number, and about that of all, where it is known."""
@@ -55,7 +62,12 @@ class Result:
     """Files and numbers of one extraction.
 
     Attributes:
-        files: Results by the names in `KINDS`; "plot" is a PNG of the signals over time.
+        video: The video.
+        rotate: Degrees by which each frame was turned clockwise.
+        files: Results by the names in `KINDS`; "plot" is a PNG of the signals over time,
+            which is not there where no face is.
+        overlays: Overlays so far, by the classes that they show.
+        numbers: Numbers of the faces in each frame.
         frames: Number of frames of the video.
         with_face: Number of frames with at least one face.
         unsure: Number of frames with a face whose mask is unsure.
@@ -64,7 +76,11 @@ class Result:
         problem: A sentence where the video was damaged.
     """
 
+    video: Path
+    rotate: int
     files: dict[str, Path]
+    overlays: dict[Shown, Path]
+    numbers: list[list[Number]]
     frames: int
     with_face: int
     unsure: int
@@ -81,19 +97,42 @@ class Extractions:
         folder: Each extraction's files go into a new folder below.
         device: "auto", or a torch device.
 
+    Attributes:
+        models: The models.
+        folder: The folder.
+
     Raises:
         InputError: The device cannot be used, or the only model cannot be read.
     """
 
     def __init__(self, models: Mapping[str, Path], folder: Path, device: str = "auto") -> None:
         self.models = models
-        self._folder = folder
+        self.folder = folder
         self._device = str(choose_device(device))
         self._loaded: tuple[str, Cascade] | None = None
         if len(models) == 1:  # better told now than on the page
             self._model(next(iter(models)))
 
-    def run(self, video: Path, choices: Choices, on_frame: OnFrame) -> Result:
+    def extractor(self, choices: Choices) -> FaceMaskExtractor:
+        """Return what labels pictures with these choices.
+
+        Raises:
+            InputError: The model cannot be read, or a choice cannot be had here.
+        """
+        return FaceMaskExtractor(
+            self._model(choices.model),
+            open_detector("cropped" if choices.cropped else choices.detector),
+            temporal=check_temporal(choices.temporal),
+            device=self._device,
+        )
+
+    def new_folder(self) -> Path:
+        """Return a folder for the files of one result."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
+    def run(
+        self, video: Path, choices: Choices, on_frame: OnFrame, shown: Shown = FACE_CLASSES
+    ) -> Result:
         """Extract one video.
 
         Args:
@@ -101,30 +140,28 @@ class Extractions:
             choices: Model and options.
             on_frame: Called after each frame; an exception that it raises ends the extraction and
                 leaves no file.
+            shown: Classes that the overlay shows.
 
         Raises:
             InputError: The video or the model cannot be read, or a choice cannot be had here.
         """
         with open_source(str(video), rotate=choices.rotate) as source:
-            extractor = FaceMaskExtractor(
-                self._model(choices.model),
-                open_detector("cropped" if choices.cropped else choices.detector),
-                temporal=check_temporal(choices.temporal),
-                device=self._device,
-            )
-            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            extractor = self.extractor(choices)
+            folder = self.new_folder()
             # as `facemask extract` calls them, but the folder of an upload says nothing
             name = video.stem if video.stem == "vid" else source_names([str(video)])[0]
             paths = output_paths(folder, name, KINDS)
             frames, with_face, unsure, start = 0, 0, 0, time.monotonic()
             rolls: list[float] = []
+            numbers: list[list[Number]] = []
             try:
-                with Outputs(paths, source, Look()) as outputs:
+                with Outputs(paths, source, Look(shown=shown)) as outputs:
                     for frame in extractor.video(source):
                         outputs.write(frame)
                         frames += 1
                         with_face += bool(frame.faces)
                         unsure += frame.is_unsure
+                        numbers.append(numbers_of(frame))
                         rolls += [face.roll for face in frame.faces]
                         on_frame(frames, source.frame_count)
                     if frames == 0:
@@ -134,7 +171,11 @@ class Extractions:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             roll = mean_angle(rolls) if rolls else None
-            return Result(paths, frames, with_face, unsure, roll, seconds, source.problem)
+            files = {kind: path for kind, path in paths.items() if path.exists()}
+            return Result(
+                video, choices.rotate, files, {shown: paths["overlay"]}, numbers,
+                frames, with_face, unsure, roll, seconds, source.problem,
+            )  # fmt: skip
 
     def _model(self, name: str) -> Cascade:
         if self._loaded is None or self._loaded[0] != name:
@@ -143,6 +184,34 @@ class Extractions:
             self._loaded = None  # before the next one is read: memory holds one
             self._loaded = (name, load_model(self.models[name]))
         return self._loaded[1]
+
+
+def redraw(result: Result, shown: Shown, on_frame: OnFrame) -> Path:
+    """Return the overlay that shows these classes, drawn from the saved labels unless it is there.
+
+    Args:
+        result: What was extracted.
+        shown: The classes.
+        on_frame: As in `Extractions.run`.
+
+    Raises:
+        InputError: The video cannot be read any more, or the overlay cannot be written.
+    """
+    if shown not in result.overlays:
+        first = result.files["overlay"]
+        path = first.parent / ("-".join(shown) or "none") / first.name
+        look = Look(shown=shown)
+        with (
+            open_source(str(result.video), rotate=result.rotate) as source,
+            np.load(result.files["npz"]) as labels,
+            VideoWriter(path, source) as writer,
+        ):
+            for frame, name, numbers in zip(source, labels.files, result.numbers, strict=False):
+                image = look.paint(frame.image, labels[name], numbers, white=source.white)
+                writer.write(frame, image)
+                on_frame(frame.index + 1, result.frames)
+        result.overlays[shown] = path
+    return result.overlays[shown]
 
 
 def find_models(given: Sequence[str]) -> dict[str, Path]:

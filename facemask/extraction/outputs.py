@@ -63,7 +63,7 @@ class Outputs:
     ) -> None:
         self._paths = paths
         self._look = look
-        self._white = 255 if source.colors is None else source.colors.white
+        self._white = source.white
         self._writers: dict[str, FrameWriter[Any]] = {}
         with ExitStack() as stack:  # closes the ones before where one fails
             for kind, path in paths.items():

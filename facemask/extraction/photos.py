@@ -139,13 +139,23 @@ def write_photo_table(jobs: Sequence[Job], path: Path) -> None:
     Raises:
         InputError: It cannot be written.
     """
+    rows = [(read_facts(record_path(job)) or {}).get("rows", []) for job in jobs]
+    write_atomic(path, photo_table(jobs, rows))
+
+
+def photo_table(jobs: Sequence[Job], rows: Sequence[Sequence[Mapping[str, object]]]) -> bytes:
+    """Return a table of photographs as a CSV file's content.
+
+    Args:
+        jobs: The photographs.
+        rows: The rows of each, of `photo_rows`.
+    """
     names = [Path(str(job.source)).name for job in jobs]
     if len(set(names)) < len(names):
         names = [str(job.source) for job in jobs]
-    rows = [
-        {"picture": name} | row
-        for job, name in zip(jobs, names, strict=True)
-        for row in (read_facts(record_path(job)) or {}).get("rows", [])
+    lines = [
+        [({"picture": name} | row).get(column, "") for column in PHOTO_COLUMNS]
+        for name, of_photo in zip(names, rows, strict=True)
+        for row in of_photo
     ]
-    lines = [[row.get(column, "") for column in PHOTO_COLUMNS] for row in rows]
-    write_atomic(path, to_csv([PHOTO_COLUMNS, *lines]))
+    return to_csv([PHOTO_COLUMNS, *lines])

@@ -94,6 +94,11 @@ class FrameSource(ABC):
         self._begin()
         return map(self._turned, self._frames())
 
+    @property
+    def white(self) -> int:
+        """Value of its RGB that stands for white, up to 255."""
+        return 255 if self.colors is None else self.colors.white
+
     def turn(self, degrees: int) -> None:
         """Turn every frame clockwise: meant for video that lies on its side and does not say so.
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import ImageColor
 
-from facemask.classes import BACKGROUND, CLASS_NAMES, PALETTE
+from facemask.classes import BACKGROUND, CLASS_NAMES, FACE_CLASSES, PALETTE
 from facemask.errors import InputError
 from facemask.video.painting import Image, overlay
 
@@ -46,9 +46,10 @@ class Look:
         opacity: Opacity of the classes' colours, 0 to 1; outlines are opaque.
         style: "fill", or "outline" for lines alone.
         colors: RGB colours of the five classes; those of `PALETTE` unless given.
+        shown: Names of the classes that are painted; all unless given.
 
     Raises:
-        InputError: `opacity` is not from 0 to 1, or the style is unknown.
+        InputError: `opacity` is not from 0 to 1, or the style or a class is unknown.
 
     Examples:
         >>> Look(colors=parse_colors("skin=#ffcc00, lips=white")).colors[1:4]
@@ -58,6 +59,7 @@ class Look:
     opacity: float = 0.3
     style: Style = "fill"
     colors: tuple[tuple[int, ...], ...] = tuple(map(tuple, PALETTE.tolist()))
+    shown: tuple[str, ...] = FACE_CLASSES
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -65,6 +67,8 @@ class Look:
             raise InputError(f"opacity is {self.opacity}, expected 0 to 1.")
         if self.style not in ("fill", "outline"):
             raise InputError(f"style is {self.style!r}: give 'fill' or 'outline'.")
+        if wrong := [name for name in self.shown if name not in FACE_CLASSES]:
+            raise InputError(f"shown has {wrong[0]!r}: give some of {', '.join(FACE_CLASSES)}.")
 
     def paint(
         self, image: Image, labels: Image, numbers: Sequence[Number] = (), *, white: int = 255
@@ -85,6 +89,8 @@ class Look:
         """
         width = max(1, round(min(labels.shape) / 700))
         filled = self.style == "fill"
+        if hidden := [CLASS_NAMES.index(name) for name in FACE_CLASSES if name not in self.shown]:
+            labels = np.where(np.isin(labels, hidden), np.uint8(BACKGROUND), labels)
         painted = overlay(
             image, labels, self.opacity if filled else 0,
             outline=width if filled else 2 * width, white=white,
@@ -107,8 +113,8 @@ def parse_colors(text: str) -> tuple[tuple[int, ...], ...]:
     colors = list(map(tuple, PALETTE.tolist()))
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, color = (word.strip() for word in part.partition("="))
-        if name.replace(" ", "_") not in CLASS_NAMES[BACKGROUND + 1 :]:
-            names = ", ".join(CLASS_NAMES[BACKGROUND + 1 :])
+        if name.replace(" ", "_") not in FACE_CLASSES:
+            names = ", ".join(FACE_CLASSES)
             raise InputError(f"colors has {part!r}: give CLASS=COLOR, where CLASS is of {names}.")
         try:
             colors[CLASS_NAMES.index(name.replace(" ", "_"))] = ImageColor.getrgb(color)[:3]

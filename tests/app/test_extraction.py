@@ -2,11 +2,15 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from facemask.app.extraction import Choices, Extractions
+from facemask.app.extraction import Choices, Extractions, redraw
+from facemask.app.sample import find_portrait, sample_clip
+from facemask.classes import FACE_CLASSES
 from facemask.errors import InputError
 from facemask.video import open_source
+from tests.extraction.faces import write_video
 
 CROPPED = Choices("small", "window", "auto", cropped=True)
 
@@ -36,6 +40,59 @@ def test_all_files_of_one_video(model: Path, clip: Path, tmp_path: Path) -> None
     again = extractions.run(clip, CROPPED, ignore)  # into a folder of its own
     assert again.files["csv"].parent != result.files["csv"].parent
     assert again.files["csv"].read_bytes() == result.files["csv"].read_bytes()
+
+
+def frames_of(path: Path) -> npt.NDArray[np.int64]:
+    with open_source(str(path)) as source:
+        return np.stack([frame.image for frame in source]).astype(np.int64)
+
+
+def test_an_overlay_is_drawn_anew_from_the_saved_labels(
+    model: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractions = Extractions({"small": model}, tmp_path, "cpu")
+    turned = Choices("small", "window", "auto", cropped=True, rotate=90)
+    skin, every = (extractions.run(clip, turned, ignore, s) for s in (("skin",), FACE_CLASSES))
+    monkeypatch.setattr(Extractions, "extractor", None)  # no network is asked again
+    told: list[tuple[int, int | None]] = []
+    path = redraw(skin, FACE_CLASSES, lambda *values: told.append(values))
+    assert (path.name, told) == ("clip.overlay.mp4", [(n, 15) for n in range(1, 16)])
+    np.testing.assert_array_equal(frames_of(path), frames_of(every.files["overlay"]))
+    none = frames_of(redraw(skin, (), ignore))
+    labels = np.load(skin.files["npz"])
+    drawn = np.abs(frames_of(skin.files["overlay"]) - none).sum(axis=-1)
+    for frame, name in zip(drawn, labels.files, strict=True):
+        assert frame[labels[name] == 1].mean() > 20
+    assert redraw(skin, FACE_CLASSES, lambda *_: pytest.fail("it is there")) == path
+
+
+def test_redrawing_that_is_stopped_leaves_no_file(model: Path, clip: Path, tmp_path: Path) -> None:
+    result = Extractions({"small": model}, tmp_path, "cpu").run(clip, CROPPED, ignore)
+
+    def stop(done: int, total: int | None) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        redraw(result, ("lips",), stop)
+    assert list(result.overlays) == [FACE_CLASSES]
+    assert list((result.files["csv"].parent / "lips").iterdir()) == []
+
+
+def test_a_video_without_a_face_has_no_plot(model: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "grey.mp4", [np.full((64, 64, 3), 120, np.uint8)] * 3)
+    choices = Choices("small", "off", "auto", cropped=False)
+    result = Extractions({"small": model}, tmp_path, "cpu").run(video, choices, ignore)
+    assert (result.with_face, list(result.files)) == (0, ["overlay", "csv", "labels", "npz"])
+
+
+def test_samples(tmp_path: Path) -> None:
+    clip = sample_clip(tmp_path)
+    with open_source(str(clip)) as source:
+        assert (source.frame_count, source.width, source.height) == (75, 480, 360)
+    written = clip.stat().st_mtime_ns
+    assert sample_clip(tmp_path).stat().st_mtime_ns == written
+    portrait = find_portrait()
+    assert portrait is None or portrait.name == "grace_hopper.jpg"
 
 
 def test_only_the_model_used_last_stays_in_memory(model: Path, clip: Path, tmp_path: Path) -> None:

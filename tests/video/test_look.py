@@ -41,6 +41,17 @@ def test_fill_and_outline() -> None:
     assert [lines[row, 4].tolist()[1] for row in range(5)] == [100, 0, 0, 100, 100]
 
 
+def test_classes_that_are_not_shown() -> None:
+    image = np.full((1, 6, 3), 100, np.uint8)
+    labels = np.array([[0, 1, 2, 3, 4, 255]], np.uint8)
+    painted = Look(1.0, shown=("eyes", "inner_mouth")).paint(image, labels)
+    assert painted[0, :5].tolist() == [
+        [100] * 3, [100] * 3, [0, 255, 0], [100] * 3, [0, 0, 255],
+    ]  # fmt: skip
+    assert labels.tolist() == [[0, 1, 2, 3, 4, 255]]  # as it was
+    assert Look(1.0, shown=()).paint(image[:, :5], labels[:, :5]).tolist() == image[:, :5].tolist()
+
+
 def test_lines_grow_with_the_picture() -> None:
     labels = np.zeros((2100, 2800), np.uint8)
     labels[500:1500, 500:1500] = 2
@@ -81,7 +92,11 @@ def test_numbers_of_small_faces_can_be_read_on_any_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [((1.5,), "opacity is 1.5"), ((0.3, "dots"), "style is 'dots': give")]
+    ("arguments", "said"), [
+        ((1.5,), "opacity is 1.5"),
+        ((0.3, "dots"), "style is 'dots': give"),
+        ((0.3, "fill", Look.colors, ("skin", "nose")), "shown has 'nose': give some of skin, eyes"),
+    ],
 )
 def test_wrong_values(arguments: tuple[float], said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -1,0 +1,29 @@
+"""What the page says about the chosen model: its licence, and its card."""
+
+from pathlib import Path
+
+from facemask.errors import InputError
+from facemask.models.cascade.file import read_card
+from facemask.weights.catalog import shipped
+
+
+def licence_of(name: str) -> str:
+    """Return the licence of a model's weights in a sentence, Markdown.
+
+    Args:
+        name: The model's name in the list.
+    """
+    if name in shipped():
+        return f"**Licence of these weights:** {shipped()[name].licence}"
+    return (
+        "**Licence of these weights:** not known to facemask: the model card, if there is one, or "
+        "whoever trained them says what they may be used for."
+    )
+
+
+def card_of(path: Path) -> str | None:
+    """Return the model card in a model's file, Markdown; None if it has none."""
+    try:
+        return read_card(path) if path.suffix == ".safetensors" else None
+    except InputError:  # told when the model is used
+        return None
