@@ -95,7 +95,9 @@ def browser() -> Iterator[Any]:
         found = next(filter(None, map(shutil.which, names)), playwright.chromium.executable_path)
         if not Path(found).is_file():
             pytest.skip("needs Chromium: playwright install chromium, or the system's package")
-        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+        arguments = ["--no-sandbox", "--disable-gpu", *camera]
+        running = playwright.chromium.launch(executable_path=found, args=arguments)
         yield running
         running.close()
 

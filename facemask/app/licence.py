@@ -1,4 +1,4 @@
-"""What the page says about the chosen model: its licence, and its card."""
+"""Licence and card of the chosen model, as the page shows them."""
 
 from pathlib import Path
 

@@ -92,7 +92,8 @@ def test_numbers_of_small_faces_can_be_read_on_any_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [
+    ("arguments", "said"),
+    [
         ((1.5,), "opacity is 1.5"),
         ((0.3, "dots"), "style is 'dots': give"),
         ((0.3, "fill", Look.colors, ("skin", "nose")), "shown has 'nose': give some of skin, eyes"),
