@@ -154,7 +154,7 @@ def photo_table(jobs: Sequence[Job], rows: Sequence[Sequence[Mapping[str, object
     if len(set(names)) < len(names):
         names = [str(job.source) for job in jobs]
     lines = [
-        [({"picture": name} | row).get(column, "") for column in PHOTO_COLUMNS]
+        [{"picture": name, **row}.get(column, "") for column in PHOTO_COLUMNS]
         for name, of_photo in zip(names, rows, strict=True)
         for row in of_photo
     ]
