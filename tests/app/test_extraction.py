@@ -57,7 +57,8 @@ def test_an_overlay_is_drawn_anew_from_the_saved_labels(
     told: list[tuple[int, int | None]] = []
     path = redraw(skin, FACE_CLASSES, lambda *values: told.append(values))
     assert (path.name, told) == ("clip.overlay.mp4", [(n, 15) for n in range(1, 16)])
-    np.testing.assert_array_equal(frames_of(path), frames_of(every.files["overlay"]))
+    apart = np.abs(frames_of(path) - frames_of(every.files["overlay"]))  # x264's threads differ
+    assert apart.mean() < 1
     none = frames_of(redraw(skin, (), ignore))
     labels = np.load(skin.files["npz"])
     drawn = np.abs(frames_of(skin.files["overlay"]) - none).sum(axis=-1)
