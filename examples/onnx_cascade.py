@@ -11,6 +11,7 @@ facemask nor torch. Sizes, margins and all other numbers are read from facemask.
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -395,7 +396,7 @@ def label_frames(
 ) -> Iterator[tuple[Array, Array]]:
     """Yield each BGR frame and its class ids, chunk by chunk with the four frames before."""
     before: list[Array] = []
-    while chunk := [frame for frame, _ in zip(frames, range(CHUNK), strict=False)]:
+    while chunk := list(itertools.islice(frames, CHUNK)):
         height, width = chunk[0].shape[:2]
         left, top, right, bottom = map(round, box or (0, 0, width, height))
         rows = slice(max(top, 0), min(bottom, height))
@@ -409,18 +410,31 @@ def label_frames(
             yield frame, ids
 
 
-def read_frames(path: Path) -> Iterator[Array]:
-    """Yield the frames of a video, or a picture as one, uint8 (H, W, 3) BGR."""
+def read_frames(path: Path) -> tuple[Iterator[Array], float]:
+    """Return the frames of a video, or a picture as one, uint8 (H, W, 3) BGR, and frames/s."""
     picture = cv2.imread(str(path))
     if picture is not None:
-        yield picture
-        return
+        return iter([picture]), 1
     video = cv2.VideoCapture(str(path))
-    while True:
-        there, frame = video.read()
-        if not there:
-            return
-        yield frame
+    there, first = video.read()
+    if not there:
+        raise SystemExit(f"{path}: is no picture and no video that OpenCV reads.")
+
+    def others() -> Iterator[Array]:
+        while (read := video.read())[0]:
+            yield read[1]
+
+    return itertools.chain([first], others()), video.get(cv2.CAP_PROP_FPS) or 25
+
+
+def read_box(text: str) -> Box:
+    """Read left,top,right,bottom.
+
+    Raises:
+        ValueError: They are not four numbers.
+    """
+    left, top, right, bottom = map(float, text.split(","))
+    return Box(left, top, right, bottom)
 
 
 def main() -> None:
@@ -428,22 +442,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="what `facemask export` wrote")
     parser.add_argument("source", type=Path, help="a picture or a video")
-    parser.add_argument("--box", help="the face crop in pixels: left,top,right,bottom")
+    where = "the face crop in pixels, for all frames: left,top,right,bottom, as in extract's CSV"
+    parser.add_argument("--box", type=read_box, help=where)
     parser.add_argument("-o", "--out", type=Path, required=True, help="a picture or an .mp4")
     parser.add_argument("--ids", action="store_true", help="write class ids instead of colours")
     options = parser.parse_args()
-    box = Box(*map(float, options.box.split(","))) if options.box else None
+    if not (options.folder / "facemask.json").is_file():
+        raise SystemExit(f"{options.folder}: has no facemask.json: `facemask export` writes it.")
+    frames, fps = read_frames(options.source)
     palette = json.loads((options.folder / "facemask.json").read_text(encoding="utf-8"))["palette"]
     colors = np.array(list(palette.values()), dtype=np.uint8)[:, ::-1]  # BGR
     writer = None
-    for frame, ids in label_frames(Cascade(options.folder), read_frames(options.source), box):
+    for frame, ids in label_frames(Cascade(options.folder), frames, options.box):
         painted = np.where(ids[..., None] > 0, frame // 2 + colors[ids] // 2, frame)
         if options.out.suffix != ".mp4":
             cv2.imwrite(str(options.out), ids if options.ids else painted)
             continue
         if writer is None:
             size = (frame.shape[1], frame.shape[0])
-            writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter.fourcc(*"mp4v"), 25, size)
+            writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
         writer.write(painted)
     if writer is not None:
         writer.release()

@@ -71,8 +71,10 @@ def unreadable(path: Path, error: Exception, damaged: str, expected: str) -> Inp
             f"{path}: no checkpoint, or one that holds Python objects beside weights, which could "
             "run code; save the model's state_dict alone."
         )
-    # a reader that stumbles over bytes of something else says nothing about the file
-    stumbled = isinstance(error, LookupError | TypeError | AttributeError | AssertionError)
+    # a reader that stumbles over bytes of something else says nothing about the file, and torch's
+    # words about other bytes than a pickle's advise to run code from it
+    says_nothing = (LookupError, TypeError, AttributeError, AssertionError, pickle.UnpicklingError)
+    stumbled = isinstance(error, says_nothing)
     why = "" if stumbled else f" ({cause_of(error)})"
     return InputError(f"{path}: {damaged}{why}; {expected}.")
 

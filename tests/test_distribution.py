@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import distributions, metadata
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 import facemask
@@ -187,3 +189,16 @@ def test_each_weight_has_its_licence_beside_it() -> None:
     headings = re.findall(r"^## (\S+)$", notices, re.M)
     files = sorted(path.name for path in (ROOT / "facemask" / "weights").glob("*.safetensors"))
     assert sorted(headings) == files
+
+
+def test_a_pin_that_the_oldest_python_lacks_is_marked() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    installed = {distribution.name for distribution in distributions()}
+    wrong = []
+    for pin in pins:
+        if pin.marker is None and pin.name in installed:
+            needs = metadata(pin.name)["Requires-Python"] or ""
+            if not SpecifierSet(needs).contains("3.10.13"):
+                wrong.append(f"{pin} needs Python {needs}")
+    assert not wrong, "give them a marker: python_version >= ..."

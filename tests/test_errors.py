@@ -224,7 +224,7 @@ def test_a_step_whose_process_is_killed_fails_and_the_others_go_on(
                 future.set_result((None, 2.0))
             return future
 
-        def shutdown(self) -> None:
+        def shutdown(self, cancel_futures: bool = False) -> None:
             pass
 
     steps = {"large": Step(config="c"), "after": Step(config="c", init_from="large")}
@@ -240,3 +240,12 @@ def test_a_step_whose_process_is_killed_fails_and_the_others_go_on(
     assert "was killed, as the system does when memory runs out" in failed["large"]
     assert "last: done (2 s)" in said
     assert Pool.made == 2
+
+
+def test_what_is_no_checkpoint_is_not_advised_to_run_code(tmp_path: Path) -> None:
+    path = tmp_path / "weights.ckpt"
+    path.write_text("# A page of words\n")
+    with pytest.raises(InputError) as raised:
+        read_checkpoint(path)
+    assert str(raised.value).startswith(f"{path}: is no checkpoint, or a damaged one; ")
+    assert "weights_only" not in str(raised.value)

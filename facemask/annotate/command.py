@@ -108,7 +108,8 @@ def landmarks(
         )
     console.print(
         "These are pseudo-landmarks by dlib: a score against them is agreement with dlib, not "
-        f"accuracy. Next: facemask prepare {out} DATA --exclude {out / NO_FACE}"
+        f"accuracy. Next: facemask prepare {out} DATA --fraction 1 --exclude "
+        f"{out / NO_FACE}"
     )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from facemask.experiment.plan import PaperTable, Plan, Row
 from facemask.experiment.seeds import positions_over_seeds, scores_over_seeds
 from facemask.report.page import Page, Section, Table
+from facemask.report.record import AGREEMENT
 from facemask.report.runs import Comparison, load_runs
-from facemask.report.tables import positions_section, scores_section
+from facemask.report.tables import positions_section, scores_section, summary
 
 
 def experiment_page(
@@ -62,9 +63,16 @@ def _section(table: PaperTable, runs: list[Comparison], groups: int, seed: int) 
     return replace(
         found,
         title=f"{table.name}: {table.title}",
-        text="Found here, and below it what the paper reports on 300VW." if paper else "",
+        text="Found here, and below it what the paper reports on 300VW." if paper else _said(runs),
         tables=[*(replace(t, file=f"{file}.csv") for t in found.tables), *paper],
     )
+
+
+def _said(runs: Sequence[Comparison]) -> str:
+    """Say of one seed's runs what the report says; of several seeds only what the labels are."""
+    pseudo = runs[0].baseline.record.pseudo_landmarks
+    labels = [f"The labels follow pseudo-landmarks: {AGREEMENT}."] if pseudo else []
+    return " ".join([*(summary(runs[0]) if len(runs) == 1 else []), *labels])
 
 
 def _paper_table(table: PaperTable, file: str) -> list[Table]:

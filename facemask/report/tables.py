@@ -255,7 +255,8 @@ def summary(runs: Comparison) -> list[str]:
         first += ", the best of " + ", ".join(run.name for run in runs.runs)
     iou = dict(zip(runs.class_names[1:], best.table.iou()[1:].tolist(), strict=True))
     known = {name: value for name, value in iou.items() if not math.isnan(value)}
-    seen = f"{len(table)} frames of {len(set(table.subject.tolist()))} subjects"
+    subjects = len(set(table.subject.tolist()))
+    seen = f"{len(table)} frames of {subjects} subject{'' if subjects == 1 else 's'}"
     if not known:
         return [f"{first}, over {seen}."]
     good, bad = max(known, key=known.__getitem__), min(known, key=known.__getitem__)

@@ -53,16 +53,17 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List the images of a folder in natural order, hidden files left out."""
-    return sorted(
-        (path for path in folder.iterdir() if is_image(path) and not is_hidden(path)),
-        key=natural_key,
-    )
+    """List the images of a folder in natural order, hidden files left out.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
+    return sorted(filter(is_image, _shown_in(folder)), key=natural_key)
 
 
 def others_in(folder: Path) -> list[str]:
     """Say what else of a folder shows faces, and what to do about it."""
-    files = sorted(path for path in folder.iterdir() if not is_hidden(path))
+    files = sorted(_shown_in(folder))
     told = []
     if videos := [path for path in files if is_video(path)]:
         names = some_names([path.name for path in videos])
@@ -70,6 +71,13 @@ def others_in(folder: Path) -> list[str]:
     if unread := [path.name for path in files if is_unread_image(path)]:
         told.append(f"pictures of a format that is not read, {some_names(unread)}: convert them")
     return told
+
+
+def _shown_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if not is_hidden(path)]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot read the folder: {error.strerror}.") from error
 
 
 def _labels(files: Sequence[Path]) -> list[str]:
@@ -83,10 +91,7 @@ def _files(path: Path) -> list[Path]:
     """Return the images of a folder, or the one image itself."""
     if not path.is_dir():
         return [path]
-    try:
-        files = list_images(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the folder: {error.strerror}.") from error
+    files = list_images(path)
     if not files:
         hint = "".join(f"; {told}" for told in others_in(path))
         suffixes = ", ".join(IMAGE_SUFFIXES)

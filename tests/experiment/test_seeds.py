@@ -1,6 +1,7 @@
 """Tables over several seeds, against the same numbers worked out one by one."""
 
 import csv
+import json
 import statistics
 from pathlib import Path
 
@@ -102,3 +103,16 @@ def test_a_single_run_has_no_differences_over_seeds(tmp_path: Path) -> None:
     (scores,) = section.tables
     assert scores.header == ["Run", "mIoU", "skin", "eyes", "lips", "inner mouth", "background"]
     assert [row[0] for row in scores.rows] == ["fcn"]
+
+
+def test_a_table_of_ones_own_says_how_many_were_scored_and_by_which_labels(tmp_path: Path) -> None:
+    root = write_data(tmp_path / "data")
+    folders = {step: write_run(tmp_path / step, root) for step in ("fcn", "lstm")}
+    for folder in folders.values():
+        record = json.loads((folder / "record.json").read_text())
+        (folder / "record.json").write_text(json.dumps(record | {"pseudo_landmarks": True}))
+    plan = Plan(title="t", configs={}, steps={}, tables=[table(False)])
+    (section,) = experiment_page(plan, [folders], {}, 3, 0).sections
+    assert "has a mean agreement with dlib's landmarks (IoU) of" in section.text
+    assert "over 19 frames of 2 subjects." in section.text
+    assert section.text.endswith("scores are agreement with dlib, not accuracy.")

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import cv2
 import numpy as np
@@ -98,3 +98,43 @@ def test_other_versions_are_refused(folder: Path, example: ModuleType, tmp_path:
     (tmp_path / "primary.window.onnx").write_bytes(b"another")
     with pytest.raises(SystemExit, match="is not the file that was exported"):
         example.Cascade(tmp_path)
+
+
+def test_no_frame_is_lost(example: ModuleType) -> None:
+    """45 frames, of which each has its number as its only class id: two chunks and a rest."""
+    frames = [np.full((6, 8, 3), number, dtype=np.uint8) for number in range(45)]
+    cascade = SimpleNamespace(label=lambda crops: [crop[..., 0] for crop in crops])
+    found = list(example.label_frames(cascade, iter(frames), example.Box(2, 1, 7, 5)))
+    assert [int(frame[0, 0, 0]) for frame, _ in found] == list(range(45))
+    assert [int(ids[1:5, 2:7].min()) for _, ids in found] == list(range(45))
+    assert sum(int(ids.sum()) for _, ids in found) == 4 * 5 * sum(range(45))
+
+
+def test_frames_and_their_rate_are_the_videos(example: ModuleType, tmp_path: Path) -> None:
+    frames, fps = example.read_frames(carphone())
+    with open_source(carphone()) as source:
+        assert fps == pytest.approx(float(source.fps))
+        assert sum(1 for _ in frames) == sum(1 for _ in source)
+    (tmp_path / "words.mp4").write_text("no video")
+    with pytest.raises(SystemExit, match="is no picture and no video"):
+        example.read_frames(tmp_path / "words.mp4")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none", "x.mp4", "-o", "y.mp4"], "none: has no facemask.json"),
+        (["none", "x.mp4", "-o", "y.mp4", "--box", "35,117"], "invalid read_box value: '35,117'"),
+    ],
+)
+def test_wrong_words(
+    example: ModuleType,
+    words: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["onnx_cascade.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        example.main()
+    assert said in f"{ended.value}{capsys.readouterr().err}"

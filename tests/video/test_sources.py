@@ -1,5 +1,6 @@
 """Folders of images, cameras, and what a command's inputs stand for."""
 
+import errno
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from facemask.errors import InputError, Notice
+from facemask.video import sources
 from facemask.video.reading import expand_inputs, open_source
 from tests.video.videos import frame_index, make_video, picture
 
@@ -201,3 +203,15 @@ class TestInputs:
     def test_missing(self) -> None:
         with pytest.raises(InputError, match=r"none\.mp4: no such file or folder"):
             expand_inputs(["clip1.mp4", "none.mp4"])
+
+
+@pytest.mark.parametrize("reader", [sources.list_images, sources.others_in])
+def test_a_folder_that_may_not_be_read(
+    reader: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match="cannot read the folder: Permission denied"):
+        reader(tmp_path)
