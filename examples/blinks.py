@@ -3,9 +3,11 @@
     facemask extract clip.mp4 -o masks --save csv
     python examples/blinks.py masks/clip.csv --plot blinks.png
 
-A blink is a dip of the eyes' opening below 0.6 of what is usual then (the median of two seconds)
-that lasts at most 0.4 s; longer ones are eyes that are shut or look down. Someone speaks where the
-mouth's opening changes: its standard deviation within half a second is above 0.04.
+A blink is a dip of the eyes' area over the skin's below 0.6 of what is usual then (the median of
+two seconds) that lasts at most 0.4 s; longer ones are eyes that are shut or look down. The area
+says it better than `eye_opening`, the shape of what is left of an eye: one that vanishes has no
+shape. Someone speaks where the mouth's opening changes: its standard deviation within half a second
+is above 0.04.
 """
 
 import argparse
@@ -23,28 +25,31 @@ SPEAKING, AROUND = 0.04, 0.5
 
 
 def read(table: Path, face: int) -> tuple[Floats, Floats, Floats]:
-    """Return times, eye opening and mouth opening of one face; gaps are filled linearly."""
+    """Return times, eyes' area over skin's and mouth opening of one face; gaps filled linearly."""
     with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["face"] == str(face)]
     if not rows:
         raise SystemExit(f"{table}: has no face {face}.")
-    names = ("time", "eye_opening", "mouth_opening")
-    columns = [np.array([float(row[name] or "nan") for row in rows]) for name in names]
-    for column in columns[1:]:
+    names = ("time", "area_eyes", "area_skin", "mouth_opening")
+    times, eyes, skin, mouth = (
+        np.array([float(row[name] or "nan") for row in rows]) for name in names
+    )
+    share = eyes / np.where(skin > 0, skin, np.nan)
+    for column in (share, mouth):
         seen = ~np.isnan(column)
-        column[~seen] = np.interp(columns[0][~seen], columns[0][seen], column[seen])
-    return columns[0], columns[1], columns[2]
+        column[~seen] = np.interp(times[~seen], times[seen], column[seen])
+    return times, share, mouth
 
 
-def blinks(times: Floats, opening: Floats) -> list[float]:
+def blinks(times: Floats, eyes: Floats) -> list[float]:
     """Return the times of blinks, each of its most shut frame."""
-    usual = median_filter(opening, _frames(times, USUAL), mode="nearest")
-    dips, count = label(opening < DIP * usual)
+    usual = median_filter(eyes, _frames(times, USUAL), mode="nearest")
+    dips, count = label(eyes < DIP * usual)
     found = []
     for number in range(1, count + 1):
         frames = np.flatnonzero(dips == number)
         if times[frames[-1]] - times[frames[0]] <= LONGEST:
-            found.append(float(times[frames[np.argmin(opening[frames])]]))
+            found.append(float(times[frames[np.argmin(eyes[frames])]]))
     return found
 
 
@@ -75,9 +80,9 @@ def main() -> None:
 
     figure = Figure(figsize=(7, 3), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
-    upper.plot(times, eyes, color="#0072B2", linewidth=1)
-    upper.plot(found, np.interp(found, times, eyes), "v", color="#D55E00", label="blink")
-    upper.set(ylabel="eye opening", ylim=(0, None))
+    upper.plot(times, 100 * eyes, color="#0072B2", linewidth=1)
+    upper.plot(found, 100 * np.interp(found, times, eyes), "v", color="#D55E00", label="blink")
+    upper.set(ylabel="eyes / skin, %", ylim=(0, None))
     lower.plot(times, mouth, color="#0072B2", linewidth=1)
     lower.fill_between(
         times, 0, 1, where=speaks, transform=lower.get_xaxis_transform(), color="#009E73",
