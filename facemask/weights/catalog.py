@@ -1,5 +1,6 @@
 """Weights that come with the package, and a model's file from what a user gives."""
 
+import difflib
 import json
 import warnings
 from dataclasses import dataclass
@@ -111,5 +112,7 @@ def find_weights(model: str | Path) -> Path:
         raise InputError(f"{model}: is a folder; {choice} id 'owner/name'.")
     wanted = parse_id(model)
     if wanted is None:
-        raise InputError(f"{model}: no such file; {choice} id 'owner/name'.")
+        near = difflib.get_close_matches(model, names, 1)
+        meant = f"did you mean {near[0]!r}? G" if near else "g"
+        raise InputError(f"{model}: no such file; {meant}{choice[1:]} id 'owner/name'.")
     return download(wanted)

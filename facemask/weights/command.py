@@ -79,7 +79,7 @@ def _info(name: str, console: Console) -> None:
         offsets: list[float] = cast("Any", network).offsets.tolist()  # files have only ours
         if any(offsets):
             built["calibrated by"] = " ".join(f"{offset:+.3g}" for offset in offsets)
-        options = ", ".join(f"{key} {value}" for key, value in built.items())
+        options = ", ".join(f"{k} {v}" for k, v in built.items() if k not in ("mean", "std"))
         networks.add_row(role, kind, backbone, f"{millions:.2f} million", options)
     print_table(networks, console)
     console.print(Markdown(header.card) if header.card else "It has no model card.")

@@ -57,7 +57,8 @@ def test_info(shelf: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "It has no model card." in said.out
     assert "Tiny weights" in said.out
     assert said.err == ""
-    assert "defalt: no such file; give 'default'" in error_of(["weights", "info", "defalt"], capsys)
+    misspelt = error_of(["weights", "info", "defalt"], capsys)
+    assert "defalt: no such file; did you mean 'default'? Give 'default', 'open', a" in misspelt
 
 
 def test_verify(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
