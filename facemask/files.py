@@ -56,19 +56,14 @@ def remove_left_over(path: Path) -> None:
     """Remove what killed processes have left of `path`; what may still be written stays.
 
     A process of this machine is known to be dead, one elsewhere is taken for dead a week after it
-    wrote last. What is left after this process first asked about the folder is for the next one.
+    wrote last.
     """
     form = re.compile(re.escape(_start(path)) + r"[0-9a-f]{16}\.([0-9a-f]{8})-(\d+)\.tmp")
-    for left in _temporary_in(path.parent.resolve()):
+    for left in path.parent.iterdir():
         if owner := form.fullmatch(left.name):
             here = owner[1] == _place()
             if not _is_running(int(owner[2])) if here else _age(left) > _ABANDONED:
                 remove(left)
-
-
-@functools.lru_cache(maxsize=8)  # a folder of 100,000 results is not listed for each of them
-def _temporary_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix == ".tmp"]
 
 
 def remove(path: Path) -> None:

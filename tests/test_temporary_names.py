@@ -6,7 +6,6 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -126,22 +125,6 @@ def test_left_overs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_atomic(path, b"frame\n")  # they are in nobody's way
     TableWriter(path, ["frame"]).finish()
     assert everything_in(tmp_path) == sorted([*kept, "a.csv"])
-
-
-def test_a_folder_is_listed_once_whatever_the_number_of_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listed: list[Path] = []
-    listing = Path.iterdir
-
-    def counted(folder: Path) -> Iterator[Path]:
-        listed.append(folder)
-        return listing(folder)
-
-    monkeypatch.setattr(Path, "iterdir", counted)
-    for number in range(3):
-        TableWriter(tmp_path / f"{number}.csv", ["frame"]).finish()
-    assert listed == [tmp_path.resolve()]
 
 
 def test_a_place_is_a_start_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
