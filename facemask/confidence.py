@@ -12,15 +12,13 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from facemask.classes import CLASS_NAMES, NUM_CLASSES
+from facemask.classes import FACE_CLASSES, NUM_CLASSES
 from facemask.errors import InputError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Four: TypeAlias = tuple[float, float, float, float]
 """A number for each of skin, eyes, lips and inner mouth."""
 
-PARTS: Final = CLASS_NAMES[1:]
-"""Names of the classes that have a confidence."""
 UNSURE: Final = 0.6
 """Confidence below which a mask is flagged (docs/extract.md has the evidence)."""
 _EDGE: Final = 0.01
@@ -75,11 +73,11 @@ class ConfidenceFit:
             except (TypeError, ValueError):
                 values = np.empty(0)
             right = np.isfinite(values) & (low <= values) & (values <= high)
-            if values.shape != (len(PARTS),) or not right.all():
+            if values.shape != (len(FACE_CLASSES),) or not right.all():
                 allowed = {"intercept": "", "slope": ", 0 or more", "missed": ", 0 to 1"}
                 raise InputError(
                     f"The confidence's {field.name} is {given!r}: give a number for each of "
-                    f"{', '.join(PARTS)}{allowed[field.name]}."
+                    f"{', '.join(FACE_CLASSES)}{allowed[field.name]}."
                 )
             object.__setattr__(self, field.name, tuple(values.tolist()))
 

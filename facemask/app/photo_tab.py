@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from facemask.app.extraction import Choices, Extractions
+from facemask.app.extraction import Choices
 from facemask.app.legend import in_order
 from facemask.app.photos import PhotoResult, label_photos, redraw, zipped
 from facemask.app.sample import find_portrait
@@ -15,15 +15,7 @@ from facemask.app.tab import StoppedError, Tab, without_folders
 
 
 class PhotoTab(Tab):
-    """Photos on one side, and their masks on the other.
-
-    Args:
-        extractions: Does the work.
-    """
-
-    def __init__(self, extractions: Extractions) -> None:
-        super().__init__()
-        self._extractions = extractions
+    """Photos on one side, and their masks on the other."""
 
     def lay_out(self, settings: list[Any], legend: gr.CheckboxGroup) -> None:
         """Add the parts to the page; arguments as of `VideoTab.lay_out`."""
@@ -58,7 +50,7 @@ class PhotoTab(Tab):
     def sample(self) -> list[str]:
         """Return a photo to try."""
         portrait = find_portrait()
-        folder = str(self._extractions.folder)  # Gradio shows files from there
+        folder = str(self.extractions.folder)  # Gradio shows files from there
         return [] if portrait is None else [str(shutil.copy(portrait, folder))]
 
     def extract(
@@ -83,7 +75,7 @@ class PhotoTab(Tab):
         on_photo, visit.shown = visit.reporter(progress, "photos"), in_order(shown)
         try:
             with visit.errors_told(paths):
-                result = label_photos(self._extractions, paths, choices, on_photo, visit.shown)
+                result = label_photos(self.extractions, paths, choices, on_photo, visit.shown)
         except StoppedError:
             gr.Info("Stopped: nothing was kept.")
             return self.no_results()

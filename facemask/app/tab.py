@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import gradio as gr
 
-from facemask.app.extraction import OnFrame
+from facemask.app.extraction import Extractions, OnFrame
 from facemask.errors import InputError
 
 WORK: Final = "work"
@@ -66,9 +66,14 @@ class Visit:
 
 
 class Tab(ABC):
-    """Part of the page whose Extract begins a visitor's work, and whose Stop ends it."""
+    """Part of the page whose Extract begins a visitor's work, and whose Stop ends it.
 
-    def __init__(self) -> None:
+    Args:
+        extractions: Does the work.
+    """
+
+    def __init__(self, extractions: Extractions) -> None:
+        self.extractions = extractions
         self._visits: dict[str, Visit] = {}
 
     @abstractmethod

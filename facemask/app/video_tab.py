@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import gradio as gr
 
-from facemask.app.extraction import Choices, Extractions, Result, redraw
+from facemask.app.extraction import Choices, Result, redraw
 from facemask.app.legend import in_order
 from facemask.app.sample import sample_clip
 from facemask.app.tab import StoppedError, Tab
@@ -28,15 +28,7 @@ CAMERA: Final = {"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}}
 
 
 class VideoTab(Tab):
-    """A video on one side, and its masks on the other.
-
-    Args:
-        extractions: Does the work.
-    """
-
-    def __init__(self, extractions: Extractions) -> None:
-        super().__init__()
-        self._extractions = extractions
+    """A video on one side, and its masks on the other."""
 
     def lay_out(self, settings: list[Any], legend: gr.CheckboxGroup) -> None:
         """Add the parts to the page.
@@ -88,7 +80,7 @@ class VideoTab(Tab):
 
     def sample(self) -> str:
         """Return a clip to try."""
-        return str(sample_clip(self._extractions.folder))
+        return str(sample_clip(self.extractions.folder))
 
     def extract(
         self,
@@ -112,7 +104,7 @@ class VideoTab(Tab):
         on_frame, visit.shown = visit.reporter(progress, "frames"), in_order(shown)
         try:
             with visit.errors_told([Path(video)]):
-                result = self._extractions.run(Path(video), choices, on_frame, visit.shown)
+                result = self.extractions.run(Path(video), choices, on_frame, visit.shown)
         except StoppedError:
             gr.Info("Stopped: nothing was kept.")
             return self.no_results()

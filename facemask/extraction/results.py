@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.boxes import Box, Crop
-from facemask.classes import BACKGROUND, NUM_CLASSES
-from facemask.confidence import PARTS, UNSURE, Confidence, ConfidenceFit, Floats, expected_ious
+from facemask.classes import BACKGROUND, FACE_CLASSES, NUM_CLASSES
+from facemask.confidence import UNSURE, Confidence, ConfidenceFit, Floats, expected_ious
 from facemask.turned import TurnedBox
 from facemask.video.frames import SquarePixels
 from facemask.video.look import Number
@@ -98,7 +98,7 @@ class ExtractedFace:
     @property
     def part_confidences(self) -> dict[str, float]:
         """IoU to expect of skin, eyes, lips and inner mouth, by name; NaN for what has no label."""
-        return dict(zip(PARTS, self._confidence.parts, strict=True))
+        return dict(zip(FACE_CLASSES, self._confidence.parts, strict=True))
 
     @property
     def is_unsure(self) -> bool:

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.classes import CLASS_NAMES, EYES, INNER_MOUTH, LIPS
-from facemask.confidence import PARTS
+from facemask.classes import CLASS_NAMES, EYES, FACE_CLASSES, INNER_MOUTH, LIPS
 from facemask.errors import InputError, cause_of
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.files import write_atomic
@@ -19,7 +18,7 @@ from facemask.plotting import check_matplotlib, new_figure, run_colors, to_png
 _AREAS: Final = tuple(f"area_{name.replace(' ', '_')}" for name in CLASS_NAMES[1:])
 SIGNALS: Final = (*_AREAS, "left_eye_opening", "right_eye_opening", "eye_opening", "mouth_opening")
 """Names of the signals, in order."""
-_CONFIDENCES: Final = tuple(f"confidence_{name.replace(' ', '_')}" for name in PARTS)
+_CONFIDENCES: Final = tuple(f"confidence_{name.replace(' ', '_')}" for name in FACE_CLASSES)
 COLUMNS: Final = (
     "frame", "time", "face", "left", "top", "right", "bottom", "roll", "score", "confidence",
     "unsure", *SIGNALS, *_CONFIDENCES,

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from facemask.confidence import PARTS, ConfidenceFit, Four, corrected
+from facemask.classes import FACE_CLASSES
+from facemask.confidence import ConfidenceFit, Four, corrected
 from facemask.errors import InputError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -82,7 +83,7 @@ def fit_confidence(
     known = np.ones(expected.shape, np.bool_) if known is None else known
     lacking, there = np.isnan(expected) & known, ~np.isnan(ious) & known
     missed = ((lacking & there).sum(axis=0) + missed) / (lacking.sum(axis=0) + 1)
-    for c in range(len(PARTS)):
+    for c in range(len(FACE_CLASSES)):
         chosen = there[:, c] & ~lacking[:, c]
         if chosen.sum() >= _FEWEST:
             intercept[c], slope[c] = _fit_class(expected[chosen, c], ious[chosen, c])

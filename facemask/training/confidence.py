@@ -10,8 +10,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from facemask.classes import CLASS_SETS, IGNORE
-from facemask.confidence import PARTS, UNSURE, ConfidenceFit, expected_ious
+from facemask.classes import CLASS_SETS, FACE_CLASSES, IGNORE
+from facemask.confidence import UNSURE, ConfidenceFit, expected_ious
 from facemask.data.augment.occlusion import Occluders
 from facemask.data.augment.transforms import ClipAugmentation, ClipTransform
 from facemask.data.clips import read_frame
@@ -171,8 +171,8 @@ def true_ious(labels: Labels, truth: Labels) -> tuple[Floats, Bools]:
     """
     there = np.unique(truth).tolist()
     left_open = {c for label in there for c in CLASS_SETS.get(label, ())}
-    known = np.array([c not in left_open for c in range(1, len(PARTS) + 1)])
-    ious = np.full(len(PARTS), np.nan)
+    known = np.array([c not in left_open for c in range(1, len(FACE_CLASSES) + 1)])
+    ious = np.full(len(FACE_CLASSES), np.nan)
     counted = truth != IGNORE
     for i in np.flatnonzero(known):
         one, other = (labels == i + 1) & counted, truth == i + 1
@@ -228,7 +228,7 @@ def table_of(
 ) -> Table:
     """Return a table of confidence and truth, class by class and of whole masks, also before."""
     table = Table("", "masks", "IoU", "expected", "rank correlation", "error", "calibration error")
-    for c, name in enumerate(PARTS):
+    for c, name in enumerate(FACE_CLASSES):
         both = ~np.isnan(scored.parts[:, c]) & ~np.isnan(masks.ious[:, c])
         table.add_row(name, *_cells(scored.parts[both, c], masks.ious[both, c]))
     table.add_section()

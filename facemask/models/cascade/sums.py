@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from facemask.boxes import Box, enclosing
-from facemask.classes import BACKGROUND, SKIN
-from facemask.confidence import PARTS, Floats
+from facemask.classes import BACKGROUND, FACE_CLASSES, SKIN
+from facemask.confidence import Floats
 from facemask.models.cascade.rules import Rules, mixed
 from facemask.models.cascade.stitch import Frame
 from facemask.regions import REGIONS, Region
@@ -245,7 +245,7 @@ def _weighted(weight: float, of_parts: Mapping[int, tuple[Bools, Scores, Bools]]
         weight: Pixels of the frame that each stands for.
         of_parts: By class id: where its label is, its probability, and what to count, all (h, w).
     """
-    area, inside, total = np.zeros((3, len(PARTS)))
+    area, inside, total = np.zeros((3, len(FACE_CLASSES)))
     for class_id, (is_class, of_class, counted) in of_parts.items():
         part = class_id - 1
         area[part] = weight * np.count_nonzero(is_class)
