@@ -68,6 +68,7 @@ class LiveTab:
                 camera = gr.Image(
                     label="Camera", sources=["webcam"], streaming=True, type="numpy",
                     webcam_options=gr.WebcamOptions(mirror=False, constraints=_CAMERA),
+                    visible=False,  # until `enter`, whose answer would turn a camera off again
                 )  # fmt: skip
             with gr.Column():
                 masks = gr.Image(label="Masks", interactive=False, buttons=[])
