@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from facemask import __version__
 from facemask.checkpoints import load_weights, unreadable
@@ -14,6 +15,14 @@ from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
 from facemask.hub import DEFAULT_FILE, RepositoryFile, download, parse_id, upload
 from facemask.models.normalisation import describe_normalisation, take_normalisation
+from facemask.origin import (
+    Origin,
+    descent_in_words,
+    describe_origins,
+    hub_licence,
+    origins_of,
+    read_origins,
+)
 
 Model = TypeVar("Model", bound="Shared")
 Network = TypeVar("Network", bound="SharedNetwork")
@@ -26,27 +35,33 @@ _HEAD: Final = """---
 library_name: facemask
 pipeline_tag: image-segmentation
 tags: [face-parsing, face-segmentation, video]
----
 """
 
 
 class Shared:
     """Base of models that folders and Hugging Face repositories hold.
 
-    Tensors are safetensors; no code is run from what is read. The model card is README.md.
+    Tensors are safetensors; no code is run from what is read. The model card is README.md. What a
+    network's weights were trained from and on goes with them, and with it the terms of use.
 
     Attributes:
         shared_file: Name of the file of tensors.
+        card: The model card, Markdown, of the file that the model was read from, if it had one.
+        origins: Weights and data that it comes from, where known; a cascade's networks have them.
     """
 
     shared_file: ClassVar[str] = DEFAULT_FILE
+    card: str | None = None
+    origins: tuple[Origin, ...] = ()
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
         """Write the model and its card into a folder, which is made if it is missing.
 
         Args:
             folder: The folder. Files of these names there are replaced.
-            card: The model card in Markdown; None writes one that says how to load the model.
+            card: The model card in Markdown; None keeps that of the file that the model was read
+                from, or writes one of what is known. The licence that the Hub shows is that of the
+                weights' descent, unless the card begins with front matter of its own.
 
         Raises:
             InputError: It cannot be written, or the model cannot be built from a file.
@@ -55,7 +70,8 @@ class Shared:
         make_folder(place)
         text = self._card("owner/name") if card is None else card
         cast("Any", self).save(place / self.shared_file, card=text)
-        head = "" if text.startswith("---\n") else _HEAD
+        licence = hub_licence(origins_of(cast("nn.Module", self)))
+        head = "" if text.startswith("---\n") else f"{_HEAD}{licence}---\n"
         write_atomic(place / "README.md", f"{head}\n{text.strip()}\n".encode())
 
     @classmethod
@@ -118,14 +134,19 @@ class Shared:
             return upload(repository, Path(folder), private)
 
     def _card(self, repository: str) -> str:
-        """Return a card that says how to load the model, and no more than is known."""
+        """Return the model's card, or one that says how to load it, and no more than is known."""
+        if self.card is not None:
+            return self.card
         name = type(self).__name__
+        descent = descent_in_words(origins_of(cast("nn.Module", self)))
+        known = f"What it was trained from and on:\n\n{descent}\n\n" if descent else ""
+        unknown = "Scores and limits" if descent else "Training data, licence, scores and limits"
         return (
             f"## {repository}\n\nA {name} of "
             "[facemask](https://pypi.org/project/facemask-video/): dense face masks from video.\n\n"
             f"```python\nfrom facemask.models import {name}\n\n"
             f'model = {name}.from_pretrained("{repository}")\n```\n\n'
-            "Training data, licence, scores and limits: not stated.\n"
+            f"{known}{unknown}: not stated.\n"
         )
 
 
@@ -139,7 +160,8 @@ class SharedNetwork(Shared):
 
         Args:
             path: The file.
-            card: Model card in Markdown, kept in the file.
+            card: Model card in Markdown, kept in the file; None keeps that of the file that the
+                network was read from.
 
         Raises:
             InputError: It cannot be written.
@@ -150,7 +172,8 @@ class SharedNetwork(Shared):
             "facemask_version": __version__,
             "arguments": network.description(),
             "normalisation": describe_normalisation(network),
-        }
+        } | describe_origins(origins_of(network))
+        card = self.card if card is None else card
         tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
         metadata = {_KEY: json.dumps(content)} | ({} if card is None else {CARD_KEY: card})
         write_atomic(Path(path), safetensors.torch.save(tensors, metadata))
@@ -173,7 +196,8 @@ class SharedNetwork(Shared):
             if not path.is_file():
                 raise InputError(f"{path}: no such file; give one that {cls.__name__}.save wrote.")
             with safe_open(path, framework="pt") as file:
-                content = json.loads((file.metadata() or {}).get(_KEY, "null"))
+                metadata = file.metadata() or {}
+                content = json.loads(metadata.get(_KEY, "null"))
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, json.JSONDecodeError) as error:
             damaged = "is no safetensors file, or a damaged or truncated one"
@@ -184,6 +208,8 @@ class SharedNetwork(Shared):
             raise InputError(f"{path}: holds {what}, expected a {cls.__name__}.")
         try:
             network = cast("Any", cls)(**content["arguments"], pretrained=None)
+            network.card = metadata.get(CARD_KEY)
+            network.origins = read_origins(content)
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"{path}: its description of the network is damaged or of another version: it was "

@@ -9,16 +9,21 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from facemask import __version__
 from facemask.data.clips import ClipBatch
+from facemask.data.vw300_mask import PSEUDO
 from facemask.errors import InputError
 from facemask.files import make_folder
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.clips import CascadeOutput, Clip
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import describe
+from facemask.origin import descent_in_words, origins_of
+from facemask.report.record import AGREEMENT
 from facemask.training.means import WeightedMeans
 from facemask.training.scored_module import ScoredModule, Stage
 from facemask.weights.catalog import find_weights
+from facemask.weights.load import load_cascade
 
 __all__ = ["CascadeModule"]
 
@@ -76,8 +81,27 @@ class CascadeModule(ScoredModule):
         """
         if self.save is not None and self.trainer.is_global_zero:
             make_folder(self.save.parent)
-            self.network.save(self.save, torch.float16)
+            self.network.save(self.save, torch.float16, self._card(self.save.stem))
             rank_zero_info(f"The cascade is in {self.save}.")
+
+    def _card(self, name: str) -> str | None:
+        """Return a short model card of what is known; None where the file of `cascade` has one."""
+        if self.network.card is not None:
+            return None
+        score = self.trainer.callback_metrics.get("test/miou")
+        root = getattr(getattr(self.trainer, "datamodule", None), "root", None)
+        tested = "Not scored." if score is None else f"mIoU {100 * float(score):.1f} %"
+        if score is not None and root is not None:
+            pseudo = Path(root, PSEUDO).is_file()
+            tested += f" on the test side of {Path(root).resolve().name}"
+            tested += f": {AGREEMENT}." if pseudo else "."
+        return (
+            f"## {name}\n\nFace masks from video: a cascade of facemask {__version__}.\n\n"
+            f"**Trained from and on**\n\n{descent_in_words(origins_of(self.network))}\n\n"
+            f"**Score.** {tested}\n\n**Licence.** The terms above hold for this file, too; those "
+            "of data of your own come on top.\n\n**Confidence.** As it was trained it is not "
+            "calibrated; `facemask weights info` says whether it is by now.\n"
+        )
 
     def setup(self, stage: str) -> None:
         """Check the region of the data, and see which specialists there are.
@@ -150,7 +174,7 @@ def _read(
                 "model.cascade and model.settings are both given, and a saved cascade has settings "
                 "of its own: give --model.settings null."
             )
-        return Cascade.load(find_weights(cascade))
+        return load_cascade(find_weights(cascade))
     if primary is None:
         raise InputError(
             "model.primary is not set: give the checkpoint of the model of whole faces, or a saved "

@@ -28,6 +28,7 @@ from facemask.training.merging import merge_labels
 from facemask.training.network_module import NetworkModule
 from facemask.training.private_api import layer_sync, use_layer_sync
 from facemask.training.scored_module import Stage
+from facemask.training.start_score import StartScore
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Any]], Optimizer]
 
@@ -131,10 +132,11 @@ class MaskModule(NetworkModule):
             )
 
     def configure_callbacks(self) -> list[Callback]:
-        """Return, beside those of `ScoredModule`, a warning of classes that a training loses."""
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        given = any(isinstance(callback, DeadClassWarning) for callback in callbacks)
-        return [*super().configure_callbacks(), *(() if given else (DeadClassWarning(),))]
+        """Return, beside those of `ScoredModule`, what tells of lost classes and of no gain."""
+        given: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        kinds = (DeadClassWarning, *(() if self.init_from is None else (StartScore,)))
+        own = [kind() for kind in kinds if not any(isinstance(c, kind) for c in given)]
+        return [*super().configure_callbacks(), *own]
 
     def score(self, batch: ClipBatch) -> Tensor:
         """Scores (B, [T,] C, S, S) of a batch."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from facemask.models.description import USE_KEY, check_description, describe, de
 from facemask.models.fcn import EncoderNetwork
 from facemask.models.normalisation import normalise
 from facemask.models.own_network import check_network, first_output, takes_clips
+from facemask.origin import KEY, describe_origins, origins_of, read_origins
 from facemask.regions import Region
+from facemask.training.descent import data_origins
 from facemask.training.initial_weights import read_initial_weights
 from facemask.training.scored_module import ScoredModule
 
@@ -72,7 +74,12 @@ class NetworkModule(ScoredModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write beside the weights what it takes to use them: `docs/training.md` has the keys."""
         use = describe_use(self.network, self.seen, self._data)
-        checkpoint[USE_KEY] = self.describe_network() | use
+        own = [] if self._data is None else data_origins(self._data, self.trainer, self.region)
+        # a resumed training has those of its first part, too
+        names = {origin.name for origin in own}
+        before = [origin for origin in origins_of(self.network) if origin.name not in names]
+        descent = describe_origins([*before, *own])
+        checkpoint[USE_KEY] = self.describe_network() | use | descent
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another network, and hyperparameters of unknown names.
@@ -87,6 +94,7 @@ class NetworkModule(ScoredModule):
         weights = weights_below(checkpoint["state_dict"], "network.")
         check_weights(self.network, weights, "the checkpoint")
         self.seen = {k: v for k, v in use_of(checkpoint).items() if k in ("input_size", "clips")}
+        setattr(self.network, KEY, read_origins(cast("dict[str, Any]", found)))
         self._restored = True
 
     @classmethod
@@ -149,5 +157,7 @@ class NetworkModule(ScoredModule):
             InputError: The checkpoint is missing or holds another architecture or class count.
         """
         checkpoint = read_initial_weights(str(self.init_from), self.region)
-        check_description(checkpoint.get("facemask"), expected, str(self.init_from))
+        found = checkpoint.get(USE_KEY)
+        check_description(found, expected, str(self.init_from))
+        setattr(self.network, KEY, read_origins(cast("dict[str, Any]", found)))
         return weights_below(checkpoint["state_dict"], "network.")

@@ -11,6 +11,7 @@ from facemask._distribution import pip_install
 from facemask.errors import InputError, Notice
 from facemask.files import sha256_of
 from facemask.hub import download, parse_id
+from facemask.origin import Origin, terms_in
 
 FOLDER = Path(__file__).parent
 """Folder of `weights.json` and of the files that it lists."""
@@ -34,6 +35,7 @@ class ShippedWeights:
         path: The file, a saved cascade.
         sha256: SHA-256 of the file, in hexadecimal.
         licence: One sentence on who may use it for what.
+        licence_id: The licence's identifier on the Hugging Face Hub.
         description: One line for people.
     """
 
@@ -41,7 +43,13 @@ class ShippedWeights:
     path: Path
     sha256: str
     licence: str
+    licence_id: str
     description: str
+
+    @property
+    def origin(self) -> Origin:
+        """Entry of these weights in the descent of others."""
+        return Origin(self.name, self.sha256, self.licence, self.licence_id)
 
 
 def shipped() -> dict[str, ShippedWeights]:
@@ -77,6 +85,13 @@ def verify(weights: ShippedWeights) -> None:
         )
 
 
+def tell_licence(name: str, licence: str | None) -> None:
+    """Give a `LicenceNotice` of weights, once in a process; nothing where there are no terms."""
+    if licence is not None and name not in _TOLD:
+        _TOLD.add(name)
+        warnings.warn(f"weights {name!r}: {licence}", LicenceNotice, stacklevel=3)
+
+
 def find_weights(model: str | Path) -> Path:
     """Return the file of a model.
 
@@ -100,12 +115,11 @@ def find_weights(model: str | Path) -> Path:
     names = shipped()
     if model in names:
         verify(names[model])
-        if model not in _TOLD:
-            _TOLD.add(model)
-            warnings.warn(f"weights {model!r}: {names[model].licence}", LicenceNotice, stacklevel=2)
+        tell_licence(model, names[model].licence)
         return names[model].path
     path = Path(model)
     if path.is_file():
+        tell_licence(model, terms_in(path))
         return path
     choice = f"give {''.join(f'{name!r}, ' for name in names)}a file, or a Hugging Face repository"
     if path.is_dir():
@@ -115,4 +129,6 @@ def find_weights(model: str | Path) -> Path:
         near = difflib.get_close_matches(model, names, 1)
         meant = f"did you mean {near[0]!r}? G" if near else "g"
         raise InputError(f"{model}: no such file; {meant}{choice[1:]} id 'owner/name'.")
-    return download(wanted)
+    path = download(wanted)
+    tell_licence(model, terms_in(path))
+    return path

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from facemask.errors import InputError
 from facemask.files import sha256_of
+from facemask.origin import terms_of
 from facemask.terminal import print_table
 from facemask.weights.catalog import find_weights, shipped, verify
 
@@ -62,6 +63,8 @@ def _info(name: str, console: Console) -> None:
     }
     if name in shipped():
         facts["licence"] = shipped()[name].licence
+    elif (terms := terms_of(header.origins)) is not None:
+        facts["licence"] = terms
     facts["written by"] = f"facemask {header.content.get('facemask_version')}"
     facts["stored as"] = ", ".join(header.dtypes)
     settings = dict(header.content["settings"])

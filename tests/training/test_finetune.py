@@ -91,7 +91,8 @@ def test_what_does_not_fit(tiny: str, tmp_path: Path) -> None:
 
 def test_a_tested_cascade_is_saved(tiny: str, tmp_path: Path) -> None:
     module = CascadeModule(cascade=tiny, save=str(tmp_path / "new" / "mine.safetensors"))
-    module.trainer = type("Trainer", (), {"is_global_zero": True})()
+    trainer = {"is_global_zero": True, "callback_metrics": {"test/miou": torch.tensor(0.8125)}}
+    module.trainer = type("Trainer", (), trainer)()
     module.on_test_end()
     saved, before = Cascade.load(tmp_path / "new" / "mine.safetensors"), Cascade.load(Path(tiny))
     assert saved.settings == before.settings

@@ -38,6 +38,7 @@ def shelf(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
             "file": f"{name}.safetensors",
             "sha256": sha256_of(tiny),
             "licence": LICENCE,
+            "licence_id": "tests-only",
             "description": f"tiny {name}",
         }
     (folder / "weights.json").write_text(json.dumps(entries))

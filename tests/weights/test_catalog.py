@@ -44,7 +44,8 @@ def test_a_damaged_or_missing_file(shelf: Path) -> None:
 
 
 def test_a_cascade_without_card(tmp_path: Path, tiny: Path) -> None:
-    Cascade.load(tiny).save(tmp_path / "bare.safetensors")
+    cascade = Cascade.load(tiny)
+    Cascade(cascade.primary, cascade.eyes).save(tmp_path / "bare.safetensors")
     assert read_card(tmp_path / "bare.safetensors") is None
     (tmp_path / "text.safetensors").write_text("hello")
     with pytest.raises(InputError, match="is no safetensors file"):

@@ -50,7 +50,8 @@ def test_info(shelf: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFix
         assert word in said.out, word
     assert "**nothing**" not in said.out  # Markdown is drawn
 
-    Cascade.load(tiny).save(tmp_path / "bare.safetensors")
+    cascade = Cascade.load(tiny)
+    Cascade(cascade.primary, cascade.eyes).save(tmp_path / "bare.safetensors")
     main(["weights", "info", str(tmp_path / "bare.safetensors"), "default"])
     said = capsys.readouterr()
     assert "F32" in said.out

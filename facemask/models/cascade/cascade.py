@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from facemask.argmax import first_argmax
-from facemask.boxes import Box
 from facemask.checkpoints import read_checkpoint
 from facemask.classes import NUM_CLASSES
 from facemask.errors import InputError
 from facemask.models.cascade.clips import CascadeMemory, CascadeOutput, Clip, ClipJob, jobs_of
 from facemask.models.cascade.file import ROLES, network_of, read_cascade, write_cascade
-from facemask.models.cascade.frames import score_frames
+from facemask.models.cascade.frames import score_frames, stack_boxes
 from facemask.models.cascade.mask import make_mask
 from facemask.models.cascade.rules import Rules
 from facemask.models.cascade.settings import CascadeSettings, temperature_for
@@ -142,7 +141,7 @@ class Cascade(Shared, nn.Module):
                     self._stitch(job, probabilities)
         device = jobs[0].frames[0].pixels.device if jobs else torch.device("cpu")
         boxes = {
-            name: _stack([job.after.boxes.get(name) for job in jobs], device)
+            name: stack_boxes([job.after.boxes.get(name) for job in jobs], device)
             for region in self._regions()
             for name in dict.fromkeys([region, *self._zoomed(region)])
         }
@@ -238,12 +237,14 @@ class Cascade(Shared, nn.Module):
         Args:
             path: The file, usually `.safetensors`; written whole or not at all.
             dtype: `torch.float16` or `torch.bfloat16` halves the file; None keeps the weights.
-            card: Model card in Markdown, kept in the file: `facemask weights info` shows it.
+            card: Model card in Markdown, kept in the file: `facemask weights info` shows it; None
+                keeps that of the file that the cascade was read from.
 
         Raises:
             InputError: A network is none of this library's, a weight is too large for the dtype,
                 or the file cannot be written.
         """
+        card = self.card if card is None else card
         write_cascade(Path(path), self.networks(), self.settings, dtype, card)
 
     @classmethod
@@ -260,8 +261,10 @@ class Cascade(Shared, nn.Module):
         Raises:
             InputError: The file is missing, damaged, no cascade, or of another version.
         """
-        networks, settings = read_cascade(Path(path))
-        return cls(**networks, settings=settings).eval().to(device)
+        networks, settings, card = read_cascade(Path(path))
+        cascade = cls(**networks, settings=settings).eval().to(device)
+        cascade.card = card
+        return cascade
 
     @classmethod
     def from_checkpoints(
@@ -292,9 +295,3 @@ class Cascade(Shared, nn.Module):
             if path is not None
         }
         return cls(**networks, settings=settings).eval()
-
-
-def _stack(boxes: list[Box | None], device: torch.device) -> Tensor:
-    missing = Box(*[float("nan")] * 4)
-    rows = [missing if box is None else box for box in boxes]
-    return torch.tensor(rows, dtype=torch.float32, device=device).reshape(-1, 4)

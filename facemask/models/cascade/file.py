@@ -21,6 +21,8 @@ from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import BUILDABLE, USE_KEY, build, describe, take_cell
 from facemask.models.normalisation import describe_normalisation, take_normalisation
 from facemask.models.sharing import CARD_KEY
+from facemask.origin import KEY as ORIGINS
+from facemask.origin import Origin, describe_origins, origins_of, read_origins
 from facemask.regions import REGIONS, Region
 
 FORMAT_VERSION: Final = 1
@@ -45,6 +47,11 @@ class CascadeHeader:
     card: str | None
     dtypes: list[str]
 
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Weights and data that the networks come from; empty where the file does not say it."""
+        return read_origins(self.content)
+
 
 def write_cascade(
     path: Path,
@@ -56,9 +63,10 @@ def write_cascade(
     """Write networks and settings into one safetensors file; see `Cascade.save`.
 
     Its metadata has JSON under the key `facemask_cascade`: `format_version`, `facemask_version`,
-    `networks` (how to build each, with its `mean` and `std`), `class_names` of each, and
-    `settings`. Tensors are named as in the networks' state_dicts after `primary.`, `eyes.` or
-    `mouth.`. A model card is beside the JSON, under the key `facemask_card`.
+    `networks` (how to build each, with its `mean` and `std`), `class_names` of each, `settings`,
+    and, where known, `origins`: what the networks were trained from and on. Tensors are named as in
+    the networks' state_dicts after `primary.`, `eyes.` or `mouth.`. A model card is beside the
+    JSON, under the key `facemask_card`.
     """
     if dtype not in _DTYPES:
         raise InputError(
@@ -80,7 +88,7 @@ def write_cascade(
         "networks": described,
         "class_names": {name: REGIONS[ROLES[name]].class_names for name in networks},
         "settings": asdict(settings),
-    }
+    } | describe_origins(origins_of(nn.ModuleList(networks.values())))
     tensors = {
         f"{name}.{key}": _stored(value, dtype, f"{name}.{key}")
         for name, network in networks.items()
@@ -110,8 +118,8 @@ def read_card(path: Path) -> str | None:
     return read_header(path).card
 
 
-def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
-    """Read what `write_cascade` wrote; see `Cascade.load`."""
+def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings, str | None]:
+    """Read the networks, settings and model card that `write_cascade` wrote; see `Cascade.load`."""
     with _opened(path) as (file, header):
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     content = header.content
@@ -134,6 +142,7 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
         networks: dict[str, nn.Module] = {
             name: build(description) for name, description in described.items()
         }
+        origins = header.origins
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: its description of networks and settings is damaged ({cause_of(error)}): "
@@ -144,7 +153,8 @@ def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
     for name, network in networks.items():
         load_weights(network, weights_below(tensors, f"{name}."), path)
         take_normalisation(network, described[name])
-    return networks, settings
+        setattr(network, ORIGINS, origins)
+    return networks, settings, header.card
 
 
 def _settings(confidence: Mapping[str, Any] | None = None, **others: Any) -> CascadeSettings:  # noqa: ANN401
@@ -234,6 +244,7 @@ def network_of(
         )
     try:
         network = build(description) if own is None else own
+        setattr(network, ORIGINS, read_origins(description))
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{path}: its description of the network is damaged or of another version of facemask "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.models.convlstm import State
 from facemask.models.convlstm_fcn import ConvLSTMFCN
@@ -61,3 +62,10 @@ def _stack_states(states: Sequence[State | None]) -> State | None:
     zeros = (torch.zeros_like(known[0]), torch.zeros_like(known[1]))
     h, c = zip(*(zeros if state is None else state for state in states), strict=True)
     return torch.cat(h), torch.cat(c)
+
+
+def stack_boxes(boxes: Sequence[Box | None], device: torch.device) -> Tensor:
+    """Return boxes as rows, float32 (B, 4): left, top, right, bottom; NaN where there is none."""
+    missing = Box(*[float("nan")] * 4)
+    rows = [missing if box is None else box for box in boxes]
+    return torch.tensor(rows, dtype=torch.float32, device=device).reshape(-1, 4)

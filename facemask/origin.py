@@ -1,0 +1,119 @@
+"""Descent of weights: what they were trained from and on, and the terms that come with it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from safetensors import SafetensorError, safe_open
+
+if TYPE_CHECKING:
+    from torch import nn  # a command says what it must before it waits for torch
+
+KEY: Final = "origins"
+"""Key of the descent in the JSON of files and in checkpoints."""
+_FREE: Final = "apache-2.0"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Weights or data that a network's weights come from.
+
+    Attributes:
+        name: Such as "default", or "data set faces".
+        sha256: SHA-256 of a file of weights, in hexadecimal; None for data.
+        licence: Terms that the network inherits, a sentence; None where none are known.
+        licence_id: Their identifier on the Hugging Face Hub, such as "apache-2.0".
+        note: What else is known, a sentence.
+    """
+
+    name: str
+    sha256: str | None = None
+    licence: str | None = None
+    licence_id: str | None = None
+    note: str | None = None
+
+
+def origins_of(network: "nn.Module") -> tuple[Origin, ...]:
+    """Return what a network, or any part of it, comes from, each once; empty if nothing says."""
+    parts = (getattr(module, KEY, ()) for module in network.modules())
+    return tuple(dict.fromkeys(origin for part in parts for origin in part))
+
+
+def describe_origins(origins: Iterable[Origin]) -> dict[str, Any]:
+    """Return a descent for JSON, under its key; empty if there is none."""
+    found = [{k: v for k, v in asdict(origin).items() if v is not None} for origin in origins]
+    return {KEY: found} if found else {}
+
+
+def read_origins(content: Mapping[str, Any]) -> tuple[Origin, ...]:
+    """Return the descent in what `describe_origins` wrote.
+
+    Raises:
+        TypeError: It is damaged.
+    """
+    return tuple(Origin(**origin) for origin in content.get(KEY, ()))
+
+
+def terms_of(origins: Iterable[Origin]) -> str | None:
+    """Return the terms that are inherited, a sentence; None where none are known.
+
+    Examples:
+        >>> terms_of([Origin("default", "0ab", "for research only."), Origin("data set mine")])
+        "from 'default': for research only."
+    """
+    names: dict[str, list[str]] = {}
+    for origin in origins:
+        if origin.licence is not None:
+            names.setdefault(origin.licence, []).append(repr(origin.name))
+    return " ".join(f"from {', '.join(of)}: {terms}" for terms, of in names.items()) or None
+
+
+def terms_in(path: Path) -> str | None:
+    """Return the terms that a file of safetensors says its weights inherit, without torch.
+
+    Args:
+        path: The file; one that is damaged, or of something else, says nothing here.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            contents = (file.metadata() or {}).values()
+    except (SafetensorError, OSError):
+        return None
+    for text in contents:
+        if f'"{KEY}"' in text:
+            try:
+                return terms_of(read_origins(json.loads(text)))
+            except (ValueError, TypeError, AttributeError):
+                continue
+    return None
+
+
+def hub_licence(origins: Sequence[Origin]) -> str:
+    r"""Return the lines on the licence in the front matter of a model card, as the Hub reads them.
+
+    What is only inherited in part is "other", for the terms of the data come on top.
+
+    Examples:
+        >>> hub_licence([Origin("open", licence_id="apache-2.0")])
+        'license: apache-2.0\n'
+    """
+    ids = {origin.licence_id for origin in origins}
+    bound = sorted(name for name in ids - {_FREE, None} if name is not None)
+    if not bound and _FREE not in ids:
+        return ""  # nothing is known
+    if ids == {_FREE}:
+        return f"license: {_FREE}\n"
+    name = "-and-".join(bound) or f"{_FREE}-and-terms-of-the-training-data"
+    return f"license: other\nlicense_name: {name}\n"
+
+
+def descent_in_words(origins: Iterable[Origin]) -> str:
+    """Return a descent as a list in Markdown; empty if there is none."""
+    lines = []
+    for origin in origins:
+        digest = "" if origin.sha256 is None else f" (SHA-256 {origin.sha256})"
+        said = " ".join(p[:1].upper() + p[1:] for p in (origin.note, origin.licence) if p)
+        lines.append(f"* **{origin.name}**{digest}{': ' if said else ''}{said}")
+    return "\n".join(lines)
