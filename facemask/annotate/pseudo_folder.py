@@ -21,6 +21,7 @@ from typing import Final
 from facemask.data.vw300_mask import PSEUDO
 from facemask.errors import InputError, cause_of
 from facemask.files import to_csv, write_atomic
+from facemask.suffixes import is_hidden, some_names
 
 MARKER: Final = "pseudo_landmarks.json"
 NO_FACE: Final = "no_face.txt"
@@ -66,11 +67,12 @@ def check_only_pseudo(out: Path) -> None:
     """Check that a folder holds no annotations but pseudo-landmarks.
 
     Raises:
-        InputError: It does, and the two must not be mixed up; it is a prepared data set; or its
-            subjects.csv or a marker is damaged.
+        InputError: It does, and the two must not be mixed up; it is a prepared data set, or holds
+            other files and nothing of `facemask landmarks`; or its subjects.csv or a marker is
+            damaged.
     """
     _subjects(out)
-    read_videos(out)
+    ours = bool(read_videos(out)) or (out / PSEUDO).is_file()
     if (out / "data_splits").exists():
         raise InputError(f"{out}: holds a prepared data set; choose another folder.")
     for folder in sorted(out.iterdir()):
@@ -80,6 +82,12 @@ def check_only_pseudo(out: Path) -> None:
                 f"{folder}: was not written by `facemask landmarks`, and pseudo-landmarks must not "
                 "be mixed with others; choose another folder."
             )
+    others = [path.name for path in out.iterdir() if not is_hidden(path)]
+    if others and not ours:
+        raise InputError(
+            f"{out}: holds other files, {some_names(sorted(others))}, and no pseudo-landmarks; "
+            "choose a new folder, or an empty one."
+        )
 
 
 def read_videos(out: Path) -> dict[str, PseudoVideo]:

@@ -21,10 +21,14 @@ MISSING: Final = ".prepare/missing.csv"
 PAPER_VIDEOS: Final = {"train": 93, "val": 9, "test": 12}
 """Videos on each side in the paper (section 4.1)."""
 _LEAST_SUBJECTS: Final = 3
-_BY_TIME: Final = {"test": 0.15, "val": 0.15}
-"""Share of a video's sequences on each side, when it is split by time."""
+_SHARE: Final = 0.15
+"""Share of a video's sequences to validate and to test on each, when it is split by time."""
 _LEAST_SEQUENCES: Final = 5
 """Least of a video to be split by time: one for each side, and a gap before each but the first."""
+_LEAST_FRAMES: Final = 75
+"""Least of a video to be split within its seconds, where none has as many seconds as that."""
+_GAP_FRAMES: Final = 15
+"""Frames left out between two sides then."""
 
 SideOf: TypeAlias = Callable[[str, int], str | None]
 """Side of a frame, by video and number; None leaves it out."""
@@ -149,25 +153,24 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _by_time(
     frames: Mapping[str, Sequence[int]], subjects: int, before: bool
 ) -> tuple[SideOf, str | None]:
-    """Divide each video by time: train, a gap of a sequence, val, a gap, test."""
-    sides: dict[tuple[str, int], str | None] = {}
-    for video, numbers in frames.items():
-        sequences = sorted({sequence_id(number) for number in numbers})
-        count = len(sequences)
-        at = {side: max(1, round(share * count)) for side, share in _BY_TIME.items()}
-        test, val = count - at["test"], count - at["test"] - 1 - at["val"]
-        for place, sequence in enumerate(sequences):
-            side: str | None = "train"
-            if count >= _LEAST_SEQUENCES and place >= val - 1:
-                in_gap = place in (val - 1, test - 1)
-                side = None if in_gap else "test" if place >= test else "val"
-            sides[video, sequence] = side
-    if "test" not in sides.values():
+    """Divide each video by time: train, a gap, val, a gap, test."""
+    sides = {video: _by_seconds(sorted(numbers)) for video, numbers in frames.items()}
+    short = not _has_test(sides)
+    if short:
+        sides = {video: _by_frames(sorted(numbers)) for video, numbers in frames.items()}
+    if not _has_test(sides):
         told = (
-            f"Fewer than {_LEAST_SUBJECTS} subjects, and no video of {_LEAST_SEQUENCES} seconds "
-            "that could be split by time: all is on the side train, and nothing is left to "
-            f"validate or test on. Add videos of other people ({_LEAST_SUBJECTS} in all), or "
-            "longer ones, or take all seconds with --fraction 1."
+            "The sides val and test are empty, so that `fit` cannot run on this data set alone: "
+            f"there are fewer than {_LEAST_SUBJECTS} subjects, and no video has {_LEAST_FRAMES} "
+            "frames in use that could be split by time. Take all seconds with --fraction 1, add "
+            f"videos of other people ({_LEAST_SUBJECTS} in all), or longer ones."
+        )
+    elif short and not (before and subjects >= _LEAST_SUBJECTS):
+        told = (
+            f"Fewer than {_LEAST_SUBJECTS} subjects, and no video has {_LEAST_SEQUENCES} seconds "
+            f"in use: those of {_LEAST_FRAMES} frames and more are split by time, with half a "
+            "second left out between the sides. So few frames of the same people tell next to "
+            "nothing of others; longer videos are split by whole seconds."
         )
     elif before and subjects >= _LEAST_SUBJECTS:
         told = (
@@ -176,11 +179,41 @@ def _by_time(
         )
     else:
         told = (
-            f"Fewer than {_LEAST_SUBJECTS} subjects: each video is split by time, with a second "
-            "left out between the sides. Scores are about later seconds of the same people, not "
-            "about others."
+            f"Fewer than {_LEAST_SUBJECTS} subjects: each video of {_LEAST_SEQUENCES} seconds and "
+            "more is split by time, with a second left out between the sides; shorter ones are "
+            "trained on. Scores are about later seconds of the same people, not about others."
         )
-    return lambda video, number: sides[video, sequence_id(number)], told
+    return lambda video, number: sides[video][number], told
+
+
+def _has_test(sides: Mapping[str, Mapping[int, str | None]]) -> bool:
+    return any("test" in of_video.values() for of_video in sides.values())
+
+
+def _by_seconds(numbers: Sequence[int]) -> dict[int, str | None]:
+    """Return the side of each frame of a video that is divided at its seconds."""
+    sequences = sorted({sequence_id(number) for number in numbers})
+    if len(sequences) < _LEAST_SEQUENCES:
+        return dict.fromkeys(numbers, "train")
+    place_of = {sequence: place for place, sequence in enumerate(sequences)}
+    each = max(1, round(_SHARE * len(sequences)))
+    sides = _in_order(len(sequences), each, 1)
+    return {number: sides[place_of[sequence_id(number)]] for number in numbers}
+
+
+def _by_frames(numbers: Sequence[int]) -> dict[int, str | None]:
+    """Return the side of each frame of a video that is divided within its seconds."""
+    if len(numbers) < _LEAST_FRAMES:
+        return dict.fromkeys(numbers, "train")
+    sides = _in_order(len(numbers), max(1, round(_SHARE * len(numbers))), _GAP_FRAMES)
+    return dict(zip(numbers, sides, strict=True))
+
+
+def _in_order(count: int, each: int, gap: int) -> list[str | None]:
+    """Return the sides of places in a row: train, then `each` to validate and test, after gaps."""
+    nobody: list[str | None] = [None] * gap
+    train = count - 2 * (each + gap)
+    return ["train"] * train + nobody + ["val"] * each + nobody + ["test"] * each
 
 
 def split_by_subject(

@@ -127,8 +127,9 @@ def read_split(root: Path, split: str, side: Split) -> list[Frame]:
         frames[video, frame_number] = Frame(video, frame_number, image, label)
     if not frames:
         raise InputError(
-            f"{path}: holds no frame, so there is no clip; choose another split, or give `facemask "
-            "prepare` more people or longer videos, as it told."
+            f"{path}: holds no frame, so there is nothing on the side {side}; choose another "
+            "split, or run `facemask prepare` again with --fraction 1, more people or longer "
+            "videos, as it told."
         )
     return [frames[key] for key in sorted(frames)]
 

@@ -10,7 +10,7 @@ from facemask import __version__
 from facemask.errors import InputError
 from facemask.experiment.job import Job
 from facemask.experiment.plan import chosen_steps, read_plan
-from facemask.experiment.run import run_steps
+from facemask.experiment.run import check_data, run_steps
 from facemask.experiment.tables import experiment_page
 from facemask.files import make_folder, write_atomic
 
@@ -66,6 +66,8 @@ def experiment(
     if not (root / "data_splits").is_dir():
         raise InputError(f"{root}: not a data set; give the folder that `facemask prepare` wrote.")
     logging_file = None if logging is None else Path(logging)
+    job = Job(read, path.parent, root.resolve(), folder.resolve(), fast, seeds[0], logging_file)
+    check_data(job, steps)
     make_folder(folder)
     console = Console()
     start, count = time.monotonic(), 0
@@ -91,10 +93,11 @@ def experiment(
         "Written by": f"facemask {__version__}",
     }
     page = experiment_page(read, finished, facts, groups, seeds[0])
-    for name, content in page.files().items():
-        write_atomic(folder / name, content)
-    minutes = (time.monotonic() - start) / 60
-    console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
+    if page.sections:
+        for name, content in page.files().items():
+            write_atomic(folder / name, content)
+        minutes = (time.monotonic() - start) / 60
+        console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
     if failed:
         log, reason = next(iter(failed.items()))
         raise InputError(

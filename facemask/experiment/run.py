@@ -16,6 +16,8 @@ from typing import Final
 
 import yaml
 
+from facemask.data.split import SPLIT
+from facemask.data.vw300_mask import SPLIT_NAMES, Split, read_split
 from facemask.errors import INTERRUPTED, InputError, cause_of, input_error, sentence_of
 from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic
@@ -89,6 +91,21 @@ def run_steps(
     finally:
         pool.shutdown(cancel_futures=True)
     return failed
+
+
+def check_data(job: Job, steps: Sequence[str]) -> None:
+    """Check that no side of the data that steps need is empty, before anything is written.
+
+    Raises:
+        InputError: One is, or cannot be read.
+    """
+    needed: dict[tuple[str, Split], None] = {}
+    for name in steps:
+        split = job.config(name, "test")["data"]["init_args"].get("split", SPLIT)
+        sides = SPLIT_NAMES if job.plan.steps[name].trains else ("test",)
+        needed |= dict.fromkeys((split, side) for side in sides)
+    for split, side in needed:
+        read_split(job.data, split, side)
 
 
 def _pool(parallel: int) -> ProcessPoolExecutor:

@@ -9,6 +9,8 @@ from facemask.errors import InputError
 
 CONFIG: Final = "config.yaml"
 """File in which Lightning keeps the configuration of a training."""
+_TEST: Final = "test.yaml"
+"""File in which `facemask experiment` keeps the configuration of a test, beside it."""
 _CHECKPOINTS: Final = ("best.ckpt", "last.ckpt")
 
 
@@ -17,7 +19,8 @@ def with_own_config(words: Sequence[str]) -> list[str]:
 
     A folder in the first place, or the one of the checkpoint where no `-c` is given, is that of a
     training: its config.yaml comes first, so that all options after it change it, and best.ckpt,
-    or last.ckpt, is its checkpoint unless one is given.
+    or last.ckpt, is its checkpoint unless one is given. A step of an experiment that trains
+    nothing, such as a cascade, has a test.yaml instead.
 
     Args:
         words: Those after `test`, `validate` or `predict`.
@@ -29,18 +32,27 @@ def with_own_config(words: Sequence[str]) -> list[str]:
     checkpoint = _value(options, "--ckpt_path")
     if options and not options[0].startswith("-"):
         run = Path(options.pop(0))
-        if not (run / CONFIG).is_file():
-            what = f"holds no {CONFIG}" if run.is_dir() else "no such folder"
-            raise InputError(
-                f"{run}: {what}; give the folder of a `facemask fit`, or a file with -c FILE."
-            )
+        config = _config_of(run)
         found = [str(run / name) for name in _CHECKPOINTS if (run / name).is_file()]
         weights = ["--ckpt_path", found[0]] if found and checkpoint is None else []
-        return ["-c", str(run / CONFIG), *weights, *options]
+        return ["-c", str(config), *weights, *options]
     if checkpoint is None or any(_is_config(word) for word in options):
         return options
     own = Path(checkpoint).parent / CONFIG
     return ["-c", str(own), *options] if own.is_file() else options
+
+
+def _config_of(run: Path) -> Path:
+    """Return the configuration that a folder holds."""
+    for name in (CONFIG, _TEST):
+        if (run / name).is_file():
+            return run / name
+    what = f"holds no {CONFIG}" if run.is_dir() else "no such folder"
+    files = [path for name in (CONFIG, _TEST) for path in sorted(run.glob(f"runs/*/{name}"))]
+    if files:  # of an experiment
+        steps = ", ".join(str(path) for path in dict.fromkeys(file.parent for file in files))
+        raise InputError(f"{run}: {what}, but its steps do: give one of them, {steps}.")
+    raise InputError(f"{run}: {what}; give the folder of a `facemask fit`, or a file with -c FILE.")
 
 
 def _is_config(word: str) -> bool:

@@ -254,6 +254,11 @@ def test_wrong_folders_and_options(parts: list[str], capsys: pytest.CaptureFixtu
     assert "001: was not written by `facemask landmarks`" in mixed
     Path("prepared/data_splits").mkdir(parents=True)
     assert "prepared data set" in error_of(["landmarks", parts[0], "prepared"], capsys)
+    Path("foreign").mkdir()
+    Path("foreign/thesis.txt").write_text("mine")
+    foreign = error_of(["landmarks", parts[0], "foreign"], capsys)
+    assert "foreign: holds other files, 1 (thesis.txt), and no pseudo-landmarks; choose" in foreign
+    assert [path.name for path in Path("foreign").iterdir()] == ["thesis.txt"]
     Path("strange").mkdir()
     Path("strange/subjects.csv").write_text("a,b\n1,2\n")
     assert "'video' and 'subject'" in error_of(["landmarks", parts[0], "strange"], capsys)

@@ -57,7 +57,7 @@ def test_two_subjects_are_split_by_time(
             points = frame_points("001", number)
             write_pts(source / name / "annot" / f"{number:06d}.pts", points)
     prepare(source, tmp_path / "out", fraction=1)
-    assert "each video is split by time" in capsys.readouterr().out
+    assert "each video of 5 seconds and more is split by time" in capsys.readouterr().out
     for side, first in (("train", 1), ("val", 91), ("test", 151)):
         path = tmp_path / "out" / "data_splits" / "split_1" / f"{side}_per10.txt"
         lines = path.read_text().splitlines()

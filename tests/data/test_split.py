@@ -36,14 +36,34 @@ def test_a_short_video_is_trained_on() -> None:
     side_of, told = make_split(frames, {"a": "a", "b": "b"}, 0, {})
     assert {side_of(video, n) for video in frames for n in frames[video]} == {"train"}
     assert told is not None
-    assert "no video of 5 seconds that could be split by time" in told
+    assert told.startswith("The sides val and test are empty")
+    assert "no video has 75 frames in use" in told
+    assert "--fraction 1" in told
+
+
+def test_short_videos_are_split_within_their_seconds_where_none_is_longer() -> None:
+    frames = {"a": list(range(1, 101)), "b": list(range(31, 105)), "c": list(range(11, 86))}
+    side_of, told = make_split(frames, {"a": "a", "b": "b", "c": "b"}, 0, {})
+    found = {video: [side_of(video, n) for n in numbers] for video, numbers in frames.items()}
+    # of 100: 15 to test, 15 left out, 15 to validate, 15 left out, 40 to train on
+    gap = [None] * 15
+    assert found["a"] == ["train"] * 40 + gap + ["val"] * 15 + gap + ["test"] * 15
+    assert set(found["b"]) == {"train"}  # 74 frames
+    assert [found["c"].count(side) for side in ("train", None, "val", "test")] == [23, 30, 11, 11]
+    assert told is not None
+    assert "no video has 5 seconds in use: those of 75 frames and more are split" in told
+    longer = {**frames, "d": seconds(0, 1, 2, 3, 4)}
+    side_of, told = make_split(longer, dict.fromkeys(longer, "a"), 0, {})
+    assert {side_of("a", n) for n in frames["a"]} == {"train"}
+    assert told is not None
+    assert "each video of 5 seconds and more is split by time" in told
 
 
 def test_what_is_told_of_few_subjects() -> None:
     frames = {name: seconds(*range(6)) for name in ("a", "b")}
     _, told = make_split(frames, {"a": "a", "b": "b"}, 0, {})
     assert told is not None
-    assert told.startswith("Fewer than 3 subjects: each video is split by time")
+    assert told.startswith("Fewer than 3 subjects: each video of 5 seconds and more is split")
     assert "not about others" in told
 
 

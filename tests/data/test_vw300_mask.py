@@ -74,7 +74,7 @@ GOOD = "/images_orig/001_000001.jpg /labels_orig/001_000001.png"
         ("/images_orig/001_000001.jpg", "line 1: '/images_orig/001_000001.jpg' is not"),
         ("/images_orig/001_000001.jpg /labels_orig/001_000002.png", "does not pair two files"),
         (f"{GOOD}\n{GOOD}\n", "001_000001.jpg is listed twice"),
-        ("", "holds no frame, so there is no clip"),
+        ("", "holds no frame, so there is nothing on the side .*--fraction 1"),
         ("\n\n", "holds no frame"),
     ],
 )

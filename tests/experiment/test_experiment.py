@@ -129,6 +129,22 @@ def test_several_seeds_have_a_folder_each_and_one_report(
     assert "--seed [3, 4]" in report
 
 
+def test_no_table_is_promised_where_all_failed(
+    mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_plan(tmp_path)
+    plan = yaml.safe_load(path.read_text())
+    plan["steps"]["fcn"]["options"] = {**SMALL, "model": {"init_args": {"learning_rate": -1}}}
+    path.write_text(yaml.safe_dump(plan))
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["experiment", str(path), "--data", str(mask_root), "--out", "o", "--fast"])
+    said = capsys.readouterr()
+    assert "6 of 6 steps failed, first fcn: model.learning_rate is -1" in said.err
+    assert "tables are in" not in said.out
+    assert not Path("o/report.html").exists()
+
+
 def test_a_misspelt_option_is_found_before_anything_runs(
     mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,5 +233,16 @@ def test_wrong_options(mask_root: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "no.yaml: cannot read the configuration" in error_of(
         [*fast, "--only", "fcn", "--logging", "no.yaml"], capsys
     )
+    half = Path("half/data_splits/split_1")
+    half.mkdir(parents=True)
+    (half / "train_per10.txt").write_bytes(
+        (mask_root / "data_splits/split_1/train_per10.txt").read_bytes()
+    )
+    (half / "val_per10.txt").touch()
+    for side in ("images_orig", "labels_orig"):
+        (Path("half") / side).symlink_to(mask_root / side)
+    empty = error_of([plan, "--data", "half", "--out", "p", "--fast"], capsys)
+    assert "val_per10.txt: holds no frame, so there is nothing on the side val" in empty
+    assert not Path("p").exists()  # nothing was begun
     Path("file").touch()
     assert "cannot write there" in error_of([plan, *data, "--out", "file", "--fast"], capsys)

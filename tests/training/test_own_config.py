@@ -48,6 +48,15 @@ def test_other_folders(run: str) -> None:
         InputError, match=r"^runs: holds no config\.yaml; give the folder of a `fac"
     ):
         with_own_config(["runs"])
+    Path("runs/cascade").mkdir()  # of an experiment: only tested, with weights that it names
+    Path("runs/cascade/test.yaml").touch()
+    assert with_own_config(["runs/cascade", "--x=1"]) == ["-c", "runs/cascade/test.yaml", "--x=1"]
+    Path("runs/fcn/test.yaml").touch()
+    assert with_own_config([run])[:2] == ["-c", f"{run}/config.yaml"]
+    with pytest.raises(
+        InputError, match=r"^\.: .*, but its steps do: give one of them, runs/fcn, runs/cascade\.$"
+    ):
+        with_own_config(["."])
     with pytest.raises(InputError, match=r"^none: no such folder; give the folder"):
         with_own_config(["none"])
 
