@@ -11,7 +11,7 @@ from facemask.errors import InputError
 from facemask.experiment.job import Job
 from facemask.experiment.plan import chosen_steps, read_plan
 from facemask.experiment.run import check_data, run_steps
-from facemask.experiment.tables import experiment_page
+from facemask.experiment.tables import BESIDE_PAPER, experiment_page
 from facemask.files import make_folder, write_atomic
 
 
@@ -97,6 +97,9 @@ def experiment(
         for name, content in page.files().items():
             write_atomic(folder / name, content)
         minutes = (time.monotonic() - start) / 60
+        for section in page.sections:
+            if section.text not in ("", BESIDE_PAPER):
+                console.print(section.text, highlight=False, markup=False, soft_wrap=True)
         console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
     if failed:
         log, reason = next(iter(failed.items()))

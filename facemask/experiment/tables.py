@@ -4,13 +4,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from facemask.experiment.plan import PaperTable, Plan, Row
 from facemask.experiment.seeds import positions_over_seeds, scores_over_seeds
+from facemask.experiment.verdict import verdict
 from facemask.report.page import Page, Section, Table
 from facemask.report.record import AGREEMENT
 from facemask.report.runs import Comparison, load_runs
 from facemask.report.tables import positions_section, scores_section, summary
+
+BESIDE_PAPER: Final = "Found here, and below it what the paper reports on 300VW."
+"""Text of a table that the paper has, too."""
 
 
 def experiment_page(
@@ -63,16 +68,20 @@ def _section(table: PaperTable, runs: list[Comparison], groups: int, seed: int) 
     return replace(
         found,
         title=f"{table.name}: {table.title}",
-        text="Found here, and below it what the paper reports on 300VW." if paper else _said(runs),
+        text=BESIDE_PAPER if paper else _said(runs, found),
         tables=[*(replace(t, file=f"{file}.csv") for t in found.tables), *paper],
     )
 
 
-def _said(runs: Sequence[Comparison]) -> str:
+def _said(runs: Sequence[Comparison], found: Section) -> str:
     """Say of one seed's runs what the report says; of several seeds only what the labels are."""
     pseudo = runs[0].baseline.record.pseudo_landmarks
-    labels = [f"The labels follow pseudo-landmarks: {AGREEMENT}."] if pseudo else []
-    return " ".join([*(summary(runs[0]) if len(runs) == 1 else []), *labels])
+    said = [f"The labels follow pseudo-landmarks: {AGREEMENT}."] if pseudo else []
+    if len(runs) == 1:
+        two = len(runs[0].runs) == 2 and len(found.tables[0].csv_rows) == 2
+        last = [verdict(runs[0], found.tables[0])] if two else []
+        said = [*summary(runs[0]), *said, *last]
+    return " ".join(said)
 
 
 def _paper_table(table: PaperTable, file: str) -> list[Table]:

@@ -96,7 +96,7 @@ def make_table(
             "video": frame.video,
             "frame": frame.number,
             "sequence": sequence,
-            "subject": VIDEOS[frame.video][0],
+            "subject": VIDEOS.get(frame.video, (frame.video, []))[0],
             "clip": clip,
             "position": position,
             "height": truth.shape[0],
