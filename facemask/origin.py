@@ -1,5 +1,6 @@
 """Descent of weights: what they were trained from and on, and the terms that come with it."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -70,23 +71,29 @@ def terms_of(origins: Iterable[Origin]) -> str | None:
     return " ".join(f"from {', '.join(of)}: {terms}" for terms, of in names.items()) or None
 
 
-def terms_in(path: Path) -> str | None:
-    """Return the terms that a file of safetensors says its weights inherit, without torch.
+def read_descriptions(path: Path) -> list[dict[str, Any]]:
+    """Return what a file of safetensors says of its model before its tensors, without torch.
 
     Args:
         path: The file; one that is damaged, or of something else, says nothing here.
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            contents = (file.metadata() or {}).values()
+            texts = (file.metadata() or {}).values()
     except (SafetensorError, OSError):
-        return None
-    for text in contents:
-        if f'"{KEY}"' in text:
-            try:
-                return terms_of(read_origins(json.loads(text)))
-            except (ValueError, TypeError, AttributeError):
-                continue
+        return []
+    found = []
+    for text in texts:  # a card is no JSON
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(text))
+    return [content for content in found if isinstance(content, dict)]
+
+
+def terms_in(path: Path) -> str | None:
+    """Return the terms that a file of safetensors says its weights inherit; None where none are."""
+    for content in read_descriptions(path):
+        with contextlib.suppress(TypeError):  # damaged, which is told when it is loaded
+            return terms_of(read_origins(content))
     return None
 
 

@@ -107,6 +107,15 @@ def test_a_damaged_descent(content: str, tmp_path: Path) -> None:
     assert read_origins(json.loads("{}")) == ()
 
 
+def test_the_app_shows_the_terms(tmp_path: Path) -> None:
+    from facemask.app.licence import licence_of
+
+    tuned(BASE).save(tmp_path / "mine.safetensors")
+    shown = licence_of("mine", tmp_path / "mine.safetensors")
+    assert shown.endswith("from 'default': for research only.")
+    assert "not known to facemask" in licence_of("mine", None)
+
+
 def test_info_shows_the_terms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,7 +70,8 @@ class Result:
         numbers: Numbers of the faces in each frame.
         frames: Number of frames of the video.
         with_face: Number of frames with at least one face.
-        unsure: Number of frames with a face whose mask is unsure.
+        unsure: Number of frames with a face whose mask is unsure; None where the model's confidence
+            is not calibrated.
         roll: Mean degrees by which faces are turned clockwise; None without a face.
         seconds: Time taken, without that for the plot.
         problem: A sentence where the video was damaged.
@@ -83,7 +84,7 @@ class Result:
     numbers: list[list[Number]]
     frames: int
     with_face: int
-    unsure: int
+    unsure: int | None
     roll: float | None
     seconds: float
     problem: str | None
@@ -171,10 +172,11 @@ class Extractions:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             roll = mean_angle(rolls) if rolls else None
+            calibrated = extractor.cascade.settings.confidence is not None
             files = {kind: path for kind, path in paths.items() if path.exists()}
             return Result(
                 video, choices.rotate, files, {shown: paths["overlay"]}, numbers,
-                frames, with_face, unsure, roll, seconds, source.problem,
+                frames, with_face, unsure if calibrated else None, roll, seconds, source.problem,
             )  # fmt: skip
 
     def _model(self, name: str) -> Cascade:

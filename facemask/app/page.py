@@ -91,8 +91,9 @@ class Page:
 
     def about_model(self, name: str) -> list[Any]:
         """Return the licence of a model, and its card."""
-        card = card_of(self._extractions.models[name]) if name in self._extractions.models else None
-        return [licence_of(name), gr.update(visible=card is not None), card or ""]
+        path = self._extractions.models.get(name)
+        card = None if path is None else card_of(path)
+        return [licence_of(name, path), gr.update(visible=card is not None), card or ""]
 
     def _lay_out(self) -> None:
         gr.Markdown("# Face masks\nA label for every pixel of every face, in every frame.")

@@ -108,10 +108,11 @@ def _drawn(result: PhotoResult, shown: tuple[str, ...]) -> list[Any]:
 
 def _summary(result: PhotoResult, cropped: bool) -> str:
     """A table of the result's numbers, and what else is to be said of it."""
+    unsure = "–" if result.unsure is None else result.unsure
     lines = [
         "| photos | with a face | unsure |",
         "| ---: | ---: | ---: |",
-        f"| {len(result.jobs)} | {result.with_face} | {result.unsure} |",
+        f"| {len(result.jobs)} | {result.with_face} | {unsure} |",
     ]
     if result.with_face == 0 and not cropped:
         lines += ["", "No face was found. If every photo is a face crop, tick the box for that."]

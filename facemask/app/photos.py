@@ -34,7 +34,8 @@ class PhotoResult:
         overlays: Overlays so far, one for each photograph, by the classes that they show.
         numbers: Numbers of the faces in each.
         with_face: Number of photographs with a face.
-        unsure: Number of those with a face whose mask is unsure.
+        unsure: Number of those with a face whose mask is unsure; None where the model's confidence
+            is not calibrated.
         problems: A sentence for each photograph that could not be read.
     """
 
@@ -44,7 +45,7 @@ class PhotoResult:
     overlays: dict[Shown, list[Path]]
     numbers: list[list[Number]]
     with_face: int
-    unsure: int
+    unsure: int | None
     problems: list[str]
 
     def files(self, shown: Shown) -> list[Path]:
@@ -103,9 +104,10 @@ def label_photos(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     overlays = [job.paths["overlay"] for job in done]
+    calibrated = extractor.cascade.settings.confidence is not None
     return PhotoResult(
-        done, choices.rotate, table, {shown: overlays}, numbers, with_face, unsure,
-        [str(problem) for problem in problems],
+        done, choices.rotate, table, {shown: overlays}, numbers, with_face,
+        unsure if calibrated else None, [str(problem) for problem in problems],
     )  # fmt: skip
 
 

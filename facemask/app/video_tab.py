@@ -142,11 +142,12 @@ class VideoTab(Tab):
 def _summary(result: Result, cropped: bool) -> str:
     """A table of the result's numbers, and what else is to be said of it."""
     roll = "–" if result.roll is None else f"{round(result.roll)}°"
+    unsure = "–" if result.unsure is None else f"{100 * result.unsure / result.frames:.0f} %"
     lines = [
         "| frames | with a face | unsure | turned clockwise by | frames/s |",
         "| ---: | ---: | ---: | ---: | ---: |",
         f"| {result.frames} | {100 * result.with_face / result.frames:.0f} % "
-        f"| {100 * result.unsure / result.frames:.0f} % | {roll} "
+        f"| {unsure} | {roll} "
         f"| {result.frames / max(result.seconds, 1e-9):.1f} |",
     ]
     if result.with_face == 0 and not cropped:

@@ -21,7 +21,7 @@ from facemask.tracking.tracker import TrackerSettings
 from facemask.video.look import Look, Style, parse_colors
 from facemask.video.photos import Kind, split_photos
 from facemask.video.reading import expand_inputs, open_source
-from facemask.weights.catalog import find_weights
+from facemask.weights.catalog import find_weights, is_calibrated
 
 
 def extract(
@@ -161,6 +161,11 @@ def extract(
     terminal = Terminal()
     for note in found.notes:
         terminal.line(note)
+    if not is_calibrated(weights):
+        terminal.line(
+            "The confidence of this model is not calibrated, so no mask is flagged as unsure; "
+            "docs/calibration.md says how to calibrate a cascade's on data of your own."
+        )
     mine = videos[rank::processes]
     outcomes: Generator[Outcome, None, None]
     if cluster is None and min(jobs, len(mine)) <= 1:

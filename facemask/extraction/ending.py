@@ -4,10 +4,9 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Final
 
-from facemask.confidence import UNSURE
 from facemask.errors import InputError
 from facemask.extraction.choices import SHEET
-from facemask.extraction.jobs import Job, Outcome, noun_of, what_is_kept
+from facemask.extraction.jobs import Job, Outcome, noun_of, say_unsure, what_is_kept
 from facemask.extraction.photos import write_photo_table
 from facemask.extraction.reports import Terminal
 from facemask.extraction.sheet import sheet_of_photos
@@ -97,10 +96,11 @@ class Told:
             kinds = ", ".join(dict.fromkeys(kind for one in here for kind in one.job.paths))
             shared = " and ".join(map(str, files))
             parts = [f"{kinds} of each in {self._out}"] * bool(kinds) + [shared] * bool(shared)
-            faces, unsure = sum(one.faces for one in here), sum(one.unsure for one in here)
+            counts = [one.unsure for one in here if one.unsure is not None]
+            faces, unsure = sum(one.faces for one in here), sum(counts) if counts else None
             self._terminal.line(
-                f"{len(here)} photo{'s' * (len(here) != 1)}, {faces} with a face, {unsure} unsure "
-                f"(confidence below {UNSURE:g}): {'; '.join(parts)}"
+                f"{len(here)} photo{'s' * (len(here) != 1)}, {faces} with a face"
+                f"{say_unsure(unsure)}: {'; '.join(parts)}"
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from facemask.confidence import UNSURE
 from facemask.errors import InputError
 from facemask.extraction.choices import output_paths, photo_paths
 from facemask.naming import LONGEST, distinct_names, with_digests
@@ -51,7 +52,7 @@ class Outcome:
         error: Reason why its results are not there.
         frames: Number of frames that were labelled now.
         faces: Number of those with a face.
-        unsure: Number of those with an unsure mask.
+        unsure: Number of those with an unsure mask; None where the confidence is not calibrated.
         left_out: Whether nothing was to be done: it was done before, or another process does it.
         of_all: Whether the error would be the same for every video.
     """
@@ -60,9 +61,14 @@ class Outcome:
     error: InputError | None = None
     frames: int = 0
     faces: int = 0
-    unsure: int = 0
+    unsure: int | None = 0
     left_out: bool = False
     of_all: bool = False
+
+
+def say_unsure(count: int | None) -> str:
+    """Return the part of a sentence on unsure masks; empty where nothing tells which these are."""
+    return "" if count is None else f", {count} unsure (confidence below {UNSURE:g})"
 
 
 def make_jobs(

@@ -102,8 +102,11 @@ class ExtractedFace:
 
     @property
     def is_unsure(self) -> bool:
-        """True if the confidence is below 0.6: someone should look at the mask."""
-        return self.confidence < UNSURE
+        """True if the confidence is below 0.6: someone should look at the mask.
+
+        Never with a cascade whose confidence is not calibrated, where that would say nothing.
+        """
+        return self.confidence_fit is not None and self.confidence < UNSURE
 
     @cached_property
     def _confidence(self) -> Confidence:
@@ -154,7 +157,7 @@ class ExtractedFrame:
 
     @property
     def is_unsure(self) -> bool:
-        """True if the confidence in the mask of a face is below 0.6."""
+        """True if the calibrated confidence in the mask of a face is below 0.6."""
         return any(face.is_unsure for face in self.faces)
 
     def _by_size(self) -> list[ExtractedFace]:

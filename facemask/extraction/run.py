@@ -8,11 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from facemask.ahead import ahead
-from facemask.confidence import UNSURE
 from facemask.errors import InputError
 from facemask.extraction.choices import PLOT
 from facemask.extraction.extractor import FaceMaskExtractor, frames_ahead
-from facemask.extraction.jobs import Job, Outcome
+from facemask.extraction.jobs import Job, Outcome, say_unsure
 from facemask.extraction.outputs import open_outputs
 from facemask.extraction.photos import (
     labelled,
@@ -124,7 +123,12 @@ class Run:
         _tell_stale(stale, job, reports)
         if told := first_of_several(Path(str(job.source))):
             reports.say(job.name, told, "yellow")
-        return Outcome(job, None, 1, int(bool(frame.faces)), int(frame.is_unsure))
+        unsure = int(frame.is_unsure) if self._is_calibrated else None
+        return Outcome(job, None, 1, int(bool(frame.faces)), unsure)
+
+    @property
+    def _is_calibrated(self) -> bool:
+        return self.extractor.cascade.settings.confidence is not None
 
     def _record(self, job: Job) -> Record:
         facts = facts_of(job.source, self.model, self.options)
@@ -165,8 +169,8 @@ class Run:
             earlier = f"{before} frames before and " if before else ""
             reports.say(
                 job.name,
-                f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face, "
-                f"{unsure} unsure (confidence below {UNSURE:g}), "
+                f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face"
+                f"{say_unsure(unsure if self._is_calibrated else None)}, "
                 f"{count / (time.monotonic() - start):.1f} frames/s: "
                 f"{', '.join(p.name for k, p in job.paths.items() if k not in empty)} in "
                 f"{job.folder}, "

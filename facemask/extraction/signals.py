@@ -122,7 +122,8 @@ def table_rows(frame: ExtractedFrame) -> list[dict[str, object]]:
         row = start | {"face": face.track_id}
         row |= {name: _fixed(edge, places) for name, edge in box._asdict().items()}
         row |= {"roll": _fixed(roll, 2), "score": _fixed(face.score, 3)}
-        row |= {"confidence": _fixed(face.confidence, 4), "unsure": int(face.is_unsure)}
+        unsure = "" if face.confidence_fit is None else int(face.is_unsure)
+        row |= {"confidence": _fixed(face.confidence, 4), "unsure": unsure}
         row |= {name: _number(value) for name, value in face_signals(face).items()}
         parts = zip(_CONFIDENCES, face.part_confidences.values(), strict=True)
         rows.append(row | {name: _number(value) for name, value in parts})

@@ -11,7 +11,7 @@ from facemask._distribution import pip_install
 from facemask.errors import InputError, Notice
 from facemask.files import sha256_of
 from facemask.hub import download, parse_id
-from facemask.origin import Origin, terms_in
+from facemask.origin import Origin, read_descriptions, terms_in
 
 FOLDER = Path(__file__).parent
 """Folder of `weights.json` and of the files that it lists."""
@@ -90,6 +90,12 @@ def tell_licence(name: str, licence: str | None) -> None:
     if licence is not None and name not in _TOLD:
         _TOLD.add(name)
         warnings.warn(f"weights {name!r}: {licence}", LicenceNotice, stacklevel=3)
+
+
+def is_calibrated(path: Path) -> bool:
+    """Tell whether the confidence in a model's masks is calibrated; only a cascade's can be."""
+    settings = (content.get("settings") for content in read_descriptions(path))
+    return any(isinstance(found, dict) and found.get("confidence") for found in settings)
 
 
 def find_weights(model: str | Path) -> Path:

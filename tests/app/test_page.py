@@ -93,7 +93,7 @@ def test_extract_shows_and_offers_everything(page: Page, clip: Path) -> None:
     overlay, numbers, plot, downloads, *files = extract(page, clip, progress, cropped=True)
     assert progress.shown[:2] == [0, (1, 15)]
     assert Path(overlay).is_file()
-    assert "| 15 | 100 % | 100 % | 0° |" in numbers["value"]
+    assert "| 15 | 100 % | – | 0° |" in numbers["value"]
     assert Path(plot["value"]).is_file()
     assert downloads["visible"]
     assert [Path(file["value"]).suffix for file in files] == [
@@ -111,7 +111,7 @@ def test_a_video_without_a_face_says_so(page: Page, tmp_path: Path) -> None:
     grey = np.full((64, 64, 3), 99, np.uint8)
     video = write_video(tmp_path / "grey.mp4", [grey] * 3)
     _, numbers, plot, _, *files = extract(page, video, Progress(), cropped=False)
-    assert "| 3 | 0 % | 0 % | – |" in numbers["value"]
+    assert "| 3 | 0 % | – | – |" in numbers["value"]
     assert "No face was found." in numbers["value"]
     assert [plot["visible"], *(file["visible"] for file in files)] == [False, *[True] * 4, False]
 
@@ -180,7 +180,7 @@ def test_photos(page: Page, tmp_path: Path) -> None:
     page.photos.start(REQUEST)
     overlays, numbers, files, everything = photos_of(page, given, ["skin"])
     assert [name for _, name in overlays["value"]] == ["anna.png"]
-    assert "| 1 | 1 | 1 |" in numbers["value"]
+    assert "| 1 | 1 | – |" in numbers["value"]
     assert "\n&lt;b&gt;.png: " in numbers["value"]
     assert [Path(file).name for file in files["value"]] == [
         "photos.csv", "anna.overlay.png", "anna.labels.png", "anna.alpha.png",

@@ -3,8 +3,10 @@
 import csv
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from facemask.cli import main
+from facemask.confidence import ConfidenceFit
 from facemask.extraction import SIGNALS
 from facemask.extraction.jobs import find_shard
 from facemask.models import FCN, Cascade, CascadeSettings
@@ -65,6 +68,22 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
+def test_masks_are_flagged_where_the_confidence_is_calibrated(
+    model: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cascade = Cascade.load(model)
+    cascade.settings = replace(cascade.settings, confidence=ConfidenceFit())
+    cascade.save("fit.safetensors")
+    boxes = write_boxes(tmp_path / "boxes.csv", range(3, 10))
+    main(["extract", str(clip.parent / "clip_frames"), "-o", "out", "--model", "fit.safetensors",
+          "--boxes", boxes, "--save", "csv"])  # fmt: skip
+    said = " ".join(capsys.readouterr().err.split())
+    assert "clip_frames: 12 frames, 58 % with a face, 7 unsure (confidence below 0.6), " in said
+    assert "not calibrated" not in said
+    rows = table("out/clip_frames.csv")
+    assert [row["unsure"] for row in rows] == [""] * 3 + ["1"] * 7 + [""] * 2
+
+
 def test_every_output_has_every_frame(
     model: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +93,8 @@ def test_every_output_has_every_frame(
     main(["extract", frames, "-o", "out", "--model", model, "--boxes", boxes, "--save", save,
           "--plot"])  # fmt: skip
     said = " ".join(capsys.readouterr().err.split())  # the console wraps lines
-    assert "clip_frames: 12 frames, 58 % with a face, 7 unsure (confidence below 0.6), " in said
+    assert re.search(r"clip_frames: 12 frames, 58 % with a face, [\d.]+ frames/s: ", said)
+    assert said.count("not calibrated, so no mask is flagged as unsure; docs/calibration.md") == 1
     assert said.replace(" ", "").endswith(
         f"clip_frames.csv,clip_frames.signals.pnginout,from{frames}"
     )
@@ -86,7 +106,7 @@ def test_every_output_has_every_frame(
     assert [row["time"] for row in rows[:2]] == ["0.000000", "0.040000"]
     assert (rows[4]["left"], rows[4]["bottom"]) == ("22", "55")
     assert set(SIGNALS) < rows[0].keys()
-    assert [row["unsure"] for row in rows] == [""] * 3 + ["1"] * 7 + [""] * 2
+    assert {row["unsure"] for row in rows} == {""}  # this model's confidence is not calibrated
     assert Path("out/clip_frames.signals.png").read_bytes().startswith(b"\x89PNG")
 
     arrays = np.load("out/clip_frames.labels.npz")

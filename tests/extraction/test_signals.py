@@ -141,7 +141,7 @@ def test_what_is_not_seen_has_no_opening() -> None:
 def test_confidence_is_the_mean_iou_to_expect() -> None:
     labels = np.zeros((10, 10), dtype=np.uint8)
     assert face_of(labels).confidence == 0
-    assert face_of(labels).is_unsure
+    assert replace(face_of(labels), confidence_fit=ConfidenceFit()).is_unsure
     labels[2:8, 2:8] = SKIN  # 36
     labels[3:5, 3:7] = EYES  # 8 of them
     labels[6, 3:7] = LIPS  # and 4
@@ -153,7 +153,10 @@ def test_confidence_is_the_mean_iou_to_expect() -> None:
     assert list(parts.values())[:3] == pytest.approx([skin, eyes, lips])
     assert math.isnan(parts["inner_mouth"])
     assert plain.confidence == pytest.approx((skin + eyes + lips) / 3)
-    assert plain.is_unsure
+    assert not plain.is_unsure  # what is not calibrated says nothing
+    low = replace(plain, confidence_fit=ConfidenceFit())
+    assert low.confidence == plain.confidence
+    assert low.is_unsure
 
     fit = ConfidenceFit((3.0, 3.0, 3.0, 3.0), missed=(1.0, 1.0, 1.0, 0.5))
     face = replace(plain, confidence_fit=fit)  # odds are e^3 times as good
@@ -162,11 +165,12 @@ def test_confidence_is_the_mean_iou_to_expect() -> None:
     assert face.confidence == pytest.approx(sum(ious) / 3.5)
     assert not face.is_unsure
     image = np.zeros((10, 10, 3), np.uint8)
-    sure, unsure = (ExtractedFrame(0, 0.0, image, faces) for faces in ([face], [face, plain]))
+    sure, unsure = (ExtractedFrame(0, 0.0, image, faces) for faces in ([face], [face, low]))
     assert (sure.is_unsure, unsure.is_unsure) == (False, True)
     assert not ExtractedFrame(0, 0.0, image, []).is_unsure
-    rows = table_rows(unsure)
-    assert [row["unsure"] for row in rows] == [0, 1]
+    rows = table_rows(ExtractedFrame(0, 0.0, image, [face, low, plain]))
+    assert [row["unsure"] for row in rows] == [0, 1, ""]
+    assert rows[2]["confidence"] == rows[1]["confidence"]
     assert rows[0]["confidence"] == f"{face.confidence:.4f}"
     assert rows[0]["confidence_eyes"] == f"{ious[1]:.4f}"
     assert rows[0]["confidence_inner_mouth"] == ""
