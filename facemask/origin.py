@@ -65,7 +65,7 @@ def terms_of(origins: Iterable[Origin]) -> str | None:
         "from 'default': for research only."
     """
     names: dict[str, list[str]] = {}
-    for origin in origins:
+    for origin in dict.fromkeys(origins):  # networks of a cascade have much in common
         if origin.licence is not None:
             names.setdefault(origin.licence, []).append(repr(origin.name))
     return " ".join(f"from {', '.join(of)}: {terms}" for terms, of in names.items()) or None

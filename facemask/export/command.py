@@ -8,6 +8,7 @@ from facemask.export.folder import export_networks
 from facemask.export.formats import Format, check_format
 from facemask.files import sha256_of
 from facemask.models.cascade.file import read_header
+from facemask.origin import origins_of, terms_of
 from facemask.weights.catalog import find_weights, shipped
 from facemask.weights.load import load_networks
 
@@ -38,8 +39,10 @@ def export(
     path = find_weights(model)
     networks, settings = load_networks(path)
     about: dict[str, object] = {"model": {"name": Path(model).name, "sha256": sha256_of(path)}}
-    if model in shipped():
-        about["licence"] = shipped()[model].licence
+    inherited = terms_of(origin for n in networks.values() for origin in origins_of(n))
+    terms = shipped()[model].licence if model in shipped() else inherited
+    if terms is not None:
+        about["licence"] = terms
     if path.suffix == ".safetensors":
         about["card"] = read_header(path).card
     export_networks(networks, settings, out, format, size=size, about=about, say=console.print)

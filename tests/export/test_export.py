@@ -16,6 +16,7 @@ from facemask.export.graphs import ClipGraph, Graph, graphs_of, random_clip
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.normalisation import normalise
 from facemask.models.runtime_network import Run
+from facemask.origin import Origin
 from tests.export.networks import SETTINGS, SIZE, exported, networks
 from tests.test_cli import error_of
 
@@ -140,10 +141,14 @@ def test_a_fixed_peephole_fixes_the_size() -> None:
 def test_command(tmp_path: Path) -> None:
     """A checkpoint of eyes alone, and a network without memory, which has one graph."""
     model = tmp_path / "model.safetensors"
-    Cascade(FCN("mobilenetv3_small_050"), settings=CascadeSettings(size=64)).save(model, card="# A")
+    networks = [FCN("mobilenetv3_small_050", classes) for classes in (5, 2)]
+    for network in networks:
+        network.origins = (Origin("base", licence="for tests alone."),)
+    Cascade(networks[0], networks[1], settings=CascadeSettings(size=64)).save(model, card="# A")
     out = tmp_path / "out"
     main(["export", str(model), "-o", str(out), "--format", "torch", "--size", "64"])
     content = folder.read_manifest(out)
     assert content["card"] == "# A"
+    assert content["licence"] == "from 'base': for tests alone."
     assert content["model"]["name"] == "model.safetensors"
     assert list(content["networks"]["primary"]["graphs"]) == ["clip"]
