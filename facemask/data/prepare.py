@@ -63,7 +63,8 @@ def prepare(
 
     Each frame drawn becomes a face crop and its mask. A second call does only what is missing or
     was made with other settings, so a killed run continues and a finished one costs seconds. Each
-    subject is on one side of the split; of fewer than three, each video is split by time.
+    subject is on one side of the split; of fewer than three, videos that are long enough are split
+    by time.
 
     Args:
         source: Folder of the data; the kind is known by what is in it. Root of 300VW (NNN/vid.avi
