@@ -93,7 +93,7 @@ class Plan:
         finder = finder or self.finder()
         own = None if self.network is None else network_from_config(Path(self.network))
         extractor = FaceMaskExtractor(
-            load_model(self.weights, network=own), finder, temporal=self.temporal,
+            load_model(Path(self.weights), network=own), finder, temporal=self.temporal,
             tracking=self.tracking, device=own_device(self.device, worker),
             precision=self.precision, passes=self.passes, backend=self.backend,
         )  # fmt: skip
