@@ -45,5 +45,9 @@ def export(
         about["licence"] = terms
     if path.suffix == ".safetensors":
         about["card"] = read_header(path).card
+    console.print(
+        f"Writing {model}: each graph is traced and compared with torch, which takes a quarter of "
+        "a minute to a minute" + (", less with --size." if size is None else ".")
+    )
     export_networks(networks, settings, out, format, size=size, about=about, say=console.print)
     console.print(f"{out}: whole; facemask.json in it says how its files are used.")

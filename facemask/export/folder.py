@@ -1,6 +1,8 @@
 """Folders of exported networks, and the JSON that says what is in them."""
 
+import itertools
 import json
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +17,7 @@ from facemask.classes import CLASS_NAMES, PALETTE
 from facemask.errors import InputError
 from facemask.export.check import check_graph
 from facemask.export.formats import Format, check_format, open_graph, write_graph
-from facemask.export.graphs import WHOLE, WINDOW, Graph, GraphName, for_export, graphs_of
+from facemask.export.graphs import WHOLE, WINDOW, Graph, GraphName, for_export, graphs_of, names_of
 from facemask.files import make_folder, remove, remove_left_over, sha256_of, temporary_name
 from facemask.models.cascade.file import ROLES
 from facemask.models.cascade.rules import LEAST
@@ -59,7 +61,7 @@ def export_networks(
         graphs: Which of "clip", "window", "step" and "frames" to write of each network; a network
             without memory has "clip" and "frames" alone.
         about: More to say of them in the JSON, such as a licence.
-        say: Called with a line for each file.
+        say: Called with a line for each graph.
 
     Returns:
         What the JSON holds.
@@ -78,9 +80,15 @@ def export_networks(
     remove_left_over(folder)
     temporary = temporary_name(folder)
     make_folder(temporary)
+    total = sum(name in graphs for network in networks.values() for name in names_of(network))
+    done, began = itertools.count(1), time.monotonic()
+
+    def tell(line: str) -> None:
+        say(f"{line} ({next(done)} of {total} after {time.monotonic() - began:.0f} s)")
+
     try:
         described = {
-            role: _export(role, network, temporary, kind, settings.size, size, graphs, say)
+            role: _export(role, network, temporary, kind, settings.size, size, graphs, tell)
             for role, network in networks.items()
         }
         content = {

@@ -1,5 +1,6 @@
 """Graphs that a network is exported as: clips, windows, a step with its memory, and frames."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -160,12 +161,33 @@ class FeatureGraph(nn.Module):
         return first_output(self.network(clip)).squeeze(0).float().movedim(-3, -1)
 
 
+class _Clamp(nn.Module):
+    """`nn.Hardtanh`, of which ReLU6 is one, by the operator that torch traces twice as fast."""
+
+    def __init__(self, activation: nn.Hardtanh) -> None:
+        super().__init__()
+        self.low, self.high = activation.min_val, activation.max_val
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(self.low, self.high)
+
+
 def for_export(network: nn.Module, size: int) -> nn.Module:
-    """Return a network as it is exported: without BatchNorm, which convolutions do, too."""
-    network = network.eval()
+    """Return a copy as it is exported: without BatchNorm, which convolutions do, too."""
+    network = copy.deepcopy(network).eval()
     parameter = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, 1, 3, size, size).to(parameter)
-    return fold_batchnorm(network, image)
+    network = fold_batchnorm(network, image)
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Hardtanh):
+                setattr(module, name, _Clamp(child))
+    return network
+
+
+def names_of(network: nn.Module) -> tuple[GraphName, ...]:
+    """Return the names of a network's graphs, in the order of `graphs_of`."""
+    return (*WHOLE, "frames") if isinstance(network, ConvLSTMFCN) else ("clip", "frames")
 
 
 def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:

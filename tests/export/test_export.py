@@ -12,7 +12,7 @@ from torch import nn
 from facemask.cli import main
 from facemask.errors import InputError
 from facemask.export import check, export_networks, folder, formats
-from facemask.export.graphs import ClipGraph, Graph, graphs_of, random_clip
+from facemask.export.graphs import ClipGraph, Graph, for_export, graphs_of, random_clip
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.normalisation import normalise
 from facemask.models.runtime_network import Run
@@ -135,6 +135,18 @@ def test_a_fixed_peephole_fixes_the_size() -> None:
     assert graph.inputs["images"] == ("batch", "time", 64, 64, 3)
     without_memory = graphs_of(FCN("mobilenetv3_small_050").eval(), 64, True)
     assert [g.name for g in without_memory] == ["clip", "frames"]
+
+
+def test_activations_are_clamped_as_they_were() -> None:
+    """Hardtanh, of which ReLU6 is one, by what torch traces faster; the network itself stays."""
+    network = FCN("test_resnet", 3).eval()
+    network.encoder.body.act1 = nn.Hardtanh(-0.25, 0.5)
+    image = torch.randn(1, 1, 3, SIZE, SIZE)
+    changed = for_export(network, SIZE)
+    assert not any(isinstance(module, nn.Hardtanh) for module in changed.modules())
+    assert isinstance(network.encoder.body.act1, nn.Hardtanh)
+    with torch.inference_mode():
+        torch.testing.assert_close(changed(image), network(image), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.slow

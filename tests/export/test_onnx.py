@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -13,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from facemask.export import read_manifest
+from facemask.export import export_networks, read_manifest
 from facemask.export.formats import open_graph, openvino_core
 from facemask.export.graphs import random_clip
 from facemask.files import sha256_of
 from facemask.models.normalisation import normalise
-from tests.export.networks import SIZE, exported, networks
+from tests.export.networks import SETTINGS, SIZE, exported, networks
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -70,6 +71,26 @@ def test_graphs_give_what_torch_gives(folder: Path, open_file: Callable[[Path], 
         assert not np.allclose(state[0], state[1], atol=1e-2)  # h and c are two things
 
 
+def test_the_other_cell_at_a_fixed_size(tmp_path: Path) -> None:
+    mouth, lines = networks()["mouth"], list[str]()
+    content = export_networks(
+        {"mouth": mouth}, SETTINGS, tmp_path / "out", size=SIZE, graphs=["step"], say=lines.append
+    )
+    assert content["networks"]["mouth"]["classes"] == [0, 3, 4]
+    (line,) = lines
+    assert re.fullmatch(
+        r"mouth\.step\.onnx: 1\.\d MB, differs from torch by \S+ \(1 of 1 after \d+ s\)", line
+    )
+    step = in_onnxruntime(tmp_path / "out" / "mouth.step.onnx")
+    images = random_clip(2, 3, SIZE, SIZE, seed=8)
+    with torch.inference_mode():
+        scores, (h, _) = mouth(normalise(images.movedim(-1, -3), mouth))
+    state = [np.zeros(h.shape, np.float32), np.zeros(h.shape, np.float32)]
+    for t in range(3):
+        found, *state = step(images[:, t].numpy(), *state)
+        np.testing.assert_allclose(found, scores[:, t], atol=2e-5)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_thread_is_left_without_its_stack_for_signals(folder: Path) -> None:
     """Models of OpenVINO that end in the order they were opened, and in another thread."""
@@ -99,12 +120,12 @@ def test_no_thread_is_left_without_its_stack_for_signals(folder: Path) -> None:
 def test_json_says_what_the_files_are(folder: Path) -> None:
     content = read_manifest(folder)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "eyes.clip.onnx", "facemask.json", "mouth.clip.onnx", "mouth.step.onnx",
-        "mouth.window.onnx", "primary.clip.onnx", "primary.step.onnx", "primary.window.onnx",
+        "eyes.clip.onnx", "facemask.json", "primary.clip.onnx", "primary.step.onnx",
+        "primary.window.onnx",
     ]  # fmt: skip
-    mouth: dict[str, Any] = content["networks"]["mouth"]
-    assert mouth["classes"] == [0, 3, 4]
-    assert mouth["memory"]
+    eyes: dict[str, Any] = content["networks"]["eyes"]
+    assert eyes["classes"] == [0, 2]
+    assert content["networks"]["primary"]["memory"]
     assert not content["networks"]["eyes"]["memory"]
     assert content["cascade"]["mouth_margin"] == 1.6
     assert content["cascade"]["temperature"] == 1.0  # of the primary's free scores
