@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from facemask import __version__
 from facemask._distribution import check_package, missing_library, warn_of_malicious_release
@@ -162,10 +162,13 @@ def verb_parser(verb: str) -> "ArgumentParser":
     function = verb_function(verb)
 
     class VerbParser(SentenceParser):
-        """A parser whose help lists the names that are to be given."""
+        """A parser whose help and errors have the names that are to be given."""
 
         def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
             return super().format_help(formatter).replace(f"{_SHORT['--as']} ", "--as ")
+
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            super().error(message.replace('"treat_as"', '"--as"'), ex)
 
     parser = VerbParser(prog=f"facemask {verb}", description=VERBS[verb][1])
     parser.add_argument("-c", "--config", action="config", help="YAML file with these options.")

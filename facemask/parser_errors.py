@@ -5,15 +5,18 @@ had, why it is none of these, and within a class the same again for its argument
 about the key that lies deepest, with the path to it.
 """
 
+import contextlib
 import difflib
 import importlib
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, Namespace
 
 from facemask.configuration import FULL_PATHS
 from facemask.errors import InputError
@@ -75,6 +78,18 @@ def one_sentence(message: str, options: Iterable[str] = ()) -> str:
 class SentenceParser(ArgumentParser):
     """A parser whose errors are one sentence."""
 
+    _words: Sequence[str] = ()
+
+    def parse_args(  # type: ignore[override]  # argparse has overloads
+        self,
+        args: Sequence[str] | None = None,
+        *more: Any,  # noqa: ANN401  # jsonargparse's
+        **options: Any,  # noqa: ANN401
+    ) -> Namespace:
+        """Parse words, and keep them to say which file an error is in."""
+        self._words = sys.argv[1:] if args is None else args
+        return super().parse_args(args, *more, **options)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an `InputError` instead of printing every option there is."""
         if not self.exit_on_error:  # a part of another parser, which will say what is wrong
@@ -83,9 +98,51 @@ class SentenceParser(ArgumentParser):
         if "--trainer" in options:  # the help of trainings does not list all that classes take
             for name, usual in _USUAL.items():
                 options += [f"{name}.{argument}" for argument in _arguments(FULL_PATHS[usual])]
-        said = one_sentence(message, options)
+        said = _file_of(message, self._words) + one_sentence(message, options)
         end = " " if said.endswith("?") else "; "
         raise InputError(f"{said}{end}--help lists the options.") from ex
+
+
+def _file_of(message: str, words: Sequence[str]) -> str:
+    """Return the last file of the words that has an error's key, and a colon; or ""."""
+    key = _innermost(message)
+    unknown = re.search(r"Option '(.+?)' is not accepted", message if key is None else key.text)
+    group = re.match(r"Group '(.+)' does not accept option '(.+)'", message)
+    names = [*(key.path.split(".") if key else ()), *([unknown[1]] if unknown else ())]
+    names = names or list(group.groups() if group else ())
+    options = {word.partition("=")[0].lstrip("-") for word in words if word.startswith("--")}
+    if not names or ".".join(names) in options:
+        return ""
+    of_files = [
+        word.removeprefix("--config=")
+        for word, before in zip(words, ["", *words], strict=False)
+        if before in ("-c", "--config") or word.startswith("--config=")
+    ]
+    files: list[tuple[str, object]] = []
+    for file in reversed(of_files):
+        with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+            files.append((file, yaml.safe_load(Path(file).read_text(encoding="utf-8"))))
+    shorter = names[:-1] if key and unknown else names  # what is within a dict has no key there
+    for wanted in (names, shorter):
+        for file, content in files:
+            if _has(content, wanted):
+                return f"{file}: "
+    return ""
+
+
+def _has(content: object, names: Sequence[str]) -> bool:
+    """Return whether a part of a YAML file has nested keys; classes have theirs in `init_args`."""
+    if not names:
+        return True
+    if isinstance(content, list):
+        return any(_has(entry, names) for entry in content)
+    if not isinstance(content, dict):
+        return False
+    return any(
+        _has(content[key], names[used:])
+        for key, used in ((names[0], 1), (f"{names[0]}+", 1), ("init_args", 0))
+        if key in content
+    )
 
 
 def _innermost(message: str) -> _Key | None:
@@ -133,8 +190,11 @@ def _about(key: _Key) -> str:
     if found := re.search(r"Expected a dot import path string: (\S+)", text):
         near = _near(found[1], FULL_PATHS)
         return f"{path} is {found[1]}, and there is no such class{near}"
-    if found := re.search(r"(No module named '[\w.]+')", text):
-        return f"{path}: {found[1]}"
+    if found := re.search(r"No module named '([\w.]+)'", text):
+        return (
+            f"{path} is {key.owner}: Python finds no module {found[1]!r}; if it lies in this "
+            "folder, put PYTHONPATH=. before the command"
+        )
     return _of_type(path, text)
 
 

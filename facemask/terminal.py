@@ -1,9 +1,20 @@
-"""Tables in the terminal, or in a pipe, whose words stay whole."""
+"""Words and tables in the terminal, or in a pipe."""
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.segment import Segments
 from rich.table import Table
+
+
+def console_for_words(*, stderr: bool = False) -> Console:
+    """Return a console that prints words as they are, a sentence on one line of a pipe or a file.
+
+    Args:
+        stderr: Whether it prints on standard error rather than on standard output.
+    """
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    console.soft_wrap = not console.is_terminal  # Rich takes a pipe for a terminal of 80 columns
+    return console
 
 
 def print_table(table: Table, console: Console | None = None) -> None:

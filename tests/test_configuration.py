@@ -101,14 +101,16 @@ def test_on_the_command_line(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert f"Help for --model.help={FULL_PATHS[name]}" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("words", [["--model", "FCNModul"], ["-c", "wrong.yaml"]])
+@pytest.mark.parametrize(
+    ("words", "place"), [(["--model", "FCNModul"], ""), (["-c", "wrong.yaml"], "wrong.yaml: ")]
+)
 def test_an_unknown_name_is_one_sentence(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    words: list[str], place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("wrong.yaml").write_text("model: {class_path: FCNModul}")
     said = error_of(["fit", *words], capsys)
     near = "there is no such class; did you mean FCNModule? --help lists the options."
-    assert said == f"facemask: error: model is FCNModul, and {near}"
+    assert said == f"facemask: error: {place}model is FCNModul, and {near}"
 
 
 def test_other_values_stay() -> None:

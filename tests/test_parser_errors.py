@@ -36,8 +36,24 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("text", "said"), YAML)
 def test_yaml(text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("wrong.yaml").write_text(f"base: fcn.yaml\n{text}\n")
-    assert error_of(["fit", "-c", "wrong.yaml"], capsys) == said
+    assert error_of(["fit", "-c", "wrong.yaml"], capsys) == f"wrong.yaml: {said}"
     assert not Path("runs").exists()
+
+
+def test_the_file_of_an_error_is_the_last_that_has_its_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("small.yaml").write_text("base: fcn.yaml\ndata: {init_args: {size: 64}}\n")
+    Path("big.yaml").write_text("base: small.yaml\ndata: {init_args: {size: big}}\n")
+    Path("other.yaml").write_text("data: {init_args: {batch_size: 2}}\n")
+    said = "data.size is 'big', expected a whole number; --help lists the options."
+    assert error_of(["fit", "-c", "big.yaml", "--config=other.yaml"], capsys) == f"big.yaml: {said}"
+    words = ["fit", "-c", "small.yaml", "--data.size", "big"]  # not the file's fault
+    assert error_of(words, capsys) == said
+    Path("options.yaml").write_text("temporal: windw\n")
+    assert error_of(["extract", "clip.mp4", "-c", "options.yaml"], capsys).startswith(
+        "options.yaml: temporal is 'windw', expected one of"
+    )
 
 
 @pytest.mark.parametrize(("text", "said"), COMMANDS)

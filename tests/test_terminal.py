@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from facemask.terminal import print_table
+from facemask.terminal import console_for_words, print_table
 from facemask.training.confidence import ScoredConfidence, ScoredMasks, table_of
 from facemask.weights.command import weights
 
@@ -45,6 +45,13 @@ def test_a_table_that_fits_is_as_rich_prints_it() -> None:
     file = io.StringIO()
     Console(file=file, width=120).print(wide())
     assert printed(wide(), 120) == file.getvalue().splitlines()
+
+
+def test_a_sentence_stays_on_one_line_of_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = "[not] a :smile: " + "word " * 40 + "end"
+    console_for_words().print(sentence)
+    console_for_words(stderr=True).print(sentence)
+    assert capsys.readouterr() == (f"{sentence}\n", f"{sentence}\n")
 
 
 def test_a_title_and_sections_stay() -> None:

@@ -34,6 +34,7 @@ from facemask.errors import InputError
 from facemask.files import make_folder, sha256_of
 from facemask.progress import Bars
 from facemask.suffixes import VIDEO_SUFFIXES, is_video
+from facemask.terminal import console_for_words
 from facemask.threads import limit_threads
 from facemask.tracking.centerface import CenterFaceDetector
 from facemask.tracking.detection import Image
@@ -88,7 +89,7 @@ def landmarks(
     tracker = LandmarkTracker(LandmarkPredictor(predictor), settings, detector)
     for leftover in out.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    console = Console(stderr=True, soft_wrap=True)
+    console = console_for_words(stderr=True)
     errors: list[InputError] = []
     with _progress(console) as progress:
         for file in files:
@@ -216,7 +217,7 @@ def _frames(file: Path, progress: Progress) -> Iterator[tuple[int, Image, Square
         finally:
             progress.remove_task(task)
         if video.problem:
-            progress.console.print(video.problem, style="yellow", highlight=False)
+            progress.console.print(video.problem, style="yellow")
 
 
 def _transfer(file: Path, target: Path, how: Transfer) -> None:

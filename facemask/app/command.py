@@ -13,12 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-
 from facemask._distribution import pip_install
 from facemask.app.extraction import Extractions, find_models
 from facemask.errors import InputError
 from facemask.plotting import check_matplotlib
+from facemask.terminal import console_for_words
 from facemask.threads import limit_threads
 
 
@@ -105,14 +104,13 @@ def _ended_by_signal() -> Iterator[threading.Event]:
 
 
 def _tell(url: str, host: str) -> None:
-    console = Console(stderr=True)
-    console.print(f"The page is at {url} (Ctrl-C ends it).", highlight=False)
+    console = console_for_words(stderr=True)
+    console.print(f"The page is at {url} (Ctrl-C ends it).")
     if not _is_own(host):
         console.print(
             "Everyone who can reach this machine can use it: there is no password. "
             "Browsers give the camera to pages at 127.0.0.1 and over https only.",
             style="yellow",
-            highlight=False,
         )
 
 

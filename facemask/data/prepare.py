@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
 from facemask.data.hidden import say_points
@@ -40,7 +39,7 @@ from facemask.errors import InputError
 from facemask.files import make_folder, to_csv, write_atomic
 from facemask.parallel import run_jobs
 from facemask.suffixes import some_names
-from facemask.terminal import print_table
+from facemask.terminal import console_for_words, print_table
 
 HIDDEN: Final = "hidden_landmarks.csv"
 """Frames of the source that are left out because points are hidden."""
@@ -152,10 +151,10 @@ def prepare(
     notes += [f"{video.name}: {note}" for video in done for note in video.notes]
     notes += [note for note in (told, missing) if note]
     notes += _pass_on_mark(source, out)
-    console = Console()
+    console = console_for_words()
     print_table(table, console)
     for note in notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
+        console.print(note)
 
 
 def _pass_on_mark(source: Path, out: Path) -> list[str]:

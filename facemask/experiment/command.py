@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from facemask import __version__
 from facemask.errors import InputError
@@ -13,6 +12,7 @@ from facemask.experiment.plan import chosen_steps, read_plan
 from facemask.experiment.run import check_data, run_steps
 from facemask.experiment.tables import BESIDE_PAPER, experiment_page
 from facemask.files import make_folder, write_atomic
+from facemask.terminal import console_for_words
 
 
 def experiment(
@@ -69,13 +69,13 @@ def experiment(
     job = Job(read, path.parent, root.resolve(), folder.resolve(), fast, seeds[0], logging_file)
     check_data(job, steps)
     make_folder(folder)
-    console = Console()
+    console = console_for_words()
     start, count = time.monotonic(), 0
 
     def say(line: str) -> None:
         nonlocal count
         count += 1
-        console.print(f"{count:>3} of {len(steps) * len(seeds)}  {line}", highlight=False)
+        console.print(f"{count:>3} of {len(steps) * len(seeds)}  {line}")
 
     failed: dict[str, str] = {}
     finished = []  # each seed's folders by step
@@ -99,7 +99,7 @@ def experiment(
         minutes = (time.monotonic() - start) / 60
         for section in page.sections:
             if section.text not in ("", BESIDE_PAPER):
-                console.print(section.text, highlight=False, markup=False, soft_wrap=True)
+                console.print(section.text)
         console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
     if failed:
         log, reason = next(iter(failed.items()))

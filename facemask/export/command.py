@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from facemask.export.folder import export_networks
 from facemask.export.formats import Format, check_format
 from facemask.files import sha256_of
 from facemask.models.cascade.file import read_header
 from facemask.origin import origins_of, terms_of
+from facemask.terminal import console_for_words
 from facemask.weights.catalog import find_weights, shipped
 from facemask.weights.load import load_networks
 
@@ -35,7 +34,7 @@ def export(
             out does not give what torch gives.
     """
     check_format(format)  # before torch loads a model
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = console_for_words(stderr=True)
     path = find_weights(model)
     networks, settings = load_networks(path)
     about: dict[str, object] = {"model": {"name": Path(model).name, "sha256": sha256_of(path)}}

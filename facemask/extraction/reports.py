@@ -2,10 +2,10 @@
 
 from typing import NamedTuple, Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from facemask.progress import Bars
+from facemask.terminal import console_for_words
 
 
 class Said(NamedTuple):
@@ -52,7 +52,7 @@ class Terminal:
 
     def __init__(self) -> None:
         # names as they are
-        self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        self._console = console_for_words(stderr=True)
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import yaml
 from pytorch_lightning import Trainer
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -25,7 +24,7 @@ from facemask.metrics.operating_point import OperatingPoint, ious_of, miou_of, o
 from facemask.models.cascade.file import ROLES, read_header
 from facemask.models.fcn import EncoderNetwork
 from facemask.models.own_network import evaluating, first_output
-from facemask.terminal import print_table
+from facemask.terminal import console_for_words, print_table
 from facemask.threads import limit_threads
 from facemask.training.cascade_module import CascadeModule
 from facemask.training.cli import TrainerCLI
@@ -281,4 +280,4 @@ def _report(point: OperatingPoint, names: Sequence[str], force: bool) -> list[fl
 
 
 def _say(line: str) -> None:
-    Console().print(line, highlight=False, markup=False, soft_wrap=True)
+    console_for_words().print(line)

@@ -21,7 +21,7 @@ from facemask.metrics.confidence import agreement, fit_confidence
 from facemask.models.cascade.cascade import Cascade
 from facemask.models.own_network import evaluating
 from facemask.progress import Bars
-from facemask.terminal import print_table
+from facemask.terminal import console_for_words, print_table
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -59,14 +59,13 @@ def calibrate_confidence(
     scored = score_confidence(masks, fit) if of_others is None else of_others
     before = score_confidence(masks, cascade.settings.confidence or ConfidenceFit())
     fitted_on = "the same pictures, as there is one video" if of_others is None else "other videos"
-    console = Console()
+    console = console_for_words()
     console.print(
         f"Confidence in {pictures} masks of the validation side, most of them of pictures made "
-        f"harder, by a fit to {fitted_on}, in %:",
-        soft_wrap=True,
+        f"harder, by a fit to {fitted_on}, in %:"
     )
     print_table(table_of(masks, scored, before), console)
-    console.print(sentence_on_unsure(scored), soft_wrap=True)
+    console.print(sentence_on_unsure(scored))
     return fit
 
 
