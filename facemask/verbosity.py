@@ -34,11 +34,12 @@ def choices_told(told: bool) -> Iterator[None]:
 
 
 @contextmanager
-def notices_told(tell: Callable[[str], object]) -> Iterator[None]:
+def notices_told(tell: Callable[[str], object], kind: type[Notice] = Notice) -> Iterator[None]:
     """Hand on notices as lines, instead of warnings with a place in the code.
 
     Args:
         tell: Gets the text of each.
+        kind: The notices that are meant; others are warnings as before.
     """
     show = warnings.showwarning
 
@@ -50,7 +51,7 @@ def notices_told(tell: Callable[[str], object]) -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, Notice):
+        if issubclass(category, kind):
             tell(str(message))
         else:
             show(message, category, filename, lineno, file, line)

@@ -115,8 +115,8 @@ def in_a_step_that_is_interrupted(folder: Path) -> list[str | None]:
     """What a worker of an experiment says of a step before which Ctrl-C came, and of the next."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)  # it waits until the step's words go to its log
-    first, _ = _timed([], folder, folder / "step.log")
-    second, _ = _timed([], folder, folder / "step.log")
+    first, *_ = _timed([], folder, folder / "step.log")
+    second, *_ = _timed([], folder, folder / "step.log")
     return [first, second]
 
 

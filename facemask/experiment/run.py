@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import yaml
 
@@ -23,11 +23,14 @@ from facemask.experiment.job import Job
 from facemask.files import make_folder, write_atomic
 from facemask.parallel import deaf_to_ctrl_c, heeding_ctrl_c
 from facemask.threads import limit_threads
+from facemask.verbosity import notices_told
 
 _KILLED: Final = (
     "its process, or that of a step beside it, was killed, as the system does when memory runs out"
 )
 _INTERRUPTED: Final = "it was interrupted"
+_Ended: TypeAlias = tuple[str | None, float | None, Sequence[str]]
+"""What ended a step early, or None; its seconds; what a user should know."""
 _interrupted: Final = threading.Event()
 """Whether Ctrl-C came in this process, a worker."""
 
@@ -55,7 +58,7 @@ def run_steps(
     sorter = TopologicalSorter({name: job.plan.steps[name].needs for name in steps})
     sorter.prepare()
     failed: dict[str, str] = {}
-    running: dict[Future[tuple[str | None, float]], str] = {}
+    running: dict[Future[_Ended], str] = {}
     pool = _pool(parallel)
     try:
         while sorter.is_active():
@@ -82,11 +85,12 @@ def run_steps(
                     running.pop(future),
                     isinstance(future.exception(), BrokenProcessPool),
                 )
-                error, seconds = (_KILLED, None) if broken else future.result()
+                error, seconds, notices = (_KILLED, None, ()) if broken else future.result()
                 if error is not None:
                     failed[name] = error
                 what = f"failed: {error}" if error else "done"
-                say(f"{name}: {what}" + ("" if seconds is None else f" ({seconds:.0f} s)"))
+                time_taken = "" if seconds is None else f" ({seconds:.0f} s)"
+                say(". ".join([f"{name}: {what}{time_taken}", *notices]))
                 sorter.done(name)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -193,16 +197,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | None, float]:
-    """Call `_run`; return what went wrong, or None, and the seconds that it took.
+def _timed(commands: list[list[str]], folder: Path, log: Path) -> _Ended:
+    """Call `_run`; return what ended it early, or None, its seconds, and its notices.
 
     After Ctrl-C nothing else is begun: a step may wait in this process's queue already.
     """
     start, reason = time.monotonic(), None
+    notices: list[str] = []
     if _interrupted.is_set():
-        return _INTERRUPTED, 0.0
+        return _INTERRUPTED, 0.0, notices
     try:
-        _run(commands, folder, log)
+        _run(commands, folder, log, notices.append)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the other steps go on
         reason = reason_of(error)
         if reason == _INTERRUPTED:
@@ -211,24 +216,29 @@ def _timed(commands: list[list[str]], folder: Path, log: Path) -> tuple[str | No
             print(f"facemask: error: {reason}.", file=sys.stderr, flush=True)
         elif not isinstance(error, SystemExit):
             traceback.print_exc()
-    return reason, time.monotonic() - start
+    return reason, time.monotonic() - start, notices
 
 
-def _run(commands: list[list[str]], folder: Path, log: Path) -> None:
-    """Run commands in a worker process.
+def _run(commands: list[list[str]], folder: Path, log: Path, tell: Callable[[str], object]) -> None:
+    """Run commands in a worker process; `tell` gets what the log alone would say.
 
     Raises:
         SystemExit: A command ended with another status than 0.
     """
     from facemask.training.calibrate import calibrate
     from facemask.training.cli import run_trainer
+    from facemask.training.start_score import NotBetterNotice
+
+    def tell_and_log(text: str) -> None:
+        print(text, flush=True)
+        tell(text)
 
     with log.open("a", encoding="utf-8") as file:
         # the descriptors, because loggers and loader processes keep the streams they began with
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = ["facemask"]  # Lightning compares it with the arguments that it is given
-    with heeding_ctrl_c():
+    with heeding_ctrl_c(), notices_told(tell_and_log, NotBetterNotice):
         for command in commands:
             print("facemask", *command, flush=True)
             if command[0] == "calibrate":

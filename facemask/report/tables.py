@@ -247,12 +247,12 @@ def summary(runs: Comparison) -> list[str]:
     best = max(runs.runs, key=lambda run: -1 if math.isnan(scores[run.name]) else scores[run.name])
     agreement = runs.baseline.record.pseudo_landmarks
     of = "agreement with dlib's landmarks" if agreement else "overlap with the true masks"
-    first = f"{best.name} has a mean {of} (IoU) of {percent(scores[best.name], 1)} %"
+    first = f"The run {best.name!r} has a mean {of} (IoU) of {percent(scores[best.name], 1)} %"
     if best is not runs.baseline:
         gain = 100 * (scores[best.name] - scores[runs.baseline.name])
-        first += f", {gain:.1f} points more than {runs.baseline.name}"
+        first += f", {gain:.1f} points more than {runs.baseline.name!r}"
     elif runs.others:
-        first += ", the best of " + ", ".join(run.name for run in runs.runs)
+        first += ", the best of " + ", ".join(repr(run.name) for run in runs.runs)
     iou = dict(zip(runs.class_names[1:], best.table.iou()[1:].tolist(), strict=True))
     known = {name: value for name, value in iou.items() if not math.isnan(value)}
     subjects = len(set(table.subject.tolist()))

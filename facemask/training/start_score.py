@@ -10,8 +10,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from facemask.data.datamodule import FaceMaskDataModule
+from facemask.errors import Notice
 
 _METRIC = "val/miou"
+
+
+class NotBetterNotice(Notice):
+    """Says that a training has not made the weights better that it started from."""
 
 
 class StartScore(Callback):
@@ -52,7 +57,8 @@ class StartScore(Callback):
             rank_zero_warn(
                 f"The training has not made the weights better: mIoU on the validation side is "
                 f"{numbers}. Keep those that it started from ({_source(pl_module)}), or train with "
-                "another learning_rate, for longer, or on more data."
+                "another learning_rate, for longer, or on more data.",
+                category=NotBetterNotice,
             )
         if _same_people(trainer.datamodule):  # type: ignore[attr-defined]
             rank_zero_warn(

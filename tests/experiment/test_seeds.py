@@ -113,6 +113,7 @@ def test_a_table_of_ones_own_says_how_many_were_scored_and_by_which_labels(tmp_p
         (folder / "record.json").write_text(json.dumps(record | {"pseudo_landmarks": True}))
     plan = Plan(title="t", configs={}, steps={}, tables=[table(False)])
     (section,) = experiment_page(plan, [folders], {}, 3, 0).sections
-    assert "has a mean agreement with dlib's landmarks (IoU) of" in section.text
+    assert section.text.startswith("The run '")
+    assert "' has a mean agreement with dlib's landmarks (IoU) of" in section.text
     assert "over 19 frames of 2 subjects." in section.text
-    assert section.text.endswith("scores are agreement with dlib, not accuracy.")
+    assert "scores are agreement with dlib, not accuracy." in section.text

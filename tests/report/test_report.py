@@ -246,7 +246,8 @@ def test_a_single_run_needs_no_baseline(workplace: Path, tmp_path: Path) -> None
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     said = " ".join(page.text.split())
     assert re.search(
-        r"fcn has a mean overlap with the true masks \(IoU\) of [\d.]+ %\. It is best", said
+        r"The run 'fcn' has a mean overlap with the true masks \(IoU\) of [\d.]+ %\. It is best",
+        said,
     )
     assert re.search(
         r"weakest at (skin|eyes|lips|inner mouth) \([\d.]+ %\), over \d+ frames of", said
@@ -266,6 +267,6 @@ def test_frames_can_be_clicked_through(written: Path) -> None:
     assert links == [f"#{name}" for name in figures]
     assert len(links) >= 2
     said = " ".join(page.text.split())
-    assert "points more than _base" in said or "the best of _base" in said
+    assert "points more than '_base" in said or "the best of '_base" in said
     assert "The paper's names: BG (background), FS (skin), OMT (lips), IMT (inner mouth)" in said
     assert '"' not in page.text.partition("What was tested")[2].replace(NASTY, "")  # no JSON
