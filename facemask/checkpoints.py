@@ -15,7 +15,7 @@ _OPTIONAL: Final = ("num_batches_tracked", "offsets")
 """Last parts of names of tensors that older files lack."""
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read what `torch.save` or safetensors wrote, always with `weights_only=True`.
 
     Args:
@@ -28,6 +28,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         InputError: The file is missing or cannot be read, is no checkpoint, holds Python objects
             beside weights and plain values, or something other than a dictionary.
     """
+    path = Path(path)
     content: object
     try:
         if not path.is_file():
@@ -79,7 +80,7 @@ def unreadable(path: Path, error: Exception, damaged: str, expected: str) -> Inp
     return InputError(f"{path}: {damaged}{why}; {expected}.")
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read a local file with weights of a timm or torchvision model.
 
     Args:

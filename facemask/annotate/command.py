@@ -50,10 +50,10 @@ _UNFINISHED: Final = ".unfinished-"
 
 def landmarks(
     videos: list[str],
-    out: Path,
+    out: str | Path,
     *,
     subject: str | None = None,
-    predictor: Path | None = None,
+    predictor: str | Path | None = None,
     smallest_face: float = 0.08,
     transfer: Transfer = "copy",
 ) -> None:
@@ -82,6 +82,7 @@ def landmarks(
     files = [check_video(Path(video)) for video in dict.fromkeys(videos)]
     if subject is not None and not subject.strip():
         raise InputError("--subject is empty: give a name, or leave it out.")
+    out = Path(out)
     make_folder(out)
     check_only_pseudo(out)
     limit_threads()

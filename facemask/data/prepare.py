@@ -46,13 +46,13 @@ HIDDEN: Final = "hidden_landmarks.csv"
 
 
 def prepare(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     *,
     fraction: float = 0.1,
     seed: int = 0,
-    subjects: Path | None = None,
-    exclude: Path | None = None,
+    subjects: str | Path | None = None,
+    exclude: str | Path | None = None,
     skip_unannotated: bool = False,
     jpeg_quality: int = 95,
     resplit: bool = False,
@@ -96,11 +96,12 @@ def prepare(
         raise InputError(f"--jpeg_quality is {jpeg_quality}, expected 1 to 100.")
     if seed < 0:
         raise InputError(f"--seed is {seed}, expected 0 or more.")
+    source, out = Path(source), Path(out)
     if out.resolve() == source.resolve():
         raise InputError(f"{out}: is the source itself; choose another folder to write to.")
     found = find_annotated(source)
     videos, notes = found.videos, list(found.notes)
-    excluded = read_exclusions(exclude, {video.name for video in videos}) if exclude else {}
+    excluded = read_exclusions(Path(exclude), {video.name for video in videos}) if exclude else {}
     unknown = set(excluded) - {video.name for video in videos}
     if unknown:
         raise InputError(f"{exclude}: video {min(unknown)!r} is not in {source}.")
@@ -112,7 +113,7 @@ def prepare(
         subjects = source / "subjects.csv"
     subject_of = {name: found.subjects.get(name, name) for name in names}
     if subjects is not None:
-        subject_of = read_subjects(subjects, names)
+        subject_of = read_subjects(Path(subjects), names)
 
     for folder in (IMAGES, LABELS, RECORDS):
         make_folder(out / folder)

@@ -92,13 +92,14 @@ def read_tem(path: str | os.PathLike[str]) -> Points:
     return landmarks
 
 
-def read_landmarks(path: Path) -> Points:
+def read_landmarks(path: str | Path) -> Points:
     """Read the 68 landmarks of a file, by its suffix: a `.tem` template, or else `.pts`.
 
     Raises:
         InputError: The file is unusable; of a `.pts` file with hidden landmarks, a
             `HiddenLandmarksError`.
     """
+    path = Path(path)
     return read_tem(path) if path.suffix.lower() == TEMPLATE_SUFFIX else read_pts(path)
 
 

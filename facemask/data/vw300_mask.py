@@ -59,7 +59,7 @@ def sequence_id(frame: int) -> int:
     return (frame - 1) // SEQUENCE_LENGTH
 
 
-def split_file(root: Path, split: str, side: Split) -> Path:
+def split_file(root: str | Path, split: str, side: Split) -> Path:
     """Return the path of one side's file of a split.
 
     Args:
@@ -74,7 +74,7 @@ def split_file(root: Path, split: str, side: Split) -> Path:
         InputError: Not three files are named, or they have to be.
     """
     name, colon, files = split.partition(":")
-    folder = root / "data_splits" / name
+    folder = Path(root) / "data_splits" / name
     if not colon:
         path = folder / f"{side}_per10.txt"
         found = sorted(file.stem for file in folder.glob("*.txt"))
@@ -94,7 +94,7 @@ def split_file(root: Path, split: str, side: Split) -> Path:
     return folder / f"{words[SPLIT_NAMES.index(side)]}.txt"
 
 
-def read_split(root: Path, split: str, side: Split) -> list[Frame]:
+def read_split(root: str | Path, split: str, side: Split) -> list[Frame]:
     """Read one side of a split.
 
     Returns:
@@ -104,6 +104,7 @@ def read_split(root: Path, split: str, side: Split) -> list[Frame]:
         InputError: The root or the file is missing or empty, a line has another form, names a
             missing file, leaves the root, or a frame is listed twice.
     """
+    root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; expected a data set from `facemask prepare`.")
     path = split_file(root, split, side)
@@ -184,7 +185,7 @@ def parse_stem(stem: str) -> tuple[str, int | None]:
     return (video, int(digits)) if video and digits.isdecimal() else (stem, None)
 
 
-def list_crops(folder: Path) -> list[Frame]:
+def list_crops(folder: str | Path) -> list[Frame]:
     """List the face crops in a folder, without labels.
 
     Files named VIDEO_FRAME make up videos; any other image is a video of one frame.
@@ -192,6 +193,7 @@ def list_crops(folder: Path) -> list[Frame]:
     Raises:
         InputError: The folder is missing or holds no image.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a folder of face crops.")
     frames = []
@@ -263,7 +265,7 @@ def _goes_on(before: Sequence[Frame], clip: Sequence[Frame], length: int) -> boo
     return not still and len(before) == length and (clip[0].video, clip[0].number) == due
 
 
-def read_label(path: Path) -> npt.NDArray[np.uint8]:
+def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
     """Read a label PNG that holds class ids or palette colours.
 
     Returns:

@@ -45,8 +45,8 @@ class BoxesFile:
         InputError: The file is missing, lacks a column, or a line does not make sense.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str | Path) -> None:
+        self._path = path = Path(path)
         self._frames: dict[int, dict[int, TurnedBox]] = {}
         for number, row in _rows(path):
             if not any(row.get(name) for name in COLUMNS[1:]):  # a frame without a face

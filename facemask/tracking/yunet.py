@@ -67,7 +67,7 @@ class YunetDetector:
             not), OpenCV lacks YuNet, or `smallest` is out of range.
     """
 
-    def __init__(self, model: Path | None = None, smallest: float = SMALLEST) -> None:
+    def __init__(self, model: str | Path | None = None, smallest: float = SMALLEST) -> None:
         self._longest = _PIXELS / check_smallest(smallest)
         if model is not None and not Path(model).is_file():
             raise InputError(f"{model}: no such file, expected YuNet's model ({PUBLISHED.file}).")

@@ -43,9 +43,10 @@ class VideoFile(FrameSource):
             no frame of it can be decoded; `fps` is not positive.
     """
 
-    def __init__(self, path: Path, fps: Fraction | int | None = None) -> None:
+    def __init__(self, path: str | Path, fps: Fraction | int | None = None) -> None:
         if fps is not None and fps <= 0:
             raise InputError(f"{path}: the frame rate given is {fps}, expected more than 0.")
+        path = Path(path)
         self.path: Path = path
         self.name = path.stem
         self.numbered: int | None = None

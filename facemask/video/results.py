@@ -40,8 +40,8 @@ class FrameWriter(ABC, Generic[Item]):
             full.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = path = Path(path)
         make_folder(path.parent)
         if obstacle := self._obstacle():
             raise InputError(f"{path}: cannot write: {obstacle}.")
@@ -215,8 +215,8 @@ class ArrayWriter(FrameWriter[npt.NDArray[Any]]):
         InputError: It cannot be written there.
     """
 
-    def __init__(self, path: Path) -> None:
-        if path.suffix != ".npz":
+    def __init__(self, path: str | Path) -> None:
+        if Path(path).suffix != ".npz":
             raise InputError(f"{path}: the name must end in .npz.")
         super().__init__(path)
 
@@ -246,7 +246,7 @@ class TableWriter(FrameWriter[Sequence[Mapping[str, object]]]):
         InputError: It cannot be written there.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
         super().__init__(path)
 

@@ -52,9 +52,9 @@ class EncodedVideo(FrameWriter[Image]):
     _layout: ClassVar[str] = "(H, W)"
 
     def __init__(
-        self, path: Path, source: FrameSource, encoder: Encoder, *, audio: bool = False
+        self, path: str | Path, source: FrameSource, encoder: Encoder, *, audio: bool = False
     ) -> None:
-        if path.suffix.lower() not in self._suffixes:
+        if Path(path).suffix.lower() not in self._suffixes:
             raise InputError(f"{path}: the name must end in {' or '.join(self._suffixes)}.")
         super().__init__(path)
         self._source, self._encoder, self._audio = source, encoder, audio and source.has_audio
@@ -168,7 +168,7 @@ class VideoWriter(EncodedVideo):
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         source: FrameSource,
         *,
         codec: Codec = "h264",
@@ -214,7 +214,7 @@ class GreyVideoWriter(EncodedVideo):
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         source: FrameSource,
         *,
         codec: Codec = "h264",
@@ -250,7 +250,7 @@ class LabelVideoWriter(EncodedVideo):
 
     _suffixes = (".mkv",)
 
-    def __init__(self, path: Path, source: FrameSource) -> None:
+    def __init__(self, path: str | Path, source: FrameSource) -> None:
         super().__init__(path, source, ("ffv1", {"level": "3", "slicecrc": "1"}))
 
     def _convert(self, picture: Image) -> av.VideoFrame:

@@ -56,7 +56,7 @@ def load_model(
     return Cascade(loaded, settings=CascadeSettings(size=size)).eval()
 
 
-def load_cascade(path: Path) -> Cascade:
+def load_cascade(path: str | Path) -> Cascade:
     """Read a saved cascade that knows what it comes from, shipped ones, too.
 
     Args:
@@ -65,6 +65,7 @@ def load_cascade(path: Path) -> Cascade:
     Raises:
         InputError: The file is missing, damaged or no cascade.
     """
+    path = Path(path)
     cascade = Cascade.load(path)
     for weights in shipped().values():
         if path == weights.path:
@@ -73,11 +74,12 @@ def load_cascade(path: Path) -> Cascade:
     return cascade
 
 
-def load_networks(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
+def load_networks(path: str | Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
     """Read the networks of a saved cascade, or the one of a checkpoint of any region.
 
     Args:
-        path: A file of `Cascade.save` (.safetensors), or a checkpoint of `facemask fit`.
+        path: A file of `Cascade.save` (.safetensors), or a checkpoint of `facemask fit`; or, as a
+            string, a name as `load_model` takes it.
 
     Returns:
         Networks in eval mode on the CPU, by "primary", "eyes" or "mouth", and their settings.
@@ -85,6 +87,7 @@ def load_networks(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings]:
     Raises:
         InputError: The file is missing, is neither, or holds a network of your own.
     """
+    path = find_weights(path)
     if path.suffix != ".safetensors":
         checkpoint = read_checkpoint(path)
         region = use_of(checkpoint).get("region", "face")

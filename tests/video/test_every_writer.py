@@ -24,7 +24,7 @@ from tests.files import everything_in, number_of_nobody
 from tests.video.test_writing import Frames, frame_at
 from tests.video.videos import picture
 
-Make = Callable[[Path], FrameWriter[Any]]
+Make = Callable[[str | Path], FrameWriter[Any]]
 MAKERS: dict[str, tuple[Make, Any]] = {
     "a.mp4": (lambda path: VideoWriter(path, Frames()), picture(0, 48, 64)),
     "grey.mp4": (lambda path: GreyVideoWriter(path, Frames()), picture(0, 48, 64)[..., 0]),
@@ -35,7 +35,9 @@ MAKERS: dict[str, tuple[Make, Any]] = {
 }
 
 
-def write_all(make: Make, path: Path, items: list[Any], error: Exception | None = None) -> None:
+def write_all(
+    make: Make, path: str | Path, items: list[Any], error: Exception | None = None
+) -> None:
     with make(path) as writer:
         for index, item in enumerate(items):
             writer.write(frame_at(index), item)
@@ -72,6 +74,11 @@ class TestEveryWriter:
         write()
         assert path.stat().st_ino != inode
         assert everything_in(tmp_path) == [name]
+
+    def test_the_path_may_be_a_string(self, tmp_path: Path, name: str) -> None:
+        make, item = MAKERS[name]
+        write_all(make, str(tmp_path / name), [item])
+        assert everything_in(tmp_path)[0] == name
 
     def test_finished_is_finished(self, tmp_path: Path, name: str) -> None:
         make, item = MAKERS[name]

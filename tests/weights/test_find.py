@@ -13,6 +13,7 @@ from facemask.errors import InputError
 from facemask.extraction import FaceMaskExtractor, load_model
 from facemask.hub import RepositoryFile, parse_id
 from facemask.weights import LicenceNotice, find_weights
+from facemask.weights.load import load_networks
 from tests.weights.conftest import LICENCE, flip
 
 
@@ -45,6 +46,8 @@ def test_a_name_wins_over_a_file(shelf: Path, tiny: Path) -> None:
 @pytest.mark.filterwarnings("ignore::facemask.weights.LicenceNotice")
 def test_names_go_wherever_models_do(shelf: Path, tiny: Path) -> None:
     assert load_model("default").settings.size == 64
+    networks, settings = load_networks("default")
+    assert (list(networks), settings.size) == (["primary", "eyes"], 64)
     extractor = FaceMaskExtractor.load(device="cpu", detector="cropped")
     assert list(extractor.cascade.networks()) == ["primary", "eyes"]
     assert list(find_models(["default", str(tiny)]).items()) == [

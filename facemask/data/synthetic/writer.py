@@ -21,7 +21,7 @@ _QUALITY: Final = 95  # of the MJPG frames; every frame is a key frame, so count
 
 
 def synthesize(
-    out: Path,
+    out: str | Path,
     *,
     videos: int = 12,
     seconds: float = 2.0,
@@ -71,6 +71,7 @@ def synthesize(
         raise InputError("categories is empty, expected some of 1, 2 and 3.")
     frames = round(seconds * fps) if 0 < seconds < 1e6 else 0
     settings = Settings(seed, frames, width, height, fps, tuple(categories), hard)
+    out = Path(out)
     _prepare_folder(out, settings)
     shown = max(videos, _count_finished(out))
     rows = [f"{k + 1:03d},{k + 1:03d},{settings.category(k)}\n" for k in range(shown)]

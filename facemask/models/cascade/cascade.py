@@ -245,7 +245,7 @@ class Cascade(Shared, nn.Module):
                 or the file cannot be written.
         """
         card = self.card if card is None else card
-        write_cascade(Path(path), self.networks(), self.settings, dtype, card)
+        write_cascade(path, self.networks(), self.settings, dtype, card)
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str | None = None) -> "Cascade":
@@ -261,7 +261,7 @@ class Cascade(Shared, nn.Module):
         Raises:
             InputError: The file is missing, damaged, no cascade, or of another version.
         """
-        networks, settings, card = read_cascade(Path(path))
+        networks, settings, card = read_cascade(path)
         cascade = cls(**networks, settings=settings).eval().to(device)
         cascade.card = card
         return cascade

@@ -54,7 +54,7 @@ class CascadeHeader:
 
 
 def write_cascade(
-    path: Path,
+    path: str | Path,
     networks: Mapping[str, nn.Module],
     settings: CascadeSettings,
     dtype: torch.dtype | None,
@@ -95,10 +95,10 @@ def write_cascade(
         for key, value in network.state_dict().items()
     }
     metadata = {KEY: json.dumps(content)} | ({} if card is None else {CARD_KEY: card})
-    write_atomic(path, safetensors.torch.save(tensors, metadata))
+    write_atomic(Path(path), safetensors.torch.save(tensors, metadata))
 
 
-def read_header(path: Path) -> CascadeHeader:
+def read_header(path: str | Path) -> CascadeHeader:
     """Read what a cascade's file says before its tensors, without building networks.
 
     Raises:
@@ -109,7 +109,7 @@ def read_header(path: Path) -> CascadeHeader:
     return replace(header, dtypes=sorted(dtype for dtype in dtypes if "F" in dtype))
 
 
-def read_card(path: Path) -> str | None:
+def read_card(path: str | Path) -> str | None:
     """Read the model card in a cascade's file, Markdown; None if it has none.
 
     Raises:
@@ -118,8 +118,9 @@ def read_card(path: Path) -> str | None:
     return read_header(path).card
 
 
-def read_cascade(path: Path) -> tuple[dict[str, nn.Module], CascadeSettings, str | None]:
+def read_cascade(path: str | Path) -> tuple[dict[str, nn.Module], CascadeSettings, str | None]:
     """Read the networks, settings and model card that `write_cascade` wrote; see `Cascade.load`."""
+    path = Path(path)
     with _opened(path) as (file, header):
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     content = header.content
@@ -164,12 +165,13 @@ def _settings(confidence: Mapping[str, Any] | None = None, **others: Any) -> Cas
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, CascadeHeader]]:
+def _opened(path: str | Path) -> Iterator[tuple[Any, CascadeHeader]]:
     """Open a saved cascade: safetensors' open file, and the header without its dtypes.
 
     Raises:
         InputError: The file is missing or damaged, cannot be read, or is no cascade.
     """
+    path = Path(path)
     try:
         if not path.is_file():
             raise InputError(f"{path}: no such file; give one that Cascade.save wrote.")

@@ -127,7 +127,7 @@ class Revision(NamedTuple):
     changes: bool
 
 
-def git_revision(folder: Path | None = None) -> Revision | None:
+def git_revision(folder: str | Path | None = None) -> Revision | None:
     """Return the revision of the git repository that a folder is in.
 
     Args:
@@ -142,7 +142,7 @@ def git_revision(folder: Path | None = None) -> Revision | None:
     return Revision(commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no")))
 
 
-def _git(folder: Path | None, *arguments: str) -> str | None:
+def _git(folder: str | Path | None, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=_SECONDS
