@@ -1,4 +1,4 @@
-"""Names for several things at once, no two of them the same."""
+"""Names for several things at once, no two of them the same, and numbers of things in words."""
 
 import hashlib
 import unicodedata
@@ -7,6 +7,16 @@ from collections.abc import Sequence
 from typing import Final
 
 LONGEST: Final = 160  # bytes of a name put together, so that suffixes fit into the usual 255
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what is counted, in the plural by an "s" unless it is one.
+
+    Examples:
+        >>> counted(1, "frame"), counted(0, "frame")
+        ('1 frame', '0 frames')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def distinct_names(candidates: Sequence[Sequence[str]]) -> list[str]:

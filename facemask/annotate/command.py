@@ -32,6 +32,7 @@ from facemask.annotate.pseudo_folder import (
 from facemask.data.landmarks import write_pts
 from facemask.errors import InputError
 from facemask.files import make_folder, sha256_of
+from facemask.naming import counted
 from facemask.progress import Bars
 from facemask.suffixes import VIDEO_SUFFIXES, is_video
 from facemask.terminal import console_for_words
@@ -101,7 +102,7 @@ def landmarks(
                 continue
             lacking = len(video.without_face)
             faces = f"{lacking} of them without a face" if lacking else "each with a face"
-            console.print(f"{file} is {out / name}: {video.frames} frames, {faces}.")
+            console.print(f"{file} is {out / name}: {counted(video.frames, 'frame')}, {faces}.")
     if errors and len(files) == 1:
         raise errors[0]
     if errors:

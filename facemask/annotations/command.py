@@ -8,6 +8,7 @@ from facemask.annotations.formats import Format, Shape, read, write
 from facemask.data.vw300_mask import IMAGES, LABELS, read_label
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
+from facemask.naming import counted
 from facemask.suffixes import is_hidden, is_image
 from facemask.video.results import label_png
 
@@ -43,7 +44,7 @@ def annotations(
         labels = {name: read_label(file) for name, file in files.items()}
         make_folder(Path(out).parent)
         write_atomic(Path(out), write(labels, tool, shape))
-        print(f"{len(labels)} pictures' masks are in {out}")
+        print(f"masks of {counted(len(labels), 'picture')} are in {out}")
         return
     if not path.is_file():
         raise InputError(f"{source} is no file: give the file that the tool exported.")

@@ -17,6 +17,7 @@ from facemask.app.tab import WORK, session_of
 from facemask.errors import InputError
 from facemask.extraction.extractor import FaceMaskStream
 from facemask.extraction.results import numbers_of
+from facemask.naming import counted
 from facemask.video.look import Look
 
 _CAMERA: Final = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
@@ -105,7 +106,7 @@ class LiveTab:
         stream.shown.append(time.monotonic())
         speed = stream.frames_a_second
         count = len(frame.faces)
-        faces = "no face" if count == 0 else f"{count} face{'s' if count > 1 else ''}"
+        faces = "no face" if count == 0 else counted(count, "face")
         return _as_url(painted), faces if speed is None else f"**{speed:.1f} frames/s**, {faces}"
 
     def enter(self) -> list[Any]:

@@ -17,6 +17,7 @@ from facemask.data.vw300 import FrameCount, read_frames, scan_frames
 from facemask.data.vw300_mask import IMAGES, LABELS, SEQUENCE_LENGTH, parse_stem, sequence_id
 from facemask.errors import InputError
 from facemask.files import write_atomic, write_image
+from facemask.naming import counted
 from facemask.suffixes import is_hidden
 
 RECORDS: Final = ".prepare"
@@ -190,7 +191,7 @@ def _usable_frames(
         notes.append(f"Frames after {count} are not used: which annotation is theirs is unknown.")
     elif last > count:
         late = sum(frame > count for frame in annotated)
-        notes.append(f"{late} annotations beyond the last of {count} frames are not used.")
+        notes.append(f"{counted(late, 'annotation')} beyond the last of {count} frames left out.")
     if scan.hidden and last == count + scan.hidden:
         notes.append(
             f"Its edit list hides just as many frames ({scan.hidden}) as there are annotations too "
@@ -198,7 +199,7 @@ def _usable_frames(
         )
     if last < scan.frames:
         notes.append(
-            f"{scan.frames - last} frames after the last annotation ({last}) are not used."
+            f"{counted(scan.frames - last, 'frame')} after the last annotation ({last}) left out."
         )
     holes = sorted(set(range(1, min(last, count) + 1)) - annotated - job.excluded)
     if holes and not job.settings.skip_unannotated:
@@ -207,7 +208,7 @@ def _usable_frames(
             "add them to the exclusion list or pass --skip_unannotated true."
         )
     if holes:
-        notes.append(f"{len(holes)} frames without annotation are not used.")
+        notes.append(f"{counted(len(holes), 'frame')} without annotation left out.")
     usable = sorted(frame for frame in visible if frame <= count)
     if not usable and not any_left_out:
         raise InputError(

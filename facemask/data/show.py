@@ -18,6 +18,7 @@ from facemask.data.sheet import PAPER, Image, draw_head, draw_text, paint, stack
 from facemask.data.vw300_mask import SPLIT_NAMES, Frame, Split
 from facemask.errors import InputError
 from facemask.files import make_folder, write_image
+from facemask.naming import counted
 from facemask.regions import Region, to_region_labels
 from facemask.resample import resize_image
 
@@ -63,7 +64,8 @@ def show(
     rows = [_draw_clip(dataset, key, data.region, tile) for key in keys]
     head = f"{side} of {data.root}: {len(keys)} of {len(dataset)} clips, region {data.region}"
     head += f", epoch {epoch}" if side == "train" else ""
-    head += f", {dataset.left_out} clips without it left out" if data.region != "face" else ""
+    if dataset.left_out:
+        head += f", {counted(dataset.left_out, 'clip')} without it left out"
     write_image(path, stack([draw_head(head, data.region, rows[0].shape[1]), *rows]))
     print(f"{path}: {head}")
 

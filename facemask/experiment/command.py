@@ -12,6 +12,7 @@ from facemask.experiment.plan import chosen_steps, read_plan
 from facemask.experiment.run import check_data, run_steps
 from facemask.experiment.tables import BESIDE_PAPER, experiment_page
 from facemask.files import make_folder, write_atomic
+from facemask.naming import counted
 from facemask.terminal import console_for_words
 
 
@@ -96,11 +97,11 @@ def experiment(
     if page.sections:
         for name, content in page.files().items():
             write_atomic(folder / name, content)
-        minutes = (time.monotonic() - start) / 60
+        taken = counted(round((time.monotonic() - start) / 60), "minute")
         for section in page.sections:
             if section.text not in ("", BESIDE_PAPER):
                 console.print(section.text)
-        console.print(f"The tables are in {folder / 'report.html'} ({minutes:.0f} minutes).")
+        console.print(f"The tables are in {folder / 'report.html'} ({taken}).")
     if failed:
         log, reason = next(iter(failed.items()))
         raise InputError(

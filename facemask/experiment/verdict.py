@@ -6,6 +6,7 @@ from typing import Final
 
 from facemask.data.vw300_mask import read_split
 from facemask.errors import InputError
+from facemask.naming import counted
 from facemask.report.page import Table, points
 from facemask.report.runs import Comparison
 
@@ -43,7 +44,7 @@ def _shown(runs: Comparison) -> tuple[str, bool]:
     """Say whom the test side shows, and whether that is too little to tell of other people."""
     table, record = runs.baseline.table, runs.baseline.record
     people = len(set(table.subject.tolist()))
-    shown = f"{len(table)} frames of {people} subject{'s' * (people != 1)}"
+    shown = f"{counted(len(table), 'frame')} of {counted(people, 'subject')}"
     try:
         training = read_split(Path(record.data_root), record.split, "train")
     except InputError:  # the data may be gone

@@ -10,6 +10,7 @@ from facemask.extraction.jobs import Job, Outcome, noun_of, say_unsure, what_is_
 from facemask.extraction.photos import write_photo_table
 from facemask.extraction.reports import Terminal
 from facemask.extraction.sheet import sheet_of_photos
+from facemask.naming import counted
 
 _TRY: Final = (
     "--smallest_face 0.02 for small faces, --min_score 0.3 for faint ones, --rotate for pictures "
@@ -99,7 +100,7 @@ class Told:
             counts = [one.unsure for one in here if one.unsure is not None]
             faces, unsure = sum(one.faces for one in here), sum(counts) if counts else None
             self._terminal.line(
-                f"{len(here)} photo{'s' * (len(here) != 1)}, {faces} with a face"
+                f"{counted(len(here), 'photo')}, {faces} with a face"
                 f"{say_unsure(unsure)}: {'; '.join(parts)}"
             )
 

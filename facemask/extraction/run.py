@@ -24,6 +24,7 @@ from facemask.extraction.record import Record, facts_of
 from facemask.extraction.reports import Reports
 from facemask.extraction.results import ExtractedFrame
 from facemask.locking import claimed
+from facemask.naming import counted
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.video.look import Look
 from facemask.video.reading import open_source
@@ -169,8 +170,8 @@ class Run:
             earlier = f"{before} frames before and " if before else ""
             reports.say(
                 job.name,
-                f"{earlier}{count} frames, {100 * faces / max(count, 1):.0f} % with a face"
-                f"{say_unsure(unsure if self._is_calibrated else None)}, "
+                f"{earlier}{counted(count, 'frame')}, {100 * faces / max(count, 1):.0f} % with a "
+                f"face{say_unsure(unsure if self._is_calibrated else None)}, "
                 f"{count / (time.monotonic() - start):.1f} frames/s: "
                 f"{', '.join(p.name for k, p in job.paths.items() if k not in empty)} in "
                 f"{job.folder}, "

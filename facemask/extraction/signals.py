@@ -13,6 +13,7 @@ from facemask.classes import CLASS_NAMES, EYES, FACE_CLASSES, INNER_MOUTH, LIPS
 from facemask.errors import InputError, cause_of
 from facemask.extraction.results import ExtractedFace, ExtractedFrame
 from facemask.files import write_atomic
+from facemask.naming import counted
 from facemask.plotting import check_matplotlib, new_figure, run_colors, to_png
 
 _AREAS: Final = tuple(f"area_{name.replace(' ', '_')}" for name in CLASS_NAMES[1:])
@@ -169,7 +170,7 @@ def plot_signals(table: Path, picture: Path) -> bool:
         ax.set_ylabel(label)
         ax.grid(alpha=0.3)
         ax.set_ylim(bottom=0)
-    axes[0].set_title(f"{table.stem}: signals of {len(faces)} face{'s' * (len(faces) != 1)}")
+    axes[0].set_title(f"{table.stem}: signals of {counted(len(faces), 'face')}")
     axes[-1].set_xlabel("seconds")
     axes[-1].set_xlim(0, max(end, 1e-3))
     if len(faces) > 1:

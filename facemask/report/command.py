@@ -6,6 +6,7 @@ from typing import Final
 from facemask import __version__
 from facemask.errors import InputError
 from facemask.files import make_folder, write_atomic
+from facemask.naming import counted
 from facemask.plotting import check_matplotlib
 from facemask.report.figures import examples_section, subjects_section
 from facemask.report.page import Page, words
@@ -84,8 +85,9 @@ def make_page(runs: Comparison, groups: int, examples: int, seed: int, data: str
     record, table = runs.baseline.record, runs.baseline.table
     facts = {
         "Data": f"{record.data_root}, test side of {record.split}",
-        "Scored": f"{len(table)} frames of {runs.sequences()} sequences, "
-        f"{len(set(table.video.tolist()))} videos and {len(set(table.subject.tolist()))} subjects",
+        "Scored": f"{counted(len(table), 'frame')} of {counted(runs.sequences(), 'sequence')}, "
+        f"{counted(len(set(table.video.tolist())), 'video')} and "
+        f"{counted(len(set(table.subject.tolist())), 'subject')}",
         **({"Labels": f"pseudo-landmarks: {AGREEMENT}"} if record.pseudo_landmarks else {}),
         "Region": record.region,
         "Classes": ", ".join(map(words, record.class_names)),

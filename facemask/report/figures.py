@@ -12,6 +12,7 @@ from facemask.data.masks import mask_to_color
 from facemask.data.vw300_mask import Frame, read_label, read_split
 from facemask.errors import InputError
 from facemask.files import read_image
+from facemask.naming import counted
 from facemask.plotting import literal, new_figure, run_colors, to_png
 from facemask.report.page import Picture, Section, Still, Table, Value, percent
 from facemask.report.record import Run, fingerprint
@@ -96,7 +97,8 @@ def _draw_frames(runs: Comparison, rows: list[int], frames: dict[str, Frame]) ->
     return Picture(
         "figure5.png",
         "Red skin, green eyes, cyan outer mouth, blue inner mouth; below each mask its mIoU.",
-        f"{len(rows)} frames, each with its true mask and the masks of {len(runs.runs)} runs. "
+        f"{counted(len(rows), 'frame')}, each with its true mask and the masks of "
+        f"{counted(len(runs.runs), 'run')}. "
         f"mIoU by frame: {'; '.join(said)}.",
         to_png(figure),
     )

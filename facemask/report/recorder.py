@@ -22,6 +22,7 @@ from facemask.files import make_folder, write_atomic, write_image
 from facemask.metrics import MaskIoU, intersection_and_union
 from facemask.metrics.motion import Flow
 from facemask.metrics.open_labels import never_settled
+from facemask.naming import counted
 from facemask.regions import Region
 from facemask.report.frame_table import COUNTS, FrameTable, table_to_csv
 from facemask.report.record import (
@@ -227,7 +228,7 @@ class FrameRecorder(Callback):
         else:
             shutil.rmtree(place / _UNFINISHED)
         write_atomic(place / RECORD, record_to_json(record))
-        rank_zero_info(f"The record of {len(table)} frames is in {place}.")
+        rank_zero_info(f"The record of {counted(len(table), 'frame')} is in {place}.")
         if record.pseudo_landmarks:
             rank_zero_warn(f"The true masks follow pseudo-landmarks: {AGREEMENT}.")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from facemask.errors import InputError
 from facemask.metrics import Significance, improvement_by_position, paired_significance
+from facemask.naming import counted
 from facemask.report.page import (
     NOTHING,
     PAPER_NAMES,
@@ -256,7 +257,7 @@ def summary(runs: Comparison) -> list[str]:
     iou = dict(zip(runs.class_names[1:], best.table.iou()[1:].tolist(), strict=True))
     known = {name: value for name, value in iou.items() if not math.isnan(value)}
     subjects = len(set(table.subject.tolist()))
-    seen = f"{len(table)} frames of {subjects} subject{'' if subjects == 1 else 's'}"
+    seen = f"{counted(len(table), 'frame')} of {counted(subjects, 'subject')}"
     if not known:
         return [f"{first}, over {seen}."]
     good, bad = max(known, key=known.__getitem__), min(known, key=known.__getitem__)

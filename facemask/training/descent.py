@@ -11,6 +11,7 @@ from facemask.data.datamodule import FaceMaskDataModule
 from facemask.data.lists import read_subjects
 from facemask.data.vw300_mask import PSEUDO, Frame
 from facemask.errors import InputError
+from facemask.naming import counted
 from facemask.origin import Origin
 from facemask.regions import Region
 from facemask.training.start_score import StartScore
@@ -65,12 +66,12 @@ def _count(root: Path, frames: Sequence[Frame]) -> str:
         people = len(set(read_subjects(root / "subjects.csv", videos).values()))
     except InputError:  # not every data set has it
         people = len(videos)
-    return f"{len(frames)} frame{'s' * (len(frames) != 1)} of {people} subject{'s' * (people != 1)}"
+    return f"{counted(len(frames), 'frame')} of {counted(people, 'subject')}"
 
 
 def _progress(trainer: Trainer) -> str:
     """Say how long was trained, when, and what it brought on the validation side."""
-    said = f"; {trainer.global_step} steps, epoch {trainer.current_epoch + 1}"
+    said = f"; {counted(trainer.global_step, 'step')}, epoch {trainer.current_epoch + 1}"
     said += f", {time.strftime('%Y-%m-%d')}"
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     before = next((c.before for c in callbacks if isinstance(c, StartScore)), None)

@@ -181,8 +181,8 @@ def test_counts_that_disagree_are_said(
     write_pts(source / "003" / "annot" / "000013.pts", frame_points("003", 13))
     prepare(source, tmp_path / "out", fraction=1.0, workers=1)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "001: 5 frames after the last annotation (59) are not used." in printed
-    assert "003: 1 annotations beyond the last of 12 frames are not used." in printed
+    assert "001: 5 frames after the last annotation (59) left out." in printed
+    assert "003: 1 annotation beyond the last of 12 frames left out." in printed
 
 
 def test_stills_become_videos_of_one_frame(tmp_path: Path) -> None:

@@ -160,5 +160,5 @@ def test_all_options_of_the_data_section_are_taken(
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
     out = tmp_path / "s.png"
     show(str(tmp_path / "own.yaml"), out=str(out), clips=1, tile=TILE)
-    assert "region eyes, epoch 0, 0 clips without it left out" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("region eyes, epoch 0\n")  # nothing was left out
     assert read_image(out).shape[1] == 2 * (TILE + GAP)

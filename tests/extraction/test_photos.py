@@ -181,7 +181,7 @@ def test_photos_and_a_video_in_processes(folder: str) -> None:
     ("arguments", "said"),
     [
         (["in", "--plot"], "--plot draws signals over time, which photos have not: leave it out."),
-        (["in/anna.jpg", "--as", "film"], "treat_as"),
+        (["in/anna.jpg", "--as", "film"], "--as"),
         (["in", "--colors", "nose=red"], "colors has 'nose=red'"),
         (["none.jpg"], "none.jpg: no such file or folder."),
     ],
