@@ -216,12 +216,12 @@ def test_a_step_whose_process_is_killed_fails_and_the_others_go_on(
             Pool.made += 1
             self.broken = Pool.made == 1
 
-        def submit(self, *_: object) -> Future[tuple[str | None, float]]:
-            future: Future[tuple[str | None, float]] = Future()
+        def submit(self, *_: object) -> Future[tuple[str | None, float, list[str]]]:
+            future: Future[tuple[str | None, float, list[str]]] = Future()
             if self.broken:
                 future.set_exception(BrokenProcessPool("terminated abruptly"))
             else:
-                future.set_result((None, 2.0))
+                future.set_result((None, 2.0, []))
             return future
 
         def shutdown(self, cancel_futures: bool = False) -> None:
