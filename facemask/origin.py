@@ -124,3 +124,17 @@ def descent_in_words(origins: Iterable[Origin]) -> str:
         said = " ".join(p[:1].upper() + p[1:] for p in (origin.note, origin.licence) if p)
         lines.append(f"* **{origin.name}**{digest}{': ' if said else ''}{said}")
     return "\n".join(lines)
+
+
+def descent_in_short(origins: Iterable[Origin]) -> str:
+    """Return the names in a descent, each once, with the licences' identifiers; empty if none.
+
+    Examples:
+        >>> descent_in_short([Origin("open", licence_id="apache-2.0"), Origin("data set mine")])
+        "from 'open' (apache-2.0), 'data set mine'"
+    """
+    names = dict.fromkeys(
+        repr(origin.name) + (f" ({origin.licence_id})" if origin.licence_id else "")
+        for origin in origins
+    )
+    return f"from {', '.join(names)}" if names else ""

@@ -14,6 +14,7 @@ from facemask.errors import InputError
 from facemask.models.cascade.clips import CascadeMemory, CascadeOutput, Clip, ClipJob, jobs_of
 from facemask.models.cascade.file import ROLES, network_of, read_cascade, write_cascade
 from facemask.models.cascade.frames import score_frames, stack_boxes
+from facemask.models.cascade.in_words import in_words
 from facemask.models.cascade.mask import make_mask
 from facemask.models.cascade.rules import Rules
 from facemask.models.cascade.settings import CascadeSettings, temperature_for
@@ -69,9 +70,7 @@ class Cascade(Shared, nn.Module):
         """
         super().__init__()
         self.settings = CascadeSettings() if settings is None else settings
-        self.primary = primary
-        self.eyes = eyes
-        self.mouth = mouth
+        self.primary, self.eyes, self.mouth = primary, eyes, mouth
         for role, network in self.networks().items():
             names = REGIONS[ROLES[role]].class_names
             found = getattr(network, "num_classes", None)
@@ -80,6 +79,10 @@ class Cascade(Shared, nn.Module):
                     f"The {role} network scores {found} classes, expected {len(names)} "
                     f"({', '.join(names)}): give a network of the region {ROLES[role]!r}."
                 )
+
+    def __repr__(self) -> str:
+        """Return the networks, their size and descent, for `print(cascade)`."""
+        return in_words(type(self).__name__, self.networks(), self.settings)
 
     @property
     def num_classes(self) -> int:
