@@ -35,6 +35,11 @@ def make_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(
+            (p for p in (path, *path.parents) if os.path.lexists(p) and not p.is_dir()), path
+        )
+        raise InputError(f"{path}: {file} is a file: give a folder's name.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot write there: {error.strerror}.") from error
 

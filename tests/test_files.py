@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facemask.errors import InputError
-from facemask.files import read_image, write_atomic, write_image
+from facemask.files import make_folder, read_image, write_atomic, write_image
 from facemask.parallel import run_jobs
 
 
@@ -26,6 +26,18 @@ def test_a_failed_write_leaves_the_old_file(
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.txt"]  # noqa: PTH208  # hidden files too
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "notes.txt/deeper/still", "gone"])
+def test_a_file_where_a_folder_is_to_be_made_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    in_the_way = tmp_path / name.partition("/")[0]
+    with pytest.raises(InputError) as error:
+        make_folder(tmp_path / name)
+    assert str(error.value) == f"{tmp_path / name}: {in_the_way} is a file: give a folder's name."
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 def test_images_round_trip_in_rgb(tmp_path: Path) -> None:
