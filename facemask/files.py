@@ -39,7 +39,7 @@ def make_folder(path: Path) -> None:
         file = next(
             (p for p in (path, *path.parents) if os.path.lexists(p) and not p.is_dir()), path
         )
-        raise InputError(f"{path}: {file} is a file: give a folder's name.") from error
+        raise InputError(f"{path}: cannot write there: {file} is a file.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot write there: {error.strerror}.") from error
 

@@ -35,7 +35,7 @@ def test_a_file_where_a_folder_is_to_be_made_is_named(tmp_path: Path, name: str)
     in_the_way = tmp_path / name.partition("/")[0]
     with pytest.raises(InputError) as error:
         make_folder(tmp_path / name)
-    assert str(error.value) == f"{tmp_path / name}: {in_the_way} is a file: give a folder's name."
+    assert str(error.value) == f"{tmp_path / name}: cannot write there: {in_the_way} is a file."
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
 

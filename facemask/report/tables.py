@@ -210,23 +210,31 @@ def _mean_jitter(of_classes: list[float], scale: float) -> str:
 
 def runs_section(runs: Comparison) -> Section:
     """Return folder, checkpoint, network and version of each run."""
-    rows = []
+    rows, csv_rows = [], []
     for run in runs.runs:
         record = run.record
-        network = ", ".join(_in_words(record.network))
-        checkpoint = record.checkpoint or "none"
-        rows.append([run.name, str(run.folder), checkpoint, network, record.facemask_version])
+        start = [run.name, str(run.folder), record.checkpoint or "none"]
+        rows.append([*start, _name(record.network), record.facemask_version])
+        settings = ", ".join(_in_words(record.network))
+        csv_rows.append([*start, settings, record.facemask_version])
     table = Table(
         file="runs.csv",
-        caption="What was tested.",
+        caption="What was tested; runs.csv has the networks' settings.",
         header=["Run", "Folder", "Checkpoint", "Network", "facemask"],
         rows=rows,
         csv_header=["run", "folder", "checkpoint", "network", "facemask"],
-        csv_rows=rows,
+        csv_rows=csv_rows,
         words=True,
     )
     text = "All were scored on the same frames and true masks." if runs.others else ""
     return Section("What was tested", text, [table], folded=True)
+
+
+def _name(content: dict[str, Any]) -> str:
+    """Return the class of a network and its backbone, of a cascade those of its networks."""
+    name = " ".join(str(content[key]) for key in ("network", "backbone") if content.get(key))
+    parts = ", ".join(f"{role}: {_name(of)}" for role, of in content.get("networks", {}).items())
+    return f"{name} ({parts})" if parts else name
 
 
 def _in_words(content: dict[str, Any], above: str = "") -> Iterator[str]:

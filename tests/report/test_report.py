@@ -270,3 +270,19 @@ def test_frames_can_be_clicked_through(written: Path) -> None:
     assert "points more than '_base" in said or "the best of '_base" in said
     assert "The paper's names: BG (background), FS (skin), OMT (lips), IMT (inner mouth)" in said
     assert '"' not in page.text.partition("What was tested")[2].replace(NASTY, "")  # no JSON
+
+
+def test_a_cascade_is_named_in_a_few_words(workplace: Path, tmp_path: Path) -> None:
+    """The page names classes and backbones, and runs.csv has the settings."""
+    copy = shutil.copytree(workplace / "runs" / "fcn", tmp_path / "fcn")
+    path = copy / "test" / "record.json"
+    record = json.loads(path.read_text())
+    face = {"network": "ConvLSTMFCN", "backbone": "lite0", "skips": [4, 8], "kernel_size": 3}
+    networks = {"primary": face, "eyes": {"network": "FCN", "backbone": "tiny"}}
+    record["network"] = {"network": "Cascade", "num_classes": 5, "networks": networks}
+    path.write_text(json.dumps(record))
+    report([str(copy)], out=str(tmp_path / "out"))
+    said = "Cascade (primary: ConvLSTMFCN lite0, eyes: FCN tiny)"
+    assert f"| {said} |" in (tmp_path / "out" / "report.md").read_text()
+    assert "kernel_size" not in (tmp_path / "out" / "report.html").read_text()
+    assert "networks: primary: skips 4 8" in (tmp_path / "out" / "runs.csv").read_text()

@@ -183,7 +183,8 @@ def test_output_folders_are_checked_first(
 ) -> None:
     Path("file").write_text("")
     folder = error_of([*quick, "--trainer.logger.init_args.save_dir=file/a"], capsys)
-    assert "file is a file: give a folder's name." in folder
+    assert "cannot write there: " in folder
+    assert "file is a file." in folder
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_500_000))
     assert "2 MB are free, but three checkpoints of this model take" in error_of(quick, capsys)
