@@ -63,11 +63,13 @@ def terms_of(origins: Iterable[Origin]) -> str | None:
     Examples:
         >>> terms_of([Origin("default", "0ab", "for research only."), Origin("data set mine")])
         "from 'default': for research only."
+        >>> terms_of([Origin("mine", note=region, licence="mine.") for region in ("face", "eyes")])
+        "from 'mine': mine."
     """
-    names: dict[str, list[str]] = {}
-    for origin in dict.fromkeys(origins):  # networks of a cascade have much in common
+    names: dict[str, dict[str, None]] = {}
+    for origin in origins:  # networks of a cascade have much in common
         if origin.licence is not None:
-            names.setdefault(origin.licence, []).append(repr(origin.name))
+            names.setdefault(origin.licence, {})[repr(origin.name)] = None
     return " ".join(f"from {', '.join(of)}: {terms}" for terms, of in names.items()) or None
 
 

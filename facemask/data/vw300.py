@@ -173,7 +173,7 @@ def _find_stills(source: Path) -> tuple[list[AnnotatedVideo], dict[str, list[Pat
         "landmark files without a picture": [],
         "second pictures of one landmark file": [],
         "pictures of a format that is not read": [],
-        "videos among stills": [],
+        "videos without landmarks (`facemask landmarks` makes some)": [],
     }
     lonely, unpaired, second, unread, videos = left_out.values()
     seen: set[str] = set()  # a link may lead back to a folder above it

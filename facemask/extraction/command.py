@@ -161,15 +161,16 @@ def extract(
     terminal = Terminal()
     for note in found.notes:
         terminal.line(note)
+    mine = videos[rank::processes]
+    is_alone = cluster is None and min(jobs, len(mine)) <= 1
+    run = plan.prepare(finder) if is_alone else None  # what is wrong with the model comes first
     if not is_calibrated(weights):
         terminal.line(
             "The confidence of this model is not calibrated, so no mask is flagged as unsure; "
             "docs/calibration.md says how to calibrate a cascade's on data of your own."
         )
-    mine = videos[rank::processes]
     outcomes: Generator[Outcome, None, None]
-    if cluster is None and min(jobs, len(mine)) <= 1:
-        run = plan.prepare(finder)
+    if run is not None:
         make_folder(Path(out))
         mine = [video for video in mine if not run.is_done(video)]
         if len(mine) < len(videos):

@@ -100,7 +100,7 @@ class CascadeModule(ScoredModule):
             f"**Trained from and on**\n\n{descent_in_words(origins_of(self.network))}\n\n"
             f"**Score.** {tested}\n\n**Licence.** The terms above hold for this file, too; those "
             "of data of your own come on top.\n\n**Confidence.** As it was trained it is not "
-            "calibrated; `facemask weights info` says whether it is by now.\n"
+            "calibrated; the settings of the file say whether it is by now.\n"
         )
 
     def setup(self, stage: str) -> None:

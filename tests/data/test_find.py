@@ -70,7 +70,7 @@ def test_what_is_left_out_of_stills_is_told(
         "Not used: landmark files without a picture: 2 (alone.PTS, phone.pts).",
         "Not used: second pictures of one landmark file: 1 (a/good.PNG).",
         "Not used: pictures of a format that is not read: 1 (phone.HEIC).",
-        "Not used: videos among stills: 1 (b/clip.MOV).",
+        "Not used: videos without landmarks (`facemask landmarks` makes some): 1 (b/clip.MOV).",
     ]
 
 
