@@ -164,18 +164,19 @@ def extract(
     mine = videos[rank::processes]
     is_alone = cluster is None and min(jobs, len(mine)) <= 1
     run = plan.prepare(finder) if is_alone else None  # what is wrong with the model comes first
-    if not is_calibrated(weights):
-        terminal.line(
-            "The confidence of this model is not calibrated, so no mask is flagged as unsure; "
-            "docs/calibration.md says how to calibrate a cascade's on data of your own."
-        )
-    outcomes: Generator[Outcome, None, None]
     if run is not None:
         make_folder(Path(out))
         mine = [video for video in mine if not run.is_done(video)]
         if len(mine) < len(videos):
             of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
             terminal.line(f"{len(mine)} of {len(videos)} {noun_of(videos)} to do{of_shard}.")
+    if mine and not is_calibrated(weights):
+        terminal.line(
+            "The confidence of this model is not calibrated, so no mask is flagged as unsure; "
+            "docs/calibration.md says how to calibrate a cascade's on data of your own."
+        )
+    outcomes: Generator[Outcome, None, None]
+    if run is not None:
         outcomes = run.attempt_all(mine, terminal)
     elif cluster is None:
         make_folder(Path(out))

@@ -84,6 +84,17 @@ def test_masks_are_flagged_where_the_confidence_is_calibrated(
     assert [row["unsure"] for row in rows] == [""] * 3 + ["1"] * 7 + [""] * 2
 
 
+def test_a_wrong_model_is_told_without_a_word_on_its_confidence(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.ckpt").write_text("no weights")
+    with pytest.raises(SystemExit):
+        main(["extract", str(clip), "--model", str(tmp_path / "notes.ckpt")])
+    said = capsys.readouterr().err
+    assert "notes.ckpt" in said
+    assert "calibrated" not in said
+
+
 def test_every_output_has_every_frame(
     model: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
