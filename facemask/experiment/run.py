@@ -168,7 +168,9 @@ def _check(name: str, commands: list[list[str]]) -> None:
             try:
                 check_arguments(command)
             except InputError as error:
-                raise InputError(f"step {name!r}: {error}") from error
+                _, _, file, *_ = command  # which nobody has written: the plan's step says more
+                reason = str(error).removeprefix(f"{file}: ")
+                raise InputError(f"step {name!r}: {reason}") from error
 
 
 def _done(folder: Path, stage: str) -> Path:
