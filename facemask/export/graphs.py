@@ -174,15 +174,16 @@ class _Clamp(nn.Module):
 
 def for_export(network: nn.Module, size: int) -> nn.Module:
     """Return a copy as it is exported: without BatchNorm, which convolutions do, too."""
-    network = copy.deepcopy(network).eval()
+    network = network.eval()
     parameter = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, 1, 3, size, size).to(parameter)
-    network = fold_batchnorm(network, image)
-    for module in list(network.modules()):
+    folded = fold_batchnorm(network, image)
+    folded = copy.deepcopy(network) if folded is network else folded
+    for module in list(folded.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Hardtanh):
                 setattr(module, name, _Clamp(child))
-    return network
+    return folded
 
 
 def names_of(network: nn.Module) -> tuple[GraphName, ...]:
