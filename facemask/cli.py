@@ -1,10 +1,12 @@
 """The command line: `facemask fit|validate|test|predict` and the other verbs."""
 
 import argparse
+import atexit
 import difflib
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from facemask import __version__
 from facemask._distribution import check_package, missing_library, warn_of_malicious_release
 from facemask.errors import INTERRUPTED, InputError, input_error, sentence_of
+from facemask.folders import empty_folders_removed
 from facemask.imports import garbage_left_alone
+from facemask.interrupts import closed_pipes_heeded
 from facemask.memory import share_memory
 from facemask.threads import let_waiting_threads_sleep
 from facemask.training import TRAINER_VERBS
@@ -89,12 +93,19 @@ _TRUTH_VALUES: Final = ("true", "false", "yes", "no", "on", "off")
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Wrong input ends with one sentence on standard error and exit status 2, Ctrl-C with one and 130.
+    Wrong input ends with one sentence on standard error and exit status 2, Ctrl-C with one and 130,
+    and an output that nobody reads any more (`| head`) without a word and 141. None of them leaves
+    an empty folder that was not there before.
 
     Args:
         args: Arguments after the program's name; None takes those of the process.
     """
-    arguments = list(sys.argv[1:] if args is None else args)
+    with closed_pipes_heeded(), empty_folders_removed():
+        _run(list(sys.argv[1:] if args is None else args), for_good=args is None)
+
+
+def _run(arguments: list[str], *, for_good: bool) -> None:
+    """Do what the arguments say, and put what goes wrong into a sentence."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look online at import
     let_waiting_threads_sleep()  # before torch is imported
     share_memory()
@@ -102,7 +113,7 @@ def main(args: Sequence[str] | None = None) -> None:
         check_package()
         warn_of_malicious_release()
         if arguments and arguments[0] in VERBS:
-            with garbage_left_alone(for_good=args is None):
+            with garbage_left_alone(for_good=for_good):
                 function = verb_function(arguments[0])
                 options = parse_verb(arguments[0], arguments[1:])
             told = notices_told(lambda text: sys.stderr.write(f"{text}\n"))
@@ -111,7 +122,7 @@ def main(args: Sequence[str] | None = None) -> None:
         elif arguments and arguments[0] in ("-h", "--help", "--version"):
             _overview().parse_args(arguments[:1])
         elif arguments and arguments[0] in TRAINER_VERBS:
-            with garbage_left_alone(for_good=args is None):
+            with garbage_left_alone(for_good=for_good):
                 from facemask.training.cli import run_trainer  # Lightning takes seconds to import
 
             run_trainer(arguments)
@@ -127,6 +138,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt as interrupt:
         kept = str(interrupt) or _KEPT.get(arguments[0], "nothing more is written")
         sys.stderr.write(f"\nfacemask: stopped by Ctrl-C: {kept}.\n")
+        if for_good and any(thread.daemon for thread in threading.enumerate()):
+            # the second Ctrl-C left them at work, in the midst of which Python's end would abort
+            atexit.register(os._exit, INTERRUPTED)
         raise SystemExit(INTERRUPTED) from interrupt
     except Exception as error:
         wrong_input = input_error(error) or missing_library(error, f"facemask {arguments[0]}")

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.errors import InputError
+from facemask.folders import note_made
 
 _JPEG_START: Final = b"\xff\xd8"
 _JPEG_END: Final = 0xD9
@@ -33,8 +34,10 @@ def make_folder(path: Path) -> None:
     Raises:
         InputError: It cannot be made.
     """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
+        note_made(reversed(missing))
     except (FileExistsError, NotADirectoryError) as error:
         file = next(
             (p for p in (path, *path.parents) if os.path.lexists(p) and not p.is_dir()), path

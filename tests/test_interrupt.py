@@ -16,6 +16,7 @@ from facemask.cli import VERBS, main
 from facemask.experiment.run import _timed
 from facemask.extraction.outputs import Outputs
 from facemask.extraction.results import ExtractedFrame
+from facemask.interrupts import ctrl_c_told
 from facemask.parallel import deaf_to_ctrl_c
 from tests.extraction.faces import random_cascade
 from tests.video.videos import make_video
@@ -71,7 +72,7 @@ def test_extract_says_what_is_kept(
     seen: list[int] = []
     line = last_line(["extract", "b.mp4", *options], capsys)
     assert line.endswith("Ctrl-C: nothing is kept of the video that was being done.")
-    assert list(Path("masks").iterdir()) == []
+    assert not Path("masks").exists()
 
     seen.clear()
     line = last_line(["extract", "a.mp4", "b.mp4", *options], capsys)
@@ -88,6 +89,60 @@ def test_extract_says_what_is_kept(
     )
     main(["extract", "b.mp4", *options, "--resume"])
     assert len(Path("masks/b.csv").read_text().splitlines()) == 20
+
+
+def test_extract_answers_at_once_and_leaves_no_empty_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Outputs, "write", interrupted)
+    random_cascade().save(Path("model.safetensors"))
+    make_video(Path("b.mp4"), 8)
+    monkeypatch.setattr("facemask.extraction.outputs.PART_FRAMES", 5)  # parts in a hidden folder
+    command = ["extract", "b.mp4", "--model", "model.safetensors", "--cropped", "-o", "new/masks"]
+    Path("there").mkdir()
+
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="130"):
+        main(command)
+    said = [line for line in capsys.readouterr().err.splitlines() if "top" in line]
+    assert said == [
+        "Stopping, which may take some seconds; Ctrl-C again stops at once.",
+        "facemask: stopped by Ctrl-C: nothing is kept of the video that was being done.",
+    ]
+    assert not Path("new").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    last_line([*command[:-1], "there"], capsys)
+    assert list(Path("there").iterdir()) == []  # it was there before
+
+
+def test_the_second_one_is_told_nothing_and_stops_at_once() -> None:
+    told: list[str] = []
+    reached: list[str] = []
+
+    @ctrl_c_told(told.append, "Stopping.")
+    def interrupted_twice() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            reached.append("tidying")
+            signal.raise_signal(signal.SIGINT)
+            reached.append("tidied up")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()
+    assert (told, reached) == (["Stopping."], ["tidying"])
+
+
+def test_ignored_it_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told: list[str] = []
+    with ctrl_c_told(told.append, "Stopping."):
+        signal.raise_signal(signal.SIGINT)
+    assert (told, signal.getsignal(signal.SIGINT)) == ([], signal.SIG_IGN)
 
 
 @pytest.mark.parametrize("module", ["importlib.util", "pathlib", "facemask.cli"])

@@ -204,7 +204,7 @@ def _write_splits(
             for video, frame in frames
         ]
         path = split_file(out, SPLIT, side)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_atomic(path, "".join(lines).encode())
         names = {video for video, _ in frames}
         counts = (

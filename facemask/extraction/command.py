@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from facemask.errors import InputError
 from facemask.extraction.choices import PLOT, SHEET, Backend, Precision, Temporal, check_kinds
@@ -15,6 +15,7 @@ from facemask.extraction.plan import Plan
 from facemask.extraction.processes import in_processes
 from facemask.extraction.reports import Terminal
 from facemask.files import make_folder, sha256_of
+from facemask.interrupts import ctrl_c_told
 from facemask.plotting import check_matplotlib
 from facemask.tracking.detection import check_smallest
 from facemask.tracking.tracker import TrackerSettings
@@ -22,6 +23,12 @@ from facemask.video.look import Look, Style, parse_colors
 from facemask.video.photos import Kind, split_photos
 from facemask.video.reading import expand_inputs, open_source
 from facemask.weights.catalog import find_weights, is_calibrated
+
+_STOPPING: Final = {
+    True: "Stopping: the frames that are done are being written.",
+    False: "Stopping, which may take some seconds; Ctrl-C again stops at once.",
+}
+"""Line that answers Ctrl-C, with a camera and without."""
 
 
 def extract(
@@ -184,5 +191,6 @@ def extract(
     else:
         outcomes = on_cluster(plan, mine, cluster, terminal)
     told = Told(terminal, Path(out), photos, kinds, cropped or boxes is not None)
-    with terminal, closing(outcomes):
+    is_camera = any(isinstance(video.source, int) for video in mine)
+    with ctrl_c_told(terminal.line, _STOPPING[is_camera]), terminal, closing(outcomes):
         told.tell(outcomes, mine, len(videos) == 1)

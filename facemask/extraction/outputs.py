@@ -204,6 +204,8 @@ class PartedOutputs(Outputs):
         if error[0] is not None:
             if self._part is not None:
                 self._part.__exit__(*error)
+            if not self.kept:
+                remove(self._folder)
             return
         if self._part is not None:
             self._finish_part()

@@ -381,5 +381,5 @@ def test_bad_option_of_render_video_is_refused_at_once() -> None:
 def test_unwritable_folder_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(InputError, match="cannot make the folder"):
+    with pytest.raises(InputError, match="file is a file"):
         synthesize(file / "out", videos=1, **SMALL)

@@ -12,7 +12,7 @@ import cv2
 from facemask.data.landmarks import write_pts
 from facemask.data.synthetic.render import Settings, render_video
 from facemask.errors import InputError
-from facemask.files import remove, remove_left_over, temporary_name, write_atomic
+from facemask.files import make_folder, remove, remove_left_over, temporary_name, write_atomic
 from facemask.parallel import run_jobs
 
 _SETTINGS_FILE: Final = "synth.json"
@@ -91,12 +91,7 @@ def _count_finished(out: Path) -> int:
 
 def _prepare_folder(out: Path, settings: Settings) -> None:
     """Make the folder, or see that what it holds was made with the same settings."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{out}: cannot make the folder: {error.strerror}; choose another one."
-        ) from error
+    make_folder(out)
     file = out / _SETTINGS_FILE
     wanted = {"version": _VERSION, **asdict(settings), "categories": list(settings.categories)}
     found: object = None
