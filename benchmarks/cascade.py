@@ -5,6 +5,7 @@ has done its work; everything else is as in use. Cascade and primary are timed a
 run. From the checkout: `OMP_WAIT_POLICY=PASSIVE python benchmarks/cascade.py`.
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -109,6 +110,12 @@ def print_peak(count: int) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        print_peak(options.peak)
+        return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     with torch.inference_mode():
         for backbone, rounds in BACKBONES.items():
@@ -121,7 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--peak"]:
-        print_peak(int(sys.argv[2]))
-    else:
-        main()
+    main()

@@ -5,6 +5,7 @@ Eq. 1 as it is printed are checked to agree. From the checkout:
 `OMP_WAIT_POLICY=PASSIVE python benchmarks/convlstm.py`.
 """
 
+import argparse
 import copy
 import statistics
 import time
@@ -111,6 +112,7 @@ def time_kernel(kernel_size: int) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {ROUNDS}")
     for kernel_size in (1, 3):
         time_kernel(kernel_size)

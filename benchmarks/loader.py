@@ -3,7 +3,7 @@
 Run: python benchmarks/loader.py DATA_ROOT
 """
 
-import sys
+import argparse
 import time
 
 from facemask.data import ClipAugmentation, ClipTransform, FaceMaskDataModule
@@ -22,11 +22,14 @@ def clips_per_second(root: str, augmentation: ClipTransform | None, clips: int =
     return seen / (time.perf_counter() - start)
 
 
-def main(root: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data_root", metavar="DATA_ROOT")
+    root = parser.parse_args().data_root
     print(f"{'augmentation':<16}{'clips/s':>8}")
     for name, augmentation in (("none", None), ("ClipAugmentation", ClipAugmentation())):
         print(f"{name:<16}{clips_per_second(root, augmentation):>8.1f}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -6,6 +6,7 @@ From the checkout: `python benchmarks/losses.py`, as root after `chrt -f 10` to 
 segmentation_models.pytorch is optional: `pip install segmentation-models-pytorch`.
 """
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -78,11 +79,12 @@ def peak_memory(loss: Callable[[Tensor], Tensor], scores: Tensor) -> float:
         trace = json.loads(path.read_text())
     changes = [event for event in trace["traceEvents"] if event["name"] == "[memory]"]
     changes.sort(key=lambda event: event["ts"])
-    peak = max(accumulate(event["args"]["Bytes"] for event in changes))
+    peak: int = max(accumulate(event["args"]["Bytes"] for event in changes))
     return peak / scores.numel() / scores.element_size()
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     torch.manual_seed(0)
     target = draw_masks()
     one_hot = F.one_hot(target.clamp(max=CLASSES - 1), CLASSES).movedim(-1, 1)

@@ -3,6 +3,7 @@
 Run: python benchmarks/masks.py        (matplotlib, if installed, is timed too)
 """
 
+import argparse
 import importlib.util
 import statistics
 import time
@@ -51,6 +52,7 @@ def with_fillpoly(points: Points) -> npt.NDArray[np.uint8]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     people = (
         SyntheticVideo(0, i, category=1, frames=1, width=WIDTH, height=HEIGHT, fps=30)
         for i in range(30)

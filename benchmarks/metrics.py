@@ -4,6 +4,7 @@ All ways count the same masks, are checked to agree and are timed alternately in
 checkout: `OMP_WAIT_POLICY=PASSIVE python benchmarks/metrics.py`.
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -88,6 +89,7 @@ def time_dtype(dtype: torch.dtype) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {ROUNDS}")
     for dtype in (torch.uint8, torch.int64):
         time_dtype(dtype)

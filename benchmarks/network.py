@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-FINE = {"output_stride": 32, "skips": (16, 8, 4, 2), "skip_channels": 32}
-SHIPPED = {"output_stride": 32, "skips": (16, 8, 4), "skip_channels": 48}
+FINE: dict[str, Any] = {"output_stride": 32, "skips": (16, 8, 4, 2), "skip_channels": 32}
+SHIPPED: dict[str, Any] = {"output_stride": 32, "skips": (16, 8, 4), "skip_channels": 48}
 BACKBONE = "tf_efficientnet_lite0"
 ROLES = ("primary", "eyes", "mouth")
 INFERENCE = (*ROLES, *(f"{role} windows" for role in ROLES), "fine")
@@ -77,7 +77,8 @@ def network_and_clip(name: str, bf16: bool = False) -> tuple[Any, Any]:
         cascade = Cascade(network, settings=CascadeSettings(size=193)).eval()
         role = "primary"
     else:
-        with warnings.catch_warnings(action="ignore"):  # the licence of the weights
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the licence of the weights
             cascade = load_model("default")
         role = name.removesuffix(" windows")
     # checkouts from before there was such a parameter cast weights at each call
@@ -105,7 +106,7 @@ def _step(name: str) -> tuple[Any, int]:
 
     from facemask.models import FCN, ConvLSTMFCN
 
-    options: dict[str, Any] = FINE if "fine" in name else SHIPPED
+    options = FINE if "fine" in name else SHIPPED
     if name.startswith("FCN"):
         network: Any = FCN(BACKBONE, 5, **options)
         images = torch.rand(8, 3, 193, 193)
@@ -121,7 +122,7 @@ def _step(name: str) -> tuple[Any, int]:
         scores = network(images)
         scores = scores[0].flatten(0, 1) if isinstance(scores, tuple) else scores
         with torch.autocast("cpu", enabled=False):
-            F.cross_entropy(scores.float(), labels).backward()
+            torch.autograd.backward(F.cross_entropy(scores.float(), labels))
 
     return call, frames
 

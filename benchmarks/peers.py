@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,7 +78,7 @@ def matting(checkout: Path) -> Callable[[Image], Points]:
     import facemask  # noqa: F401  # mends a torchvision that was built for another torch
 
     sys.path.insert(0, str(checkout))
-    from model import MattingNetwork
+    from model import MattingNetwork  # type: ignore[import-not-found]  # the checkout's
 
     network = MattingNetwork("mobilenetv3").eval()
     memory: list[torch.Tensor | None] = [None] * 4
@@ -86,7 +87,7 @@ def matting(checkout: Path) -> Callable[[Image], Points]:
         frame = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
         with torch.inference_mode():
             _, alpha, *memory[:] = network(frame, *memory, 0.5)
-        return alpha[0].numpy()
+        return np.asarray(alpha[0], np.float64)
 
     return find
 
@@ -112,9 +113,12 @@ def speed(find: Callable[[Image], Points], clip: str) -> None:
 
 
 def points(find: Callable[[Image], Points], photos: Path, out: Path, mesh: bool) -> None:
-    found = {}
+    found: dict[str, Any] = {}
     for path in sorted(photos.glob("*.png")):
-        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        read = cv2.imread(str(path))
+        if read is None:
+            raise SystemExit(f"{path} is no picture")
+        picture = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
         faces = find(picture.astype(np.uint8, copy=False))
         found[path.stem] = faces[:, list(OF_MESH)] if mesh else faces
     np.savez(out, **found)

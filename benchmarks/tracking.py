@@ -175,8 +175,8 @@ def nearest(places: Sequence[TurnedBox], truth: Place) -> Place:
 
 
 def shared(first: TurnedBox, second: TurnedBox) -> float:
-    rectangles = [(f.box.center, (f.box.width, f.box.height), f.roll) for f in (first, second)]
-    _, corners = cv2.rotatedRectangleIntersection(*rectangles)
+    one, other = ((f.box.center, (f.box.width, f.box.height), f.roll) for f in (first, second))
+    _, corners = cv2.rotatedRectangleIntersection(one, other)
     both = 0.0 if corners is None else cv2.contourArea(cv2.convexHull(corners))
     areas = [f.box.width * f.box.height for f in (first, second)]
     return both / (sum(areas) - both)
@@ -220,7 +220,7 @@ def correlations(run: Run, reach: int = 4) -> Points:
 
 def peak(sums: Points) -> float:
     best = int(np.clip(np.argmax(sums), 1, len(sums) - 2))
-    before, top, after = sums[best - 1 : best + 2]
+    before, top, after = map(float, sums[best - 1 : best + 2])
     return best - len(sums) // 2 + 0.5 * (before - after) / (before - 2 * top + after)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import facemask  # noqa: F401
 import numpy as np
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 from torch.utils.data import DataLoader
 
 from facemask.data import FaceMaskDataModule
@@ -87,7 +87,9 @@ class Clock(Callback):
         return self.last
 
 
-def make_module(backbone: str, gamma: float, cache: Path | None, compiled: bool) -> LightningModule:
+def make_module(
+    backbone: str, gamma: float, cache: Path | None, compiled: bool
+) -> ConvLSTMFCNModule:
     torch.manual_seed(0)
     return ConvLSTMFCNModule(
         backbone,
@@ -191,6 +193,7 @@ def make_batch(size: int, clips: int) -> ClipBatch:
         original_images=[],
         boxes=torch.zeros(clips, 4),
         names=[[f"{c}_{t}" for t in range(FRAMES)] for c in range(clips)],
+        numbers=torch.stack([torch.arange(clips), torch.full((clips,), -1)], dim=1),
     )
 
 
@@ -205,7 +208,8 @@ def print_way(backbone: str, size: int, way: dict[str, Any]) -> None:
     clips, accumulate = way.get("batch", 2), way.get("accumulate", 1)
     module = make_module(backbone, way.get("gamma", 0.05), None, way.get("compile", False))
     if way.get("nchw"):
-        module.network.encoder.forward = lambda images: _nchw(module.network.encoder, images)
+        encoder = module.network.encoder
+        encoder.forward = lambda images: _nchw(encoder, images)  # type: ignore[method-assign]
     clock = Clock(SECONDS)
     trainer = make_trainer(
         clock,
@@ -213,7 +217,7 @@ def print_way(backbone: str, size: int, way: dict[str, Any]) -> None:
         precision=way.get("precision", "32-true"),
         accumulate_grad_batches=accumulate,
     )
-    loader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         [make_batch(size, clips)] * (STEPS * accumulate),  # type: ignore[arg-type]
         batch_size=None,
     )
@@ -232,7 +236,7 @@ def _nchw(encoder: Any, images: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
     """The encoder on images and weights in torch's usual memory format."""
     encoder.body.to(memory_format=torch.contiguous_format)
     features: torch.Tensor = encoder.body(images.flatten(0, 1).contiguous())[-1]
-    return features.unflatten(0, images.shape[:2])
+    return torch.unflatten(features, 0, images.shape[:2])
 
 
 def time_ways(backbone: str, size: int, rounds: int) -> None:

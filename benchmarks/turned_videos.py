@@ -51,7 +51,8 @@ class TurnedFrames(FrameSource):
     def __init__(self, images: list[Image], degrees: float) -> None:
         self.name, self.path, self.fps, self.frame_count = "turned", None, Fraction(25), len(images)
         self._images = images
-        self._matrix, (self.width, self.height) = turn_of(*images[0].shape[:2], degrees)
+        height, width = images[0].shape[:2]
+        self._matrix, (self.width, self.height) = turn_of(height, width, degrees)
 
     def _frames(self) -> Iterator[VideoFrame]:
         for n, image in enumerate(self._images):

@@ -77,7 +77,8 @@ class Picture(NamedTuple):
         """The picture turned clockwise in a canvas that holds it."""
         if degrees == 0:
             return self
-        matrix, size = turn_of(*self.image.shape[:2], degrees)
+        height, width = self.image.shape[:2]
+        matrix, size = turn_of(height, width, degrees)
         points = self.points @ matrix[:, :2].T + matrix[:, 2]
         return Picture(self.name, turned_image(self.image, matrix, size), points)
 

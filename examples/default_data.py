@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from facemask.boxes import face_crop_box
 from facemask.cli import main as facemask
@@ -67,7 +68,8 @@ def stills(sources: Sequence[Path]) -> None:
         box = face_crop_box(points, *image.shape[:2])
         scale = min(1.0, LONGEST / max(box.width, box.height))
         if side_of(photo_of(annotation.stem)) != "train" and scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            reduced = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            image = reduced.astype(np.uint8, copy=False)
             points = (points + 0.5) * scale - 0.5
         write_image(raw / f"{annotation.stem}.jpg", image, jpeg_quality=98)
         write_pts(raw / annotation.name, points)

@@ -74,7 +74,8 @@ def ship(name: str, networks: Sequence[Path], *data: str) -> None:
     Its confidence is fitted on the validation sides of `data`, which it was chosen on, too.
     """
     settings = CascadeSettings(size=SIZE, mouth_margin=1.6, primary_weight=0.2, guess_boxes=True)
-    cascade = Cascade.from_checkpoints(*networks, settings=settings)
+    face, eyes, mouth = networks
+    cascade = Cascade.from_checkpoints(face, eyes, mouth, settings)
     fit = calibrate_confidence(
         cascade, [frame for name in data for frame in read_split(DATA / name, "default", "val")]
     )

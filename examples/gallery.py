@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,8 @@ KINDS = ("hand", "glasses", "object", "hair", "patch")
 
 def occluded(kind: str, seed: int) -> Change:
     """Draw one of the things that training draws, over the mask of the untouched photo."""
-    draw = Occluders(**{name: float(name == kind) for name in KINDS})
+    probabilities: dict[str, Any] = {name: float(name == kind) for name in KINDS}
+    draw = Occluders(**probabilities)
     return lambda photo, mask: draw([photo], [mask], seed)[0][0]
 
 
@@ -80,7 +82,7 @@ def dark(light: float, noise: float) -> Change:
 def half_shadow(photo: Image, mask: Image) -> Image:
     """Leave 15 % of the light on the left half of the face."""
     left, _, width, _ = cv2.boundingRect(mask)
-    shaded = photo.copy()
+    shaded: Image = photo.copy()
     shaded[:, : left + width // 2] = (shaded[:, : left + width // 2] * 0.15).astype(np.uint8)
     return shaded
 
@@ -92,6 +94,7 @@ def compressed(quality: int) -> Change:
         del mask
         data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None
         return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8)
 
     return change

@@ -4,6 +4,7 @@ A face of three classes and a prediction that is shifted, blurred and misses hal
 the root of the checkout; needs matplotlib (`pip install -e '.[plot]'`).
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,12 +12,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap, TwoSlopeNorm
+from torch import Tensor
 
 from facemask.losses import cross_entropy, iou_loss, segmentation_loss
 
 SIZE = 64
 CLASSES = ("background", "skin", "eyes")
-LOSSES = {
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross-entropy": lambda s, y: cross_entropy(s, y),
     "IoU loss (Eq. 3)": lambda s, y: iou_loss(s, y),
     "segmentation loss\nEq. 8, g = 1": lambda s, y: segmentation_loss(s, y, "hinge"),
@@ -48,8 +50,8 @@ def main() -> None:
     colors = ListedColormap(["#20242b", "#e0483e", "#3fbf5f"])
     for row, (name, loss) in zip(axes, LOSSES.items(), strict=True):
         leaf = scores.clone().requires_grad_()
-        torch.autograd.backward(loss(leaf, target))
-        push = -leaf.grad[0].numpy()
+        (gradient,) = torch.autograd.grad(loss(leaf, target), leaf)
+        push = -gradient[0].numpy()
         row[0].imshow(truth, cmap=colors, vmin=0, vmax=2)
         row[1].imshow(scores[0].argmax(0), cmap=colors, vmin=0, vmax=2)
         for axis, plane in zip(row[2:], push, strict=True):

@@ -113,24 +113,31 @@ class Cascade:
         size, (_, height, width) = self.rules["size"], planes.shape
         across = np.floor(resample(planes, Box(0, 0, width, height), (height, size)) + 0.5)
         values = np.floor(resample(across, Box(0, 0, size, height), (size, size)) + 0.5)
-        return values.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+        return as_picture(values)
 
     def _picture(self, planes: Array, box: Box) -> Array:
         size = self.rules["size"]
-        values = np.rint(resample(planes, box, (size, size))).clip(0, 255)
-        return values.astype(np.uint8).transpose(1, 2, 0)
+        return as_picture(np.rint(resample(planes, box, (size, size))))
 
     def _scores(self, role: str, pictures: list[Array]) -> Array:
         """Score a clip: (T, C, S, S)."""
-        scores: Array = self.sessions[role].run(["scores"], {"images": np.stack(pictures)[None]})[0]
-        return scores[0]
+        (scores,) = self.sessions[role].run(["scores"], {"images": np.stack(pictures)[None]})
+        clip: Array = scores[0]
+        return clip
+
+
+def as_picture(planes: Array) -> Array:
+    """Return planes (3, H, W) of whole numbers as a picture, uint8 (H, W, 3)."""
+    picture: Array = planes.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return picture
 
 
 def resample(planes: Array, box: Box, size: tuple[int, int], antialias: bool = True) -> Array:
     """Cut a box in pixels out of planes (C, H, W) and resize it; 0 outside of the picture."""
     down = sampling_matrix(planes.shape[1], size[0], box.top, box.bottom, antialias)
     across = sampling_matrix(planes.shape[2], size[1], box.left, box.right, antialias)
-    return down @ planes @ across.T
+    resized: Array = down @ planes @ across.T
+    return resized
 
 
 def sampling_matrix(length: int, count: int, start: float, stop: float, antialias: bool) -> Array:
@@ -178,7 +185,7 @@ def stitch(
     height, width = size
     small = Box(0, 0, scores.shape[2], scores.shape[1])
     scores = resample(scores, small, size, antialias=False)
-    primary = scores.argmax(axis=0)
+    primary: Array = scores.argmax(axis=0)
     if face is None or not zooms:
         return primary.astype(np.uint8)
     face = face.scaled(width, height)
@@ -216,7 +223,7 @@ def stitch(
     mouth_wins = own["mouth"]
     if len(surest) == 2:
         mouth_wins = mouth_wins | ((surest["mouth"] > surest["eyes"]) & ~own["eyes"])
-    result = np.where(own["eyes"] | own["mouth"], plain, primary)
+    result: Array = np.where(own["eyes"] | own["mouth"], plain, primary)
     result = np.where(claimed["eyes"] & ~(claimed["mouth"] & mouth_wins), labels["eyes"], result)
     result = np.where(claimed["mouth"] & (mouth_wins | ~claimed["eyes"]), labels["mouth"], result)
     return result.astype(np.uint8)

@@ -9,6 +9,7 @@ harder in each of several ways: things are drawn before the face, light is taken
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -26,8 +27,11 @@ from facemask.training.confidence import (
     table_of,
 )
 
-NONE = dict.fromkeys(("flip", "rotate", "shift", "color", "gamma", "gray", "blur", "low_resolution",
-                      "compression", "noise", "occlusion"), 0.0)  # fmt: skip
+NONE: dict[str, Any] = dict.fromkeys(
+    ("flip", "rotate", "shift", "color", "gamma", "gray", "blur", "low_resolution", "compression",
+     "noise", "occlusion"),
+    0.0,
+)  # fmt: skip
 BAD_PICTURES = ("blur", "low_resolution", "compression", "noise", "lighting", "low_light")
 THINGS = ("hand", "glasses", "object", "hair", "patch")
 
@@ -37,7 +41,8 @@ def harder(kind: str) -> ClipAugmentation | None:
     if kind == "as it is":
         return None
     if kind in THINGS:
-        drawn = Occluders(**(dict.fromkeys(THINGS, 0.0) | {kind: 1.0}))
+        probabilities: dict[str, Any] = dict.fromkeys(THINGS, 0.0) | {kind: 1.0}
+        drawn = Occluders(**probabilities)
         return ClipAugmentation(**NONE, scale=(1.0, 1.0), occluders=drawn)
     return ClipAugmentation(**(NONE | {kind: 1.0}), scale=(1.0, 1.0))
 

@@ -15,13 +15,16 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from facemask.data.augment.still_motion import StillMotion
-from facemask.data.clips import Pixels, read_frame
+from facemask.data.clips import read_frame
 from facemask.data.vw300_mask import IMAGES, LABELS, SPLIT_NAMES, read_split
 from facemask.files import write_atomic, write_image
 
 FRAMES = 5
+Pixels = npt.NDArray[np.uint8]
 
 
 def reduce(image: Pixels, longest: int) -> Pixels:
@@ -29,8 +32,9 @@ def reduce(image: Pixels, longest: int) -> Pixels:
     height, width = image.shape[:2]
     scale = longest / max(height, width)
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    large = cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR)
+    return large.astype(np.uint8, copy=False)
 
 
 def main() -> None:
@@ -48,6 +52,7 @@ def main() -> None:
     for side in SPLIT_NAMES:
         stems: list[str] = []
         for number, frame in enumerate(read_split(options.data, options.split, side)):
+            assert frame.label is not None
             if side == "train":
                 stems.append(frame.image.stem)
                 shutil.copy(frame.image, options.out / IMAGES)

@@ -43,14 +43,18 @@ def main() -> None:
         video = f"{path.parent.name}-{path.stem}".replace(" ", "-")
         for frame in islice(extractor.video(path), options.frames):
             for face in frame.faces:
-                image, mask = frame.image[face.box.pixels], face.crop_labels
-                scale = min(1.0, options.longest / max(mask.shape))
-                size = (round(mask.shape[1] * scale), round(mask.shape[0] * scale))
-                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-                mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+                crop, labels = frame.image[face.box.pixels], face.crop_labels
+                scale = min(1.0, options.longest / max(labels.shape))
+                size = (round(labels.shape[1] * scale), round(labels.shape[0] * scale))
+                image = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+                mask = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
                 stem = f"{video}_{frame.index + 1:06d}"
-                write_image(options.data / IMAGES / f"{stem}.jpg", np.ascontiguousarray(image))
-                write_image(options.data / LABELS / f"{stem}.png", mask)
+                write_image(
+                    options.data / IMAGES / f"{stem}.jpg", image.astype(np.uint8, copy=False)
+                )
+                write_image(
+                    options.data / LABELS / f"{stem}.png", mask.astype(np.uint8, copy=False)
+                )
                 lines[side].append(f"/{IMAGES}/{stem}.jpg /{LABELS}/{stem}.png")
     lines["val"] = lines["val"] or lines["test"]
     lines["test"] = lines["test"] or lines["val"]
