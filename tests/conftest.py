@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import signal
@@ -25,6 +26,14 @@ from tests.faces import Points, face_points
 THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # with -n 2, a core for each process
 torch.set_num_threads(THREADS)
 cv2.setNumThreads(THREADS)
+
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays; no garbage collection of a test looks at its million objects again."""
+    gc.collect()
+    gc.freeze()
+
 
 # (frames in the video, subject) of each video of the small data set
 VIDEOS = {"001": (64, "ann"), "002": (33, "bob"), "003": (12, "ann"), "004": (31, "eve")}

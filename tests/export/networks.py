@@ -17,15 +17,16 @@ SETTINGS = CascadeSettings(size=SIZE, mouth_margin=1.6, primary_weight=0.25)
 
 @functools.cache
 def networks() -> dict[str, nn.Module]:
-    """A cascade with padding like TensorFlow's, skips, both cells, and a network without memory."""
+    """A cascade with skips, both cells, and a network without memory that pads as TensorFlow does.
+
+    They are small: what torch traces grows with the number of layers, and with that of the graphs.
+    """
     torch.manual_seed(5)
     found: dict[str, nn.Module] = {
-        "primary": ConvLSTMFCN(
-            "tf_mobilenetv3_small_minimal_100", skips=(8,), skip_channels=8, kernel_size=3
-        ),
-        "eyes": FCN("mobilenetv3_small_050", 2),
+        "primary": ConvLSTMFCN("test_efficientnet", skips=(8,), skip_channels=8, kernel_size=3),
+        "eyes": FCN("tf_mobilenetv3_small_minimal_100", 2),
         "mouth": ConvLSTMFCN(
-            "mobilenetv3_small_050", 3, peephole=False, cell_activation="tanh",
+            "test_resnet", 3, peephole=False, cell_activation="tanh",
             gate_activation="hard_sigmoid",
         ),
     }  # fmt: skip

@@ -60,14 +60,14 @@ def test_graphs_give_what_torch_gives(folder: Path, open_file: Callable[[Path], 
             windows = primary.score_windows(normalised, 5)  # type: ignore[operator]
             of_frames = eyes(normalise(images.movedim(-1, -3), eyes))
         for found, expected in zip(clip(images.numpy()), (scores, h, c), strict=True):
-            np.testing.assert_allclose(found, expected, atol=2e-5)
-        np.testing.assert_allclose(window(images.numpy())[0], windows, atol=2e-5)
-        np.testing.assert_allclose(frames(images.numpy())[0], of_frames, atol=2e-5)
+            np.testing.assert_allclose(found, expected, atol=2e-5, rtol=1e-5)
+        np.testing.assert_allclose(window(images.numpy())[0], windows, atol=2e-5, rtol=1e-5)
+        np.testing.assert_allclose(frames(images.numpy())[0], of_frames, atol=2e-5, rtol=1e-5)
         state = [np.zeros(h.shape, np.float32), np.zeros(h.shape, np.float32)]
         for t in range(length):
             found, *state = step(images[:, t].numpy(), *state)
-            np.testing.assert_allclose(found, scores[:, t], atol=2e-5)
-        np.testing.assert_allclose(state[1], c, atol=2e-5)
+            np.testing.assert_allclose(found, scores[:, t], atol=2e-5, rtol=1e-5)
+        np.testing.assert_allclose(state[1], c, atol=2e-5, rtol=1e-5)
         assert not np.allclose(state[0], state[1], atol=1e-2)  # h and c are two things
 
 
@@ -88,7 +88,7 @@ def test_the_other_cell_at_a_fixed_size(tmp_path: Path) -> None:
     state = [np.zeros(h.shape, np.float32), np.zeros(h.shape, np.float32)]
     for t in range(3):
         found, *state = step(images[:, t].numpy(), *state)
-        np.testing.assert_allclose(found, scores[:, t], atol=2e-5)
+        np.testing.assert_allclose(found, scores[:, t], atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -99,7 +99,7 @@ def test_an_export_is_made_once_and_taken_where_it_is_the_fastest(
     caplog.set_level(logging.INFO, "facemask")
     monkeypatch.setenv("FACEMASK_CACHE", str(tmp_path / "cache"))
     torch.manual_seed(3)
-    cascade = cascade_of(FCN("mobilenetv3_small_050"))
+    cascade = cascade_of(FCN("test_resnet"))
 
     def backend(name: str) -> str:
         return what_computes(prepare_cascade(cascade, name, False), False, False)[0]  # type: ignore[arg-type]
