@@ -28,9 +28,8 @@ torch.set_num_threads(THREADS)
 cv2.setNumThreads(THREADS)
 
 
-
 def pytest_collection_finish() -> None:
-    """What is imported stays; no garbage collection of a test looks at its million objects again."""
+    """What is imported stays: no garbage collection of a test looks at its million objects."""
     gc.collect()
     gc.freeze()
 
