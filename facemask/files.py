@@ -133,6 +133,11 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
 
 
+def say_replaced(path: Path) -> str:
+    """Return the end of a line on a file that is about to be written: whether one is replaced."""
+    return ", in place of the file that was there" if path.exists() else ""
+
+
 def to_csv(rows: Iterable[Iterable[object]]) -> bytes:
     r"""Return the content of a CSV file, UTF-8, with line feeds at the ends of its lines.
 

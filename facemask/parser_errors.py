@@ -55,10 +55,15 @@ def one_sentence(message: str, options: Iterable[str] = ()) -> str:
         "size is '3', expected one of 1, 2"
         >>> one_sentence("unrecognized arguments: --sizes 3", ["--size"])
         'there is no option --sizes; did you mean --size?'
+        >>> one_sentence("the following arguments are required: source, out", ["--out"])
+        'the following arguments are required: source, --out'
     """
     names = sorted({option.lstrip("-") for option in options})
     if unknown := re.match(r"unrecognized arguments: (--?[\w.-]+)", message):
         return f"there is no option {unknown[1]}{_near(unknown[1].lstrip('-'), names, '--')}"
+    if missing := re.match(r"the following arguments are required: (.+)", message):
+        given = (f"--{name}" if name in names else name for name in missing[1].split(", "))
+        return f"the following arguments are required: {', '.join(given)}"
     if group := re.match(r"Group '(.+)' does not accept option '(.+)'", message):
         wrong = f"{group[1]}.{group[2]}"
         return f"{group[1]} has no option {group[2]!r}{_near(wrong, names)}"
@@ -68,8 +73,8 @@ def one_sentence(message: str, options: Iterable[str] = ()) -> str:
     key = _innermost(message)
     if key is None:
         return " ".join(message.split()).rstrip(".")
-    if missing := re.search(r"File does not exist: '?([^']+)'?", key.text):
-        file = Path(missing[1])
+    if file_missing := re.search(r"File does not exist: '?([^']+)'?", key.text):
+        file = Path(file_missing[1])
         here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
         return f"{here}: no such file (--{key.path})"
     return _about(key)

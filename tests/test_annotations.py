@@ -105,7 +105,9 @@ def test_what_goes_out_comes_back_to_the_pixel(kind: Format, shape: Shape) -> No
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", FORMATS)
-def test_label_pngs_make_the_round_trip(kind: Format, shape: Shape, tmp_path: Path) -> None:
+def test_label_pngs_make_the_round_trip(
+    kind: Format, shape: Shape, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for part in ("labels_orig", "images_orig"):
         (tmp_path / "data" / part).mkdir(parents=True)
     label = np.array([[0, 1, 2], [3, 4, 255], [131, 159, 0]], np.uint8)
@@ -121,6 +123,14 @@ def test_label_pngs_make_the_round_trip(kind: Format, shape: Shape, tmp_path: Pa
     with Image.open(back) as image:  # viewers show colours
         assert np.array_equal(np.asarray(image), label)
         assert np.array_equal(np.asarray(image.convert("RGB")), COLORS[label])
+    first = f"masks of 1 picture are in {file}", f"1 label PNGs are in {out}"
+    assert [line for line in capsys.readouterr().out.splitlines() if "are in" in line] == [*first]
+    main(["annotations", "export", kind, data, "--out", file, "--shape", shape])
+    main(["annotations", "import", kind, file, "--out", out])
+    assert [line for line in capsys.readouterr().out.splitlines() if "are in" in line] == [
+        f"{first[0]}, in place of the file that was there",
+        f"{first[1]}, 1 of them in place of files that were there",
+    ]
 
 
 def test_labels_of_photos_go_by_their_photos(tmp_path: Path) -> None:

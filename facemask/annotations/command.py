@@ -7,7 +7,7 @@ from typing import Final, Literal
 from facemask.annotations.formats import Format, Shape, read, write
 from facemask.data.vw300_mask import IMAGES, LABELS, read_label
 from facemask.errors import InputError
-from facemask.files import make_folder, write_atomic
+from facemask.files import make_folder, say_replaced, write_atomic
 from facemask.naming import counted
 from facemask.suffixes import is_hidden, is_image
 from facemask.video.results import label_png
@@ -43,8 +43,9 @@ def annotations(
         files = _names(path)
         labels = {name: read_label(file) for name, file in files.items()}
         make_folder(Path(out).parent)
+        replaced = say_replaced(Path(out))
         write_atomic(Path(out), write(labels, tool, shape))
-        print(f"masks of {counted(len(labels), 'picture')} are in {out}")
+        print(f"masks of {counted(len(labels), 'picture')} are in {out}{replaced}")
         return
     if not path.is_file():
         raise InputError(f"{source} is no file: give the file that the tool exported.")
@@ -57,9 +58,11 @@ def annotations(
     if len(set(targets.values())) < len(targets):
         raise InputError(f"two pictures of {source} would get the same label PNG: rename one.")
     make_folder(Path(out))
+    before = sum((Path(out) / target).exists() for target in targets.values())
     for name, label in found.items():
         write_atomic(Path(out) / targets[name], label_png(label))
-    print(f"{len(found)} label PNGs are in {out}")
+    replaced = f", {before} of them in place of files that were there" if before else ""
+    print(f"{len(found)} label PNGs are in {out}{replaced}")
     if pictures is None and all(re.match(_HASH, last) for last in names.values()):
         print("Their names begin as Label Studio has them: --pictures FOLDER gives the pictures'.")
 

@@ -17,7 +17,7 @@ from facemask.data.datamodule import EpochSampler, FaceMaskDataModule
 from facemask.data.sheet import PAPER, Image, draw_head, draw_text, paint, stack, write
 from facemask.data.vw300_mask import SPLIT_NAMES, Frame, Split
 from facemask.errors import InputError
-from facemask.files import make_folder, write_image
+from facemask.files import make_folder, say_replaced, write_image
 from facemask.naming import counted
 from facemask.regions import Region, to_region_labels
 from facemask.resample import resize_image
@@ -49,7 +49,7 @@ def show(
         region: What clips show: face, eyes or mouth; null is the YAML's, else face.
         side: train, val or test.
         clips: Number of clips, at most.
-        out: The picture to write, .png or .jpg.
+        out: The picture to write, .png or .jpg; one that is there is replaced, which is said.
         epoch: Which epoch of training, from 0.
         tile: Side of one picture in the sheet in pixels.
 
@@ -66,8 +66,9 @@ def show(
     head += f", epoch {epoch}" if side == "train" else ""
     if dataset.left_out:
         head += f", {counted(dataset.left_out, 'clip')} without it left out"
+    replaced = say_replaced(path)
     write_image(path, stack([draw_head(head, data.region, rows[0].shape[1]), *rows]))
-    print(f"{path}: {head}")
+    print(f"{path}{replaced}: {head}")
 
 
 def _check(side: str, numbers: dict[str, tuple[int, int]], out: Path) -> None:

@@ -8,14 +8,17 @@ from typing import Final
 
 from facemask.experiment.plan import PaperTable, Plan, Row
 from facemask.experiment.seeds import positions_over_seeds, scores_over_seeds
-from facemask.experiment.verdict import verdict
+from facemask.report.figures import examples_section
 from facemask.report.page import Page, Section, Table
 from facemask.report.record import AGREEMENT
 from facemask.report.runs import Comparison, load_runs
 from facemask.report.tables import positions_section, scores_section, summary
+from facemask.report.verdict import limits
 
 BESIDE_PAPER: Final = "Found here, and below it what the paper reports on 300VW."
 """Text of a table that the paper has, too."""
+_EXAMPLES: Final = 6
+"""Most frames that are shown with the masks of a table's runs."""
 
 
 def experiment_page(
@@ -65,21 +68,24 @@ def _section(table: PaperTable, runs: list[Comparison], groups: int, seed: int) 
         )
     file = re.sub("[^a-z0-9]", "", table.name.lower())
     paper = _paper_table(table, file)
+    if not paper and len(runs) == 1:
+        seen = examples_section(runs[0], _EXAMPLES, None)
+        pictures = [replace(picture, file=f"{file}.png") for picture in seen.pictures]
+        found = replace(found, pictures=pictures, film=seen.film, remarks=seen.remarks)
     return replace(
         found,
         title=f"{table.name}: {table.title}",
-        text=BESIDE_PAPER if paper else _said(runs, found),
+        text=BESIDE_PAPER if paper else _said(runs, found, positions=table.positions),
         tables=[*(replace(t, file=f"{file}.csv") for t in found.tables), *paper],
     )
 
 
-def _said(runs: Sequence[Comparison], found: Section) -> str:
+def _said(runs: Sequence[Comparison], found: Section, *, positions: bool) -> str:
     """Say of one seed's runs what the report says; of several seeds only what the labels are."""
     pseudo = runs[0].baseline.record.pseudo_landmarks
     said = [f"The labels follow pseudo-landmarks: {AGREEMENT}."] if pseudo else []
     if len(runs) == 1:
-        two = len(runs[0].runs) == 2 and len(found.tables[0].csv_rows) == 2
-        last = [verdict(runs[0], found.tables[0])] if two else []
+        last = [] if positions else limits(runs[0], found.tables[0])
         said = [*summary(runs[0]), *said, *last]
     return " ".join(said)
 

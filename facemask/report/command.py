@@ -19,6 +19,7 @@ from facemask.report.tables import (
     scores_section,
     summary,
 )
+from facemask.report.verdict import limits
 
 _FILES: Final = (
     "report.html", "report.md", "table9.csv", "table4.csv", "subjects.csv", "consistency.csv",
@@ -95,8 +96,9 @@ def make_page(runs: Comparison, groups: int, examples: int, seed: int, data: str
         **({"Baseline": runs.baseline.name} if runs.others else {}),
         "Written by": f"facemask {__version__}",
     }
+    scores = scores_section(runs, groups, seed)
     sections = [
-        scores_section(runs, groups, seed),
+        scores,
         *([positions_section(runs)] if runs.others else []),
         subjects_section(runs),
         examples_section(runs, examples, data),
@@ -104,4 +106,5 @@ def make_page(runs: Comparison, groups: int, examples: int, seed: int, data: str
         runs_section(runs),
     ]
     title = "Face masks: " + ", ".join(run.name for run in runs.runs)
-    return Page(title, facts, sections, summary(runs))
+    said = [*summary(runs), *limits(runs, scores.tables[0])]
+    return Page(title, facts, sections, said)

@@ -13,7 +13,7 @@ from facemask.data.vw300_mask import Frame, read_label, read_split
 from facemask.errors import InputError
 from facemask.files import read_image
 from facemask.naming import counted
-from facemask.plotting import literal, new_figure, run_colors, to_png
+from facemask.plotting import check_matplotlib, literal, new_figure, run_colors, to_png
 from facemask.report.page import Picture, Section, Still, Table, Value, percent
 from facemask.report.record import Run, fingerprint
 from facemask.report.runs import Comparison
@@ -46,6 +46,7 @@ def examples_section(runs: Comparison, count: int, data: str | None) -> Section:
         rule = "with the lowest mIoU"
     text = f"As Figure 5 of the paper. The frames are those {rule}, at most one a sequence."
     try:
+        check_matplotlib()
         rows = choose_frames(runs, count)
         if not rows:
             raise InputError("no frame tells the runs apart.")

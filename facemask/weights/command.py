@@ -1,6 +1,6 @@
 """`facemask weights`: what comes with the package, and what is in a model's file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from rich.console import Console
@@ -72,9 +72,9 @@ def _info(name: str, console: Console) -> None:
     facts["settings"] = ", ".join(f"{key} {value}" for key, value in settings.items())
     facts["confidence"] = _confidence(fit)
     console.print(f"[bold]{escape(name)}")
-    for key, fact in facts.items():  # no table: a cell would cut what may be copied
-        console.print(f"  {key}: {fact}", highlight=False, markup=False, soft_wrap=True)
-    networks = Table("network", "kind", "backbone", "parameters", "built with")
+    _lines(facts, console)
+    networks = Table("network", "kind", "backbone", "parameters")
+    options: dict[str, str] = {}
     for role, network in cascade.networks().items():
         built = dict(header.content["networks"][role])
         kind, backbone = built.pop("network"), built.pop("backbone")
@@ -82,10 +82,17 @@ def _info(name: str, console: Console) -> None:
         offsets: list[float] = cast("Any", network).offsets.tolist()  # files have only ours
         if any(offsets):
             built["calibrated by"] = " ".join(f"{offset:+.3g}" for offset in offsets)
-        options = ", ".join(f"{k} {v}" for k, v in built.items() if k not in ("mean", "std"))
-        networks.add_row(role, kind, backbone, f"{millions:.2f} million", options)
+        parts = (f"{k} {v}" for k, v in built.items() if k not in ("mean", "std"))
+        options[f"{role}, built with"] = ", ".join(parts)
+        networks.add_row(role, kind, backbone, f"{millions:.2f} million")
     print_table(networks, console)
+    _lines(options, console)
     console.print(Markdown(header.card) if header.card else "It has no model card.")
+
+
+def _lines(facts: Mapping[str, object], console: Console) -> None:
+    for key, fact in facts.items():  # no table: a cell would cut what may be copied
+        console.print(f"  {key}: {fact}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _confidence(fit: dict[str, Sequence[float]] | None) -> str:

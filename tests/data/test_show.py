@@ -35,6 +35,9 @@ def test_the_sheet_shows_what_training_gets(
     out = tmp_path / "new" / "sheet.png"
     show(str(mask_root), region=region, clips=2, out=str(out), epoch=3, tile=TILE)
     assert f"{out}: train of {mask_root}: 2 of " in capsys.readouterr().out
+    show(str(mask_root), region=region, clips=2, out=str(out), epoch=3, tile=TILE)
+    replaced = f"{out}, in place of the file that was there: train of {mask_root}: 2 of "
+    assert capsys.readouterr().out.startswith(replaced)
     sheet = read_image(out)
     assert sheet.shape[1] == 5 * (TILE + GAP)
     assert sheet.shape[0] > 2 * kinds * (TILE + GAP)

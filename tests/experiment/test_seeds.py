@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -117,3 +118,21 @@ def test_a_table_of_ones_own_says_how_many_were_scored_and_by_which_labels(tmp_p
     assert "' has a mean agreement with dlib's landmarks (IoU) of" in section.text
     assert "over 19 frames of 2 subjects." in section.text
     assert "scores are agreement with dlib, not accuracy." in section.text
+
+
+def test_a_table_of_ones_own_has_pictures(tmp_path: Path) -> None:
+    root = write_data(tmp_path / "data")
+    folders = {
+        step: write_run(tmp_path / step, root, errors=errors)
+        for step, errors in (("fcn", 0.1), ("lstm", 0.3))
+    }
+    plan = Plan(title="t", configs={}, steps={}, tables=[table(False)])
+    page = experiment_page(plan, [folders], {}, 3, 0)
+    (picture,) = page.sections[0].pictures
+    assert picture.file == page.sections[0].tables[0].file.replace(".csv", ".png")
+    assert page.files()[picture.file].startswith(b"\x89PNG")
+    assert len(page.sections[0].film) == 5  # frames, one a sequence
+    assert picture.alt.startswith("5 frames, each with its true mask and the masks of 2 runs.")
+    shutil.rmtree(root / "images_orig")
+    gone = experiment_page(plan, [folders], {}, 3, 0).sections[0]
+    assert (gone.pictures, [r[:10] for r in gone.remarks]) == ([], ["Left out: "])

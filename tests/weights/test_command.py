@@ -48,6 +48,7 @@ def test_info(shelf: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFix
     for word in (sha256_of(tiny), "F16", "facemask 0.", "mouth_margin", *millions.values(), "FCN",
                  "mobilenetv3_small_050", "output_stride 16", "Tiny weights", LICENCE):  # fmt: skip
         assert word in said.out, word
+    assert "  eyes, built with: output_stride 16, num_classes 2" in said.out  # whole in any width
     assert "**nothing**" not in said.out  # Markdown is drawn
 
     cascade = Cascade.load(tiny)

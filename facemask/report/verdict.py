@@ -1,4 +1,4 @@
-"""A sentence on whether one model is better than another on the test side."""
+"""Sentences on what a test tells: whether one model is better than another, and of whom."""
 
 import math
 from pathlib import Path
@@ -30,7 +30,7 @@ def verdict(runs: Comparison, table: Table) -> str:
     numbers = f"{100 * run.table.miou():.1f} against {100 * base.table.miou():.1f} % mIoU"
     if not math.isnan(low):
         numbers += f" (95 % interval of the difference {points(low)} to {points(high)})"
-    names, shown, small = f"{run.name!r} is better than {base.name!r}", *_shown(runs)
+    names, shown, small = f"{run.name!r} is better than {base.name!r}", *tested(runs)
     if not gain > 0:
         start = names.replace("is better", "is not better")
     elif small:
@@ -40,7 +40,20 @@ def verdict(runs: Comparison, table: Table) -> str:
     return f"{start}: {numbers} on {shown}."
 
 
-def _shown(runs: Comparison) -> tuple[str, bool]:
+def limits(runs: Comparison, table: Table) -> list[str]:
+    """Return what is to be said after the scores: of two runs the verdict, else who is too few.
+
+    Args:
+        runs: The runs, the baseline first.
+        table: Their table in the report, `scores_section`.
+    """
+    if len(runs.runs) == 2:
+        return [verdict(runs, table)]
+    shown, small = tested(runs)
+    return [f"Too little was tested to tell of other people: {shown}."] if small else []
+
+
+def tested(runs: Comparison) -> tuple[str, bool]:
     """Say whom the test side shows, and whether that is too little to tell of other people."""
     table, record = runs.baseline.table, runs.baseline.record
     people = len(set(table.subject.tolist()))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from facemask.experiment.verdict import verdict
+from facemask.report.command import report
 from facemask.report.runs import load_runs
 from facemask.report.tables import scores_section
+from facemask.report.verdict import verdict
 from tests.report.runs import write_data, write_run
 
 SIX = {f"video{n}": (f"person {n}", [1, 2, 3, 31, 32]) for n in range(6)}
@@ -60,3 +61,28 @@ def test_too_little(place: Path) -> None:
     (lists / "train_per10.txt").unlink()
     assert by_time.startswith(start)
     assert by_time.endswith(" on 30 frames of 6 subjects that training has seen, split by time.")
+
+
+@pytest.mark.parametrize(
+    ("people", "runs", "last"),
+    [
+        ("two", ["bad", "good"], "Too little was tested to tell whether 'good' is better than 'ba"),
+        ("six", ["bad", "good"], "'good' is better than 'bad': "),
+        (
+            "two",
+            ["good"],
+            "Too little was tested to tell of other people: 10 frames of 2 s",
+        ),
+        ("two", ["bad", "good", "even"], "Too little was tested to tell of other people: 10 fram"),
+        ("six", ["good"], "It is best at "),
+        ("six", ["bad", "good", "even"], "It is best at "),
+    ],
+)
+def test_a_report_says_it_too(
+    people: str, runs: list[str], last: str, place: Path, tmp_path: Path
+) -> None:
+    report([str(place / people / run) for run in runs], out=str(tmp_path))
+    summary = (tmp_path / "report.md").read_text("utf-8").splitlines()[2]
+    sentences = re.split(r"(?<=\.) (?=[A-Z'])", summary)
+    assert sentences[-1].startswith(last), summary
+    assert summary.count("Too little") == (people == "two")
