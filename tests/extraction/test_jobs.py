@@ -73,6 +73,7 @@ def test_the_same_files_as_one_after_the_other(capfd: pytest.CaptureFixture[str]
     assert content("several") == content("one")
 
 
+@pytest.mark.usefixtures("quick_processes")
 def test_a_killed_process_takes_its_video_alone(capsys: pytest.CaptureFixture[str]) -> None:
     make_video(Path("a.mp4"), 300)
     for name in "bcd":
@@ -130,6 +131,7 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
         (["--jobs", "2", "--model", "text.ckpt"], "text.ckpt: "),
     ],
 )
+@pytest.mark.usefixtures("quick_processes")
 def test_wrong_input(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.ckpt").write_text("x")
     make_video(Path("a.mp4"), 3)

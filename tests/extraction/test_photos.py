@@ -167,6 +167,7 @@ def test_a_format_that_is_not_read_is_named_and_the_others_are_done(
     assert visible() == ["anna.labels.png", "ben.labels.png"]
 
 
+@pytest.mark.usefixtures("quick_processes")
 def test_photos_and_a_video_in_processes(folder: str) -> None:
     Path("clip").mkdir()
     for number in (1, 2):
