@@ -70,7 +70,10 @@ class Cascade:
         self.sessions = {}
         for role, network in self.networks.items():
             # each frame from the four before it, where there is such a graph, as facemask does
-            graph = network["graphs"].get("window") or network["graphs"]["clip"]
+            name = "window" if network["memory"] else "clip"
+            if name not in network["graphs"]:
+                raise SystemExit(f"{folder}: has no {name} of {role}: export it with --graphs.")
+            graph = network["graphs"][name]
             data = (folder / graph["file"]).read_bytes()
             if hashlib.sha256(data).hexdigest() != graph["sha256"][graph["file"]]:
                 raise SystemExit(f"{folder / graph['file']}: is not the file that was exported.")
@@ -438,9 +441,15 @@ def read_box(text: str) -> Box:
     """Read left,top,right,bottom.
 
     Raises:
-        ValueError: They are not four numbers.
+        ArgumentTypeError: They are not four numbers, or enclose nothing.
     """
-    left, top, right, bottom = map(float, text.split(","))
+    try:
+        left, top, right, bottom = map(float, text.split(","))
+    except ValueError:
+        wrong = f"is {text!r}, expected 4 numbers: left,top,right,bottom"
+        raise argparse.ArgumentTypeError(wrong) from None
+    if not (left < right and top < bottom):
+        raise argparse.ArgumentTypeError(f"is {text!r}: left < right and top < bottom are expected")
     return Box(left, top, right, bottom)
 
 

@@ -41,7 +41,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     ),
     "experiment": (
         "facemask.experiment.command:experiment",
-        "Train and test every row of the paper's tables, and put them beside the paper's numbers.",
+        "Run a plan of trainings and tests: the paper's tables, or fine-tuning of shipped weights.",
     ),
     "export": (
         "facemask.export.command:export",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 KEY: Final = "origins"
 """Key of the descent in the JSON of files and in checkpoints."""
+LIST: Final = "weights.json"
+"""Name of a list of weights, in their folder."""
 _FREE: Final = "apache-2.0"
 
 
@@ -34,6 +36,21 @@ class Origin:
     licence: str | None = None
     licence_id: str | None = None
     note: str | None = None
+
+
+def origin_beside(path: Path) -> tuple[Origin, ...]:
+    """Return what a list beside a file of weights says of it, such as the one of shipped weights.
+
+    Args:
+        path: The file; a `weights.json` beside it names files, with their digests and licences.
+    """
+    try:
+        entries = json.loads((path.parent / LIST).read_text(encoding="utf-8"))
+        found = {name: entry for name, entry in entries.items() if entry["file"] == path.name}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):  # none, or another list
+        return ()
+    known = ("sha256", "licence", "licence_id")
+    return tuple(Origin(name, *(entry.get(key) for key in known)) for name, entry in found.items())
 
 
 def origins_of(network: "nn.Module") -> tuple[Origin, ...]:
@@ -95,7 +112,7 @@ def terms_in(path: Path) -> str | None:
     """Return the terms that a file of safetensors says its weights inherit; None where none are."""
     for content in read_descriptions(path):
         with contextlib.suppress(TypeError):  # damaged, which is told when it is loaded
-            return terms_of(read_origins(content))
+            return terms_of(read_origins(content) or origin_beside(path))
     return None
 
 

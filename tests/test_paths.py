@@ -11,12 +11,13 @@ from facemask.data.synthetic import synthesize
 from facemask.data.templates import read_landmarks
 from facemask.data.vw300_mask import list_crops, read_label, read_split
 from facemask.errors import InputError
+from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.file import read_card, read_cascade, read_header
 from facemask.tracking.boxes_file import BoxesFile
 from facemask.tracking.centerface import CenterFaceDetector
 from facemask.tracking.detectors import open_detector
 from facemask.video.decoding import VideoFile
-from facemask.weights.load import load_cascade, load_networks
+from facemask.weights.load import load_networks
 
 READERS: dict[str, Callable[[str | Path], object]] = {
     "read_checkpoint": read_checkpoint,
@@ -24,7 +25,7 @@ READERS: dict[str, Callable[[str | Path], object]] = {
     "read_card": read_card,
     "read_header": read_header,
     "read_cascade": read_cascade,
-    "load_cascade": load_cascade,
+    "Cascade.load": Cascade.load,
     "load_networks": load_networks,
     "read_landmarks": read_landmarks,
     "read_label": read_label,

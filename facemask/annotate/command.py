@@ -24,12 +24,14 @@ from facemask.annotate.landmark_tracker import LandmarkTracker, LandmarkTrackerS
 from facemask.annotate.predictor import LandmarkPredictor
 from facemask.annotate.pseudo_folder import (
     NO_FACE,
+    SUBJECTS,
     PseudoVideo,
     add_video,
     check_only_pseudo,
     write_lists,
 )
 from facemask.data.landmarks import write_pts
+from facemask.data.vw300_mask import PSEUDO
 from facemask.errors import InputError
 from facemask.files import make_folder, sha256_of
 from facemask.naming import counted
@@ -111,7 +113,8 @@ def landmarks(
         )
     console.print(
         "These are pseudo-landmarks by dlib: a score against them is agreement with dlib, not "
-        f"accuracy. Next: facemask prepare {out} DATA --fraction 1 --exclude "
+        f"accuracy. {out / PSEUDO} says which clip is which, and {out / SUBJECTS}, yours to edit, "
+        f"who it shows. Next: facemask prepare {out} DATA --fraction 1 --exclude "
         f"{out / NO_FACE}"
     )
 

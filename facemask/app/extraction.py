@@ -172,7 +172,7 @@ class Extractions:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             roll = mean_angle(rolls) if rolls else None
-            calibrated = extractor.cascade.settings.confidence is not None
+            calibrated = extractor.cascade.settings.is_calibrated
             files = {kind: path for kind, path in paths.items() if path.exists()}
             return Result(
                 video, choices.rotate, files, {shown: paths["overlay"]}, numbers,

@@ -104,7 +104,7 @@ def label_photos(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     overlays = [job.paths["overlay"] for job in done]
-    calibrated = extractor.cascade.settings.confidence is not None
+    calibrated = extractor.cascade.settings.is_calibrated
     return PhotoResult(
         done, choices.rotate, table, {shown: overlays}, numbers, with_face,
         unsure if calibrated else None, [str(problem) for problem in problems],

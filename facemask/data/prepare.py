@@ -166,7 +166,7 @@ def _pass_on_mark(source: Path, out: Path) -> list[str]:
     shutil.copyfile(source / PSEUDO, out / PSEUDO)
     return [
         f"Labels follow pseudo-landmarks, a program's: scores are agreement with it, no accuracy "
-        f"({out / PSEUDO})."
+        f"({out / PSEUDO}, which also says what clip each video is)."
     ]
 
 

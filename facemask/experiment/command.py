@@ -28,12 +28,13 @@ def experiment(
     groups: int = 10,
     seed: list[int] | int = 0,
 ) -> None:
-    """Train and test every row of the paper's tables, and put them beside the paper's numbers.
+    """Run a plan of trainings and tests: the paper's tables, or fine-tuning of shipped weights.
 
     Run again, it skips what is done and goes on with what was begun.
 
     Args:
-        plan: YAML file of the experiment, such as configs/experiments/ijcv2019.yaml.
+        plan: YAML file of the plan: configs/experiments/ijcv2019.yaml has the paper's tables, put
+            beside its numbers, and configs/finetune.yaml lets the shipped weights go on learning.
         data: The data set's folder, from `facemask prepare`.
         out: Folder for checkpoints, logs, records and the report.
         only: Do only these tables ("Table 5"), rows ("Table 5: IoU loss (Eq. 3)") or steps, and

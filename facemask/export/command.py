@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from facemask.errors import InputError
 from facemask.export.folder import export_networks
 from facemask.export.formats import Format, check_format
+from facemask.export.graphs import WHOLE, GraphName
 from facemask.files import sha256_of
 from facemask.models.cascade.file import read_header
 from facemask.origin import origins_of, terms_of
@@ -18,6 +20,7 @@ def export(
     out: str,
     format: Format = "onnx",  # noqa: A002  # the option's name
     size: int | None = None,
+    graphs: str = ",".join(WHOLE),
 ) -> None:
     """Write a model's networks as ONNX, OpenVINO or torch.export files, checked against torch.
 
@@ -28,11 +31,15 @@ def export(
         format: onnx, openvino or torch (.pt2 of torch.export).
         size: Side of the images that the graphs take, in pixels: they become a little faster.
             Default: any height and width, where the network allows it.
+        graphs: Graphs to write of each network, separated by commas: clip (whole clips), window
+            (each frame with its four predecessors, as `facemask extract` labels them), step (the
+            next frame of a video). A network without memory has clip alone.
 
     Raises:
         InputError: The model, the folder or the size is wrong, a package is missing, or what came
             out does not give what torch gives.
     """
+    wanted = _parse_graphs(graphs)
     check_format(format)  # before torch loads a model
     console = console_for_words(stderr=True)
     path = find_weights(model)
@@ -48,5 +55,16 @@ def export(
         f"Writing {model}: each graph is traced and compared with torch, which takes a quarter of "
         "a minute to a minute" + (", less with --size." if size is None else ".")
     )
-    export_networks(networks, settings, out, format, size=size, about=about, say=console.print)
+    export_networks(
+        networks, settings, out, format, size=size, graphs=wanted, about=about, say=console.print
+    )
     console.print(f"{out}: whole; facemask.json in it says how its files are used.")
+
+
+def _parse_graphs(text: str) -> list[GraphName]:
+    given = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = next((name for name in given if name not in WHOLE), None)
+    if unknown is not None or not given:
+        wrong = "nothing is named" if unknown is None else f"{unknown!r} is no graph"
+        raise InputError(f"graphs is {text!r}, but {wrong}: give some of {','.join(WHOLE)}.")
+    return [name for name in WHOLE if name in given]

@@ -76,6 +76,11 @@ def export_networks(
         raise InputError(f"{folder}: is there already: give another folder, or remove it.")
     for role, network in networks.items():
         _check_size(role, network, settings.size if size is None else size)
+        if not set(graphs).intersection(names_of(network)):
+            raise InputError(
+                f"The {role} network has no memory, so there is no {' and no '.join(graphs)} of "
+                "it: export its clip, too."
+            )
     make_folder(folder.parent)
     remove_left_over(folder)
     temporary = temporary_name(folder)

@@ -3,10 +3,12 @@
 import ast
 import functools
 import importlib
+import logging
 import re
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -33,6 +35,8 @@ _PACKAGES: Final[dict[Format, tuple[str, ...]]] = {
     "openvino": ("onnx", "onnxscript", "openvino"),
     "torch": (),
 }
+_NO_TORCHVISION: Final = "torchvision is not installed"
+"""Line of torch on each operator of torchvision, none of which our networks have."""
 _FOR_LOOPS: Final = (2, 13)  # the release of torch whose exported loops were checked
 
 
@@ -127,7 +131,7 @@ def _traced(graph: Graph) -> torch.export.ExportedProgram:
 
 def _to_onnx(program: torch.export.ExportedProgram, graph: Graph) -> Any:  # noqa: ANN401
     """Return an ONNX model with our names of inputs, outputs and axes, in one piece."""
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), _not_told(_NO_TORCHVISION):
         warnings.simplefilter("ignore")
         exported = torch.onnx.export(
             program, dynamo=True, input_names=list(graph.inputs),
@@ -155,6 +159,23 @@ def _to_onnx(program: torch.export.ExportedProgram, graph: Graph) -> Any:  # noq
         del node.metadata_props[:]  # paths of this machine
         node.doc_string = ""
     return model
+
+
+@contextmanager
+def _not_told(text: str) -> Iterator[None]:
+    """Let torch's exporter log no line with this text."""
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return text not in record.getMessage()
+
+    handlers = logging.getLogger("torch.onnx").handlers
+    for handler in handlers:
+        handler.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_wanted)
 
 
 def _module(node: Any) -> str:  # noqa: ANN401

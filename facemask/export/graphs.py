@@ -187,15 +187,16 @@ def for_export(network: nn.Module, size: int) -> nn.Module:
 
 
 def names_of(network: nn.Module) -> tuple[GraphName, ...]:
-    """Return the names of a network's graphs, in the order of `graphs_of`."""
+    """Return the names of a network's graphs, in their order.
+
+    A network without memory has no windows and no steps: its clips are frames that know nothing of
+    each other.
+    """
     return (*WHOLE, "frames") if isinstance(network, ConvLSTMFCN) else ("clip", "frames")
 
 
 def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:
-    """Yield the graphs of a network.
-
-    A network without memory has no windows and no steps: its clips are frames that know nothing of
-    each other.
+    """Yield the graphs of a network, those of `names_of`.
 
     Args:
         network: As `for_export` returns it.
@@ -203,33 +204,35 @@ def graphs_of(network: nn.Module, size: int, any_size: bool) -> Iterator[Graph]:
         any_size: Whether height and width are left open.
     """
     side: Axes = ("height", "width") if any_size else (size, size)
+    for name in names_of(network):
+        yield _graph(name, network, _examples(size, any_size)[0], side)
+
+
+def _graph(name: GraphName, network: nn.Module, images: Tensor, side: Axes) -> Graph:
+    """Return one graph of a network, to be traced with a clip, uint8 (B, T, H, W, 3)."""
+    if name == "frames":
+        return _frames(network, images, side)
     classes: int = network.num_classes  # type: ignore[assignment]
-    clip: Axes = ("batch", "time", *side, 3)
-    clip_scores: Axes = ("batch", "time", classes, *side)
-    images = _examples(size, any_size)
+    clip: dict[str, Axes] = {"images": ("batch", "time", *side, 3)}
+    scores: dict[str, Axes] = {"scores": ("batch", "time", classes, *side)}
     if not isinstance(network, ConvLSTMFCN):
-        yield Graph("clip", FrameGraph(network), {"images": clip}, {"scores": clip_scores}, images)
-        yield _frames(network, images[0], side)
-        return
+        return Graph(name, FrameGraph(network), clip, scores, (images,))
+    if name == "window":
+        return Graph(name, WindowGraph(network), clip, scores, (images,))
     with torch.inference_mode():
-        shape = network.encoder(_floats(images[0])).shape[-2:]
-    small: Axes = ("state_height", "state_width") if any_size else tuple(shape)
+        shape = network.encoder(_floats(images)).shape[-2:]
+    small: Axes = ("state_height", "state_width") if isinstance(side[0], str) else tuple(shape)
     state: Axes = ("batch", classes, *small)
     after = {"next_h": state, "next_c": state}
-    yield Graph(
-        "clip", ClipGraph(network), {"images": clip}, {"scores": clip_scores} | after, images
-    )
-    window = WindowGraph(network)
-    yield Graph("window", window, {"images": clip}, {"scores": clip_scores}, images)
+    if name == "clip":
+        return Graph(name, ClipGraph(network), clip, scores | after, (images,))
     generator = torch.Generator().manual_seed(1)
     # two tensors: one for both would make them one input
     h, c = (torch.rand(2, classes, *shape, generator=generator) for _ in range(2))
     frame: dict[str, Axes] = {"images": ("batch", *side, 3), "h": state, "c": state}
-    scores: dict[str, Axes] = {"scores": ("batch", classes, *side)}
-    yield Graph(
-        "step", StepGraph(network), frame, scores | after, (images[0][:, 0].contiguous(), h, c)
-    )
-    yield _frames(network, images[0], side)
+    of_frame: dict[str, Axes] = {"scores": ("batch", classes, *side)}
+    example = (images[:, 0].contiguous(), h, c)
+    return Graph(name, StepGraph(network), frame, of_frame | after, example)
 
 
 def _frames(network: nn.Module, clip: Tensor, side: Axes) -> Graph:

@@ -9,7 +9,7 @@ from facemask.errors import InputError
 from facemask.extraction.choices import PLOT, SHEET, Backend, Precision, Temporal, check_kinds
 from facemask.extraction.cluster import on_cluster
 from facemask.extraction.ending import Told
-from facemask.extraction.jobs import Outcome, find_shard, make_jobs, noun_of
+from facemask.extraction.jobs import Outcome, find_shard, make_jobs, say_left
 from facemask.extraction.photos import read_photo
 from facemask.extraction.plan import Plan
 from facemask.extraction.processes import in_processes
@@ -173,10 +173,9 @@ def extract(
     run = plan.prepare(finder) if is_alone else None  # what is wrong with the model comes first
     if run is not None:
         make_folder(Path(out))
-        mine = [video for video in mine if not run.is_done(video)]
-        if len(mine) < len(videos):
-            of_shard = f" (process {rank} of {processes})" if processes > 1 else ""
-            terminal.line(f"{len(mine)} of {len(videos)} {noun_of(videos)} to do{of_shard}.")
+        share, mine = len(mine), [video for video in mine if not run.is_done(video)]
+        if told := say_left(videos, share, len(mine), rank, processes):
+            terminal.line(told)
     if mine and not is_calibrated(weights):
         terminal.line(
             "The confidence of this model is not calibrated, so no mask is flagged as unsure; "
@@ -190,7 +189,7 @@ def extract(
         outcomes = in_processes(plan, mine, jobs, terminal)
     else:
         outcomes = on_cluster(plan, mine, cluster, terminal)
-    told = Told(terminal, Path(out), photos, kinds, cropped or boxes is not None)
+    ends = Told(terminal, Path(out), photos, kinds, cropped or boxes is not None)
     is_camera = any(isinstance(video.source, int) for video in mine)
     with ctrl_c_told(terminal.line, _STOPPING[is_camera]), terminal, closing(outcomes):
-        told.tell(outcomes, mine, len(videos) == 1)
+        ends.tell(outcomes, mine, len(videos) == 1)

@@ -180,6 +180,30 @@ def noun_of(jobs: Iterable[Job]) -> str:
     return " and ".join(sorted({"photos" if job.is_photo else "videos" for job in jobs}))
 
 
+def say_left(jobs: Sequence[Job], share: int, left: int, rank: int, processes: int) -> str | None:
+    """Return a sentence on what is to be done here; None if that is all.
+
+    Args:
+        jobs: All of the command.
+        share: Number of those that are this process's.
+        left: Number of these that are not done yet.
+        rank: Number of this process, from 0.
+        processes: Number of processes.
+    """
+    noun, to_do = noun_of(jobs), f"{'is' if left == 1 else 'are'} to be done"
+    if processes > 1:
+        mine = f"Process {rank} of {processes} has {share} of {len(jobs)} {noun}"
+        if left == share:
+            return f"{mine}."
+        rest = f"of which {left} {to_do}; the others are done already"
+        return f"{mine}, {rest if left else 'which are done already'}."
+    if left == share:
+        return None
+    if left:
+        return f"{left} of {len(jobs)} {noun} {to_do}; the others are done already."
+    return f"{f'All {share} {noun} are' if share > 1 else f'The {noun[:-1]} is'} done already."
+
+
 def what_is_kept(done: int, jobs: Sequence[Job], of_last: str) -> str:
     """Return a sentence on what is left after Ctrl-C."""
     noun = noun_of(jobs)

@@ -129,7 +129,7 @@ class Run:
 
     @property
     def _is_calibrated(self) -> bool:
-        return self.extractor.cascade.settings.confidence is not None
+        return self.extractor.cascade.settings.is_calibrated
 
     def _record(self, job: Job) -> Record:
         facts = facts_of(job.source, self.model, self.options)

@@ -21,6 +21,7 @@ from facemask.data.vw300_mask import read_split
 from facemask.errors import InputError, cause_of
 from facemask.files import write_atomic
 from facemask.metrics.operating_point import OperatingPoint, ious_of, miou_of, operating_point
+from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.file import ROLES, read_header
 from facemask.models.fcn import EncoderNetwork
 from facemask.models.own_network import evaluating, first_output
@@ -32,7 +33,6 @@ from facemask.training.confidence import calibrate_confidence
 from facemask.training.mask_module import MaskModule
 from facemask.training.score_sample import ScoreSample
 from facemask.weights.catalog import find_weights, shipped
-from facemask.weights.load import load_cascade
 
 _DTYPES: Final = {"F16": torch.float16, "BF16": torch.bfloat16}
 """Of cascades' files, by safetensors' words."""
@@ -166,7 +166,7 @@ def _adds_offsets(network: nn.Module, size: int) -> bool:
 
 
 def _calibrate_cascade(source: Path, root: str, target: Path, options: _Options) -> None:
-    cascade, header = load_cascade(source), read_header(source)
+    cascade, header = Cascade.load(source), read_header(source)
     settings = cascade.settings
     split = options.split or "split_1"
     frames = read_split(Path(root), split, "val")

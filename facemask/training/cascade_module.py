@@ -23,7 +23,6 @@ from facemask.report.record import AGREEMENT
 from facemask.training.means import WeightedMeans
 from facemask.training.scored_module import ScoredModule, Stage
 from facemask.weights.catalog import find_weights
-from facemask.weights.load import load_cascade
 
 __all__ = ["CascadeModule"]
 
@@ -174,7 +173,7 @@ def _read(
                 "model.cascade and model.settings are both given, and a saved cascade has settings "
                 "of its own: give --model.settings null."
             )
-        return load_cascade(find_weights(cascade))
+        return Cascade.load(find_weights(cascade))
     if primary is None:
         raise InputError(
             "model.primary is not set: give the checkpoint of the model of whole faces, or a saved "

@@ -48,6 +48,11 @@ def calibrate_confidence(
     Raises:
         InputError: There are no frames, or a file cannot be read.
     """
+    console = console_for_words()
+    console.print(
+        f"Confidence is compared with the truth on {pictures} pictures of the validation side, "
+        "most of them made harder:"
+    )
     with Bars(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Pictures", total=pictures)
         masks = score_masks(
@@ -59,7 +64,6 @@ def calibrate_confidence(
     scored = score_confidence(masks, fit) if of_others is None else of_others
     before = score_confidence(masks, cascade.settings.confidence or ConfidenceFit())
     fitted_on = "the same pictures, as there is one video" if of_others is None else "other videos"
-    console = console_for_words()
     console.print(
         f"Confidence in {pictures} masks of the validation side, most of them of pictures made "
         f"harder, by a fit to {fitted_on}, in %:"

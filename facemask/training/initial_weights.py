@@ -6,12 +6,12 @@ from typing import Any
 from facemask.checkpoints import read_checkpoint
 from facemask.errors import InputError
 from facemask.files import sha256_of
+from facemask.models.cascade.cascade import Cascade
 from facemask.models.cascade.file import ROLES
 from facemask.models.description import USE_KEY, describe
 from facemask.origin import Origin, describe_origins, origins_of, read_origins
 from facemask.regions import Region
 from facemask.weights.catalog import find_weights, shipped
-from facemask.weights.load import load_cascade
 
 
 def read_initial_weights(source: str, region: Region) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def read_initial_weights(source: str, region: Region) -> dict[str, Any]:
         if isinstance(use := checkpoint.get(USE_KEY), dict):
             checkpoint[USE_KEY] = use | _descent(path, read_origins(use))
         return checkpoint
-    cascade = load_cascade(path)
+    cascade = Cascade.load(path)
     networks, origins = cascade.networks(), origins_of(cascade)
     by_region = {ROLES[role]: network for role, network in networks.items()}
     network = by_region.get(region)

@@ -11,7 +11,7 @@ from facemask._distribution import pip_install
 from facemask.errors import InputError, Notice
 from facemask.files import sha256_of
 from facemask.hub import download, parse_id
-from facemask.origin import Origin, read_descriptions, terms_in
+from facemask.origin import LIST, Origin, read_descriptions, terms_in
 
 FOLDER = Path(__file__).parent
 """Folder of `weights.json` and of the files that it lists."""
@@ -54,9 +54,7 @@ class ShippedWeights:
 
 def shipped() -> dict[str, ShippedWeights]:
     """Return the weights that come with the package, by name."""
-    entries: dict[str, dict[str, str]] = json.loads(
-        (FOLDER / "weights.json").read_text(encoding="utf-8")
-    )
+    entries: dict[str, dict[str, str]] = json.loads((FOLDER / LIST).read_text(encoding="utf-8"))
     return {
         name: ShippedWeights(name, FOLDER / entry.pop("file"), **entry)
         for name, entry in entries.items()

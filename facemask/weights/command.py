@@ -10,7 +10,7 @@ from rich.table import Table
 
 from facemask.errors import InputError
 from facemask.files import sha256_of
-from facemask.origin import terms_of
+from facemask.origin import origins_of, terms_of
 from facemask.terminal import print_table
 from facemask.weights.catalog import find_weights, shipped, verify
 
@@ -63,7 +63,7 @@ def _info(name: str, console: Console) -> None:
     }
     if name in shipped():
         facts["licence"] = shipped()[name].licence
-    elif (terms := terms_of(header.origins)) is not None:
+    elif (terms := terms_of(origins_of(cascade))) is not None:
         facts["licence"] = terms
     facts["written by"] = f"facemask {header.content.get('facemask_version')}"
     facts["stored as"] = ", ".join(header.dtypes)

@@ -15,8 +15,8 @@ from facemask.models.cascade.file import ROLES, network_of
 from facemask.models.cascade.settings import CascadeSettings
 from facemask.models.description import use_of
 from facemask.models.own_network import FrameNetwork, takes_clips
-from facemask.origin import KEY, origins_of, terms_of
-from facemask.weights.catalog import find_weights, shipped, tell_licence
+from facemask.origin import origins_of, terms_of
+from facemask.weights.catalog import find_weights, tell_licence
 
 
 def load_model(
@@ -43,7 +43,7 @@ def load_model(
     if path.suffix == ".safetensors":
         if size is not None or network is not None:
             raise InputError(f"{path}: a saved cascade has its size and networks: give it alone.")
-        return load_cascade(path)
+        return Cascade.load(path)
     checkpoint = read_checkpoint(path)
     loaded = network_of(checkpoint, path, "face", network)
     tell_licence(path.name, terms_of(origins_of(loaded)))
@@ -54,24 +54,6 @@ def load_model(
         if not use.get("clips") or not takes_clips(loaded, clip):
             loaded = FrameNetwork(loaded)
     return Cascade(loaded, settings=CascadeSettings(size=size)).eval()
-
-
-def load_cascade(path: str | Path) -> Cascade:
-    """Read a saved cascade that knows what it comes from, shipped ones, too.
-
-    Args:
-        path: A file of `Cascade.save`.
-
-    Raises:
-        InputError: The file is missing, damaged or no cascade.
-    """
-    path = Path(path)
-    cascade = Cascade.load(path)
-    for weights in shipped().values():
-        if path == weights.path:
-            for network in cascade.networks().values():
-                setattr(network, KEY, (weights.origin,))
-    return cascade
 
 
 def load_networks(path: str | Path) -> tuple[dict[str, nn.Module], CascadeSettings]:

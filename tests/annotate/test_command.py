@@ -162,7 +162,9 @@ def test_landmarks_then_prepare_then_fit(
     assert Path("runs/fcn/best.ckpt").is_file()
 
 
-def test_a_further_run_adds_and_changes_nothing(annotated: Path, parts: list[str]) -> None:
+def test_a_further_run_adds_and_changes_nothing(
+    annotated: Path, parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     out = Path("out")
     shutil.copytree(annotated, out)
     rows = "video,subject,remark\n001,ann,edited\n002,002,\n003,003,\n"
@@ -170,6 +172,9 @@ def test_a_further_run_adds_and_changes_nothing(annotated: Path, parts: list[str
     before = {path: path.read_bytes() for path in out.glob("*/annot/*.pts")}
     (out / ".unfinished-killed").mkdir()
     main(["landmarks", parts[0], str(out)])  # the same file again: the same person
+    said = capsys.readouterr().err
+    assert f"{parts[0]} is {Path('out/004')}: " in said
+    assert f"{out / PSEUDO} says which clip is which, and {out / 'subjects.csv'}, yours to" in said
     main(["landmarks", parts[2], str(out), "--subject=bob", "--transfer=symlink"])
     assert {path: path.read_bytes() for path in before} == before
     assert (out / "subjects.csv").read_text() == rows + "004,ann,\n005,bob,\n"

@@ -12,11 +12,15 @@ from tests.conftest import draw_frame, frame_points, write_video
 from tests.data.test_prepare import copy_videos
 
 
-def test_the_mark_of_pseudo_landmarks_goes_with_the_data(vw300_root: Path, tmp_path: Path) -> None:
+def test_the_mark_of_pseudo_landmarks_goes_with_the_data(
+    vw300_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = copy_videos(vw300_root, tmp_path / "in", "001")
     (source / "PSEUDO_LANDMARKS.md").write_text("by dlib")
     prepare(source, tmp_path / "out")
     assert (tmp_path / "out" / "PSEUDO_LANDMARKS.md").read_text() == "by dlib"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "PSEUDO_LANDMARKS.md, which also says what clip each video is)." in said
     (source / "PSEUDO_LANDMARKS.md").unlink()
     prepare(source, tmp_path / "out")
     assert not (tmp_path / "out" / "PSEUDO_LANDMARKS.md").exists()

@@ -104,6 +104,11 @@ def test_other_versions_are_refused(folder: Path, example: ModuleType, tmp_path:
     (tmp_path / "facemask.json").write_text(json.dumps(content | {"format_version": 2}))
     with pytest.raises(SystemExit, match="format version 1"):
         example.Cascade(tmp_path)
+    without = json.loads(json.dumps(content))
+    del without["networks"]["primary"]["graphs"]["window"]
+    (tmp_path / "facemask.json").write_text(json.dumps(without))
+    with pytest.raises(SystemExit, match="has no window of primary: export it with --graphs"):
+        example.Cascade(tmp_path)
     (tmp_path / "facemask.json").write_text(json.dumps(content))
     (tmp_path / "primary.window.onnx").write_bytes(b"another")
     with pytest.raises(SystemExit, match="is not the file that was exported"):
@@ -134,7 +139,12 @@ def test_frames_and_their_rate_are_the_videos(example: ModuleType, tmp_path: Pat
     ("words", "said"),
     [
         (["none", "x.mp4", "-o", "y.mp4"], "none: has no facemask.json"),
-        (["none", "x.mp4", "-o", "y.mp4", "--box", "35,117"], "invalid read_box value: '35,117'"),
+        (
+            ["none", "x.mp4", "-o", "y.mp4", "--box", "35,117"],
+            "4 numbers: left,top,right,bottom",
+        ),
+        (["none", "x.mp4", "-o", "y.mp4", "--box", "1,2,3,x"], "argument --box: is '1,2,3,x', exp"),
+        (["none", "x.mp4", "-o", "y.mp4", "--box", "9,1,3,4"], "left < right and top < bottom are"),
     ],
 )
 def test_wrong_words(

@@ -111,6 +111,11 @@ def test_wrong_input_is_told_in_a_sentence(
     assert "cannot see images of 96 × 96 pixels (ConvLSTM got feature maps of size" in error_of(
         [*arguments, "--size", "96"], capsys
     )
+    wrong = [(name, error_of([*arguments, "--graphs", name], capsys)) for name in ("clip,stp", ",")]
+    assert [said.partition("graphs is ")[2].splitlines()[0] for _, said in wrong] == [
+        "'clip,stp', but 'stp' is no graph: give some of clip,window,step.",
+        "',', but nothing is named: give some of clip,window,step.",
+    ]
     assert "size is 0" in error_of([*arguments, "--size", "0"], capsys)
     out.mkdir()
     (out / "mine").touch()
@@ -164,3 +169,22 @@ def test_command(tmp_path: Path) -> None:
     assert content["licence"] == "from 'base': for tests alone."
     assert content["model"]["name"] == "model.safetensors"
     assert list(content["networks"]["primary"]["graphs"]) == ["clip"]
+
+
+def test_some_graphs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.safetensors"
+    torch.manual_seed(0)
+    memory, single = ConvLSTMFCN("test_resnet", 5, kernel_size=3), FCN("test_resnet", 2)
+    Cascade(memory, settings=CascadeSettings(size=64)).save(model)
+    arguments = ["export", str(model), "--format", "torch", "--size", "64"]
+    main([*arguments, "-o", str(tmp_path / "out"), "--graphs", "step"])
+    content = folder.read_manifest(tmp_path / "out")
+    assert list(content["networks"]["primary"]["graphs"]) == ["step"]
+    assert "(1 of 1 after" in capsys.readouterr().err
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["facemask.json", "primary.step.pt2"]
+
+    Cascade(memory, single, settings=CascadeSettings(size=64)).save(model)
+    said = error_of([*arguments, "-o", str(tmp_path / "x"), "--graphs", "step,window"], capsys)
+    assert "The eyes network has no memory, so there is no window and no step of it: export" in said
+    assert not (tmp_path / "x").exists()

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import json
+import logging
 import re
 import sys
 import threading
@@ -15,9 +16,10 @@ import pytest
 import torch
 
 from facemask.export import export_networks, read_manifest
-from facemask.export.formats import open_graph, openvino_core
-from facemask.export.graphs import random_clip
+from facemask.export.formats import open_graph, openvino_core, write_graph
+from facemask.export.graphs import graphs_of, random_clip
 from facemask.files import sha256_of
+from facemask.models import FCN
 from facemask.models.normalisation import normalise
 from tests.export.networks import SETTINGS, SIZE, exported, networks
 
@@ -44,6 +46,26 @@ def in_onnxruntime(path: Path) -> Run:
 def in_openvino(path: Path) -> Run:
     compiled = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda *arrays: [np.array(value) for value in compiled(arrays).values()]
+
+
+def test_nothing_is_told_of_a_torchvision_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    handler = Heard()
+    monkeypatch.setattr(logging.getLogger("torch.onnx"), "handlers", [handler])
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    graph = next(graphs_of(FCN("test_resnet", 2).eval(), SIZE, False))
+    write_graph(graph, tmp_path, "eyes.clip", "onnx")
+    assert (tmp_path / "eyes.clip.onnx").is_file()
+    assert [line for line in told if "torchvision" in line] == []
+    logging.getLogger("torch.onnx").warning("torchvision is not installed, and more")
+    assert told[-1] == "torchvision is not installed, and more"  # others may say it
 
 
 @pytest.mark.parametrize("open_file", [in_onnxruntime, in_openvino])

@@ -66,7 +66,7 @@ def test_a_list_that_grows_at_its_head(capsys: pytest.CaptureFixture[str]) -> No
     assert "idB-00001.csv in masks, from idB/00001.mp4" in said
     assert record("idB-00001")["source"]["path"] == B  # type: ignore[index]
     Path("list.txt").write_text(f"{A}\n{B}\n")
-    assert "0 of 2 videos to do." in run(capsys, "list.txt", "--resume")
+    assert "All 2 videos are done already." in run(capsys, "list.txt", "--resume")
 
 
 def test_it_counts_what_computed_the_masks_and_not_what_was_asked_for(
@@ -79,7 +79,7 @@ def test_it_counts_what_computed_the_masks_and_not_what_was_asked_for(
     assert options["backend"] == "torch"
     assert options["precision"] in ("float32", "bf16")
     same = ["--backend", "torch", "--precision", options["precision"], "--resume"]
-    assert run(capsys, A, *same) == "0 of 1 videos to do."
+    assert run(capsys, A, *same) == "The video is done already."
     for name, other in (("backend", "openvino"), ("precision", "int8")):  # of another machine
         changed = {**content, "options": {**options, name: other}}
         Path("masks/00001.facemask.json").write_text(json.dumps(changed))
@@ -101,7 +101,7 @@ def test_what_is_done_is_left_out_and_what_differs_is_not(
 ) -> None:
     random_cascade(seed=1).save(tmp_path / "other.safetensors")
     run(capsys, A)
-    done = "0 of 1 videos to do."
+    done = "The video is done already."
     assert run(capsys, A, "--resume") == done
     os.utime(A, (1, 1))
     assert run(capsys, A, "--resume") == done  # touched, but of the same content
@@ -147,7 +147,7 @@ def test_another_content_of_boxes(capsys: pytest.CaptureFixture[str]) -> None:
         return capsys.readouterr().err
 
     boxes(44)
-    assert "0 of 1" in boxes(44)
+    assert "is done already" in boxes(44)
     assert "done anew, it was made with another --boxes." in " ".join(boxes(43).split())
 
 
@@ -180,7 +180,7 @@ def test_more_and_other_outputs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "done anew, it has no npz." in said
     run(capsys, A, "--resume", save="labels")
     for save in ("csv", "npz,labels", "csv,labels"):  # all of one kind
-        assert "0 of 1" in run(capsys, A, "--resume", save=save)
+        assert "is done already" in run(capsys, A, "--resume", save=save)
     said = run(capsys, A, "--temporal", "off", save="csv")
     assert "still of an earlier run, not of this one: 00001.labels.npz, 00001.labels.mkv." in said
     assert record("00001")["outputs"] == {"csv": "00001.csv"}
@@ -247,7 +247,7 @@ def test_shares_of_a_list_that_changed_in_between(
     run(capsys, B, "c.mp4", A, "--resume")
     assert [frames(name) for name in ("idA-00001", "idB-00001", "c")] == [3, 5, 3]
     monkeypatch.delenv("RANK")
-    assert "0 of 3" in run(capsys, A, "c.mp4", B, "--resume")
+    assert "All 3 videos are done already." in run(capsys, A, "c.mp4", B, "--resume")
 
 
 def test_one_process_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 
 from facemask.cli import main
+from facemask.extraction.jobs import make_jobs, say_left
 from facemask.models import FCN
 from facemask.origin import Origin
 from facemask.weights import catalog
@@ -71,6 +72,27 @@ def test_the_same_files_as_one_after_the_other(capfd: pytest.CaptureFixture[str]
     assert "b: done anew, it has no csv." in said
     assert said.endswith("2 of 3 videos were left out: done before, or by others.")
     assert content("several") == content("one")
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "left", "rank", "processes", "said"),
+    [
+        (1, 1, 1, 0, 1, None),
+        (5, 5, 5, 0, 1, None),
+        (1, 1, 0, 0, 1, "The video is done already."),
+        (5, 5, 0, 0, 1, "All 5 videos are done already."),
+        (5, 5, 2, 0, 1, "2 of 5 videos are to be done; the others are done already."),
+        (5, 3, 3, 0, 2, "Process 0 of 2 has 3 of 5 videos."),
+        (5, 2, 1, 1, 2, "Process 1 of 2 has 2 of 5 videos, of which 1 is to be done; the others "
+         "are done already."),
+        (5, 2, 0, 1, 2, "Process 1 of 2 has 2 of 5 videos, which are done already."),
+    ],
+)  # fmt: skip
+def test_what_is_left_is_said(
+    count: int, share: int, left: int, rank: int, processes: int, said: str | None
+) -> None:
+    jobs = make_jobs([f"{n}.mp4" for n in range(count)], Path("masks"), ["csv"])
+    assert say_left(jobs, share, left, rank, processes) == said
 
 
 @pytest.mark.usefixtures("quick_processes")

@@ -120,7 +120,7 @@ def test_resume_does_what_is_missing_and_the_table_has_all(
     capsys.readouterr()
     extract(folder, "--resume")
     said = capsys.readouterr().err
-    assert "2 of 4 photos to do." in said
+    assert "2 of 4 photos are to be done; the others are done already." in said
     assert "2 photos, 2 with a face" in said
     again = rows("in")
     assert again[:3] == before
@@ -207,5 +207,5 @@ def test_a_video_without_a_face_has_no_plot(
         assert visible() == ["clip.csv", "clip.facemask.json", "clip.overlay.mp4", "clip.sheet.jpg"]
     said = " ".join(capsys.readouterr().err.split())
     assert "No face was found in any of them. Try --smallest_face 0.02" in said
-    assert "0 of 1 videos to do." in said
+    assert "The video is done already." in said
     assert json.loads(Path("masks/clip.facemask.json").read_text())["left_out"] == ["plot"]

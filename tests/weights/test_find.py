@@ -11,7 +11,10 @@ from huggingface_hub import errors
 from facemask.app.extraction import find_models
 from facemask.errors import InputError
 from facemask.extraction import FaceMaskExtractor, load_model
+from facemask.files import sha256_of
 from facemask.hub import RepositoryFile, parse_id
+from facemask.models import Cascade
+from facemask.origin import Origin, origins_of
 from facemask.weights import LicenceNotice, find_weights
 from facemask.weights.load import load_networks
 from tests.weights.conftest import LICENCE, flip
@@ -54,6 +57,23 @@ def test_names_go_wherever_models_do(shelf: Path, tiny: Path) -> None:
         ("default", shelf / "default.safetensors"),
         ("tiny.safetensors", tiny),
     ]
+
+
+def test_a_file_knows_its_origin_however_it_is_read(shelf: Path, tiny: Path) -> None:
+    paths = [shelf / "open.safetensors", tiny]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LicenceNotice)
+        paths.append(find_weights("default"))
+        found = [origins_of(Cascade.load(path)) for path in paths]
+        assert origins_of(load_model("open")) == found[0]
+    digest = sha256_of(tiny)
+    shipped = [Origin(name, digest, LICENCE, "tests-only") for name in ("open", "default")]
+    assert found == [(shipped[0],), (), (shipped[1],)]
+    (tiny.parent / "weights.json").write_text("[1]")  # another list
+    assert origins_of(Cascade.load(tiny)) == ()
+    (tiny.parent / "weights.json").unlink()
+    with pytest.warns(LicenceNotice, match=f"from 'open': {LICENCE}"):
+        find_weights(str(shelf / "open.safetensors"))
 
 
 def test_a_damaged_file_is_refused_each_time(shelf: Path) -> None:

@@ -22,7 +22,7 @@ from facemask.models.description import BUILDABLE, USE_KEY, build, describe, tak
 from facemask.models.normalisation import describe_normalisation, take_normalisation
 from facemask.models.sharing import CARD_KEY
 from facemask.origin import KEY as ORIGINS
-from facemask.origin import Origin, describe_origins, origins_of, read_origins
+from facemask.origin import Origin, describe_origins, origin_beside, origins_of, read_origins
 from facemask.regions import REGIONS, Region
 
 FORMAT_VERSION: Final = 1
@@ -143,7 +143,7 @@ def read_cascade(path: str | Path) -> tuple[dict[str, nn.Module], CascadeSetting
         networks: dict[str, nn.Module] = {
             name: build(description) for name, description in described.items()
         }
-        origins = header.origins
+        origins = header.origins or origin_beside(path)
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: its description of networks and settings is damaged ({cause_of(error)}): "

@@ -60,6 +60,11 @@ class CascadeSettings:
     max_frames: int = 10
     confidence: ConfidenceFit | None = None
 
+    @property
+    def is_calibrated(self) -> bool:
+        """True where the confidence in masks is fitted, so that it tells which are unsure."""
+        return self.confidence is not None
+
     def __post_init__(self) -> None:
         """Check the numbers."""
         for name in ("size", "max_frames"):
