@@ -4,11 +4,9 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
 from pathlib import Path
 
 import pytest
-import torch
 
 from facemask.threads import (
     Cores,
@@ -16,8 +14,6 @@ from facemask.threads import (
     choose_threads,
     codec_threads,
     free_cores,
-    in_these_modes,
-    in_threads,
     let_waiting_threads_sleep,
 )
 
@@ -219,45 +215,3 @@ def test_the_limit_holds_in_other_threads() -> None:
         print(list(ahead(convolved(), 1)))
     """
     assert fresh(code) == "[0]"
-
-
-def test_items_are_shared_by_threads_with_one_thread_of_torchs_each() -> None:
-    before = torch.get_num_threads()
-    both_at_work = threading.Barrier(2, timeout=60)
-
-    def work(item: int) -> tuple[int, int, int]:
-        both_at_work.wait()
-        return item * item, torch.get_num_threads(), threading.get_ident()
-
-    squares, threads, who = zip(*in_threads(work, [3, 1, 4, 2], 2), strict=True)
-    assert squares == (9, 1, 16, 4)
-    assert threads == (1, 1, 1, 1)
-    assert len(set(who)) == 2
-    assert threading.get_ident() not in who
-    assert torch.get_num_threads() == before
-    of_new_thread: list[int] = []
-    thread = threading.Thread(target=lambda: of_new_thread.append(torch.get_num_threads()))
-    thread.start()
-    thread.join()
-    assert of_new_thread == [before]
-    assert in_threads(lambda _: threading.get_ident(), [1, 2], 1) == [threading.get_ident()] * 2
-    with pytest.raises(ZeroDivisionError):
-        in_threads(lambda item: 1 // item, [1, 0], 2)
-
-
-def test_modes_of_torch_hold_in_other_threads() -> None:
-    def product(_: int) -> tuple[torch.dtype, bool, bool]:
-        result = torch.ones(2, 2, requires_grad=True) @ torch.ones(2, 2)
-        return result.dtype, result.requires_grad, result.is_inference()
-
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        quick = in_these_modes(product)
-    with torch.no_grad():
-        without_gradient = in_these_modes(product)
-    for function, expected in (
-        (quick, (torch.bfloat16, False, True)),
-        (without_gradient, (torch.float32, False, False)),
-        (in_these_modes(product), (torch.float32, True, False)),
-    ):
-        assert in_threads(function, [0, 1], 2) == [expected] * 2
-        assert function(0) == expected

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from facemask.models.backbone import ImageEncoder, check_images
 from facemask.models.normalisation import normalisation
-from facemask.threads import in_threads
+from facemask.workers import in_threads
 
 Run: TypeAlias = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[np.float32]]]
 """Arrays in, arrays out, as a graph of `facemask.export` takes and gives them."""

@@ -80,6 +80,33 @@ def test_a_runtime_takes_the_place_of_an_encoder(threads: int) -> None:
             assert encoder(torch.rand(2, 3, SIZE, SIZE)).dtype == torch.bfloat16
 
 
+def test_a_runtime_serves_eyes_and_mouth_at_the_same_time() -> None:
+    """Both are looked at by threads of their own, whose frames others of the same threads share."""
+    networks = {"primary": FCN("mobilenetv3_small_050"), "eyes": FCN("mobilenetv3_small_050", 2)}
+    networks["mouth"] = FCN("mobilenetv3_small_050", 3)
+    usual = CascadeSettings(size=SIZE, guess_boxes=True)
+    cascade = Cascade(**networks, settings=usual).eval()
+    others = {
+        role: copy.deepcopy(
+            network,
+            {id(network.encoder): RuntimeEncoder(network.encoder, frames_of(network), 2, "onnx")},
+        )
+        for role, network in networks.items()
+    }
+    clips = torch.randint(0, 256, (1, 4, 3, 40, 44), dtype=torch.uint8)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode():
+            expected = cascade(clips, True)
+            found = Cascade(**others, settings=usual).eval()(clips, True)
+    finally:
+        torch.set_num_threads(threads)
+    assert expected.found["eyes"].all()
+    assert expected.found["mouth"].all()
+    torch.testing.assert_close(found.probabilities, expected.probabilities, atol=1e-5, rtol=1e-4)
+
+
 def test_a_runtime_takes_the_place_of_a_network_of_a_users_own() -> None:
     network = PaletteReader()
     cascade = cascade_of(network)

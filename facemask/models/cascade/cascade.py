@@ -22,7 +22,7 @@ from facemask.models.cascade.stitch import Frame, Zoom, fill_holes, stitch_every
 from facemask.models.cascade.zoom import find_boxes
 from facemask.models.sharing import Shared
 from facemask.regions import REGIONS, Region
-from facemask.threads import in_these_modes, in_threads
+from facemask.workers import in_these_modes, in_threads
 
 
 class Cascade(Shared, nn.Module):
