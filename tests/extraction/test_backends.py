@@ -173,6 +173,26 @@ def test_a_backend_with_other_labels_is_refused(
         prepare_cascade(cascade, "torch", False, int8=True)
 
 
+@pytest.mark.parametrize(
+    ("known", "fast"),
+    [
+        ({"cpu_name": "AMD EPYC 9R14", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"cpu_name": "AMD EPYC 7B13", "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, False),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, True),
+        ({"avx512_bf16": True}, True),
+    ],
+)
+def test_bfloat16_is_taken_where_networks_are_faster_in_it(
+    known: dict[str, object], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    cpu = torch.device("cpu")
+    assert computes_bf16("auto", cpu) == fast
+    assert computes_bf16("bf16", cpu)  # as the user wants it
+    assert not computes_bf16("float32", cpu)
+
+
 def test_int8_needs_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"avx2": True, "avx512_vnni": False}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
