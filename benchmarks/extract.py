@@ -36,12 +36,14 @@ from rich.table import Table
 from facemask.extraction import FaceMaskExtractor, extractor
 from facemask.extraction.choices import Precision, output_paths
 from facemask.extraction.outputs import Outputs
+from facemask.extraction.temporal import FaceLabeller
 from facemask.models import FCN, Cascade, CascadeSettings, ConvLSTMFCN
 from facemask.models.cascade import cascade
 from facemask.tracking.detection import Detection, FaceDetector, Image
 from facemask.tracking.detectors import open_detector
 from facemask.tracking.tracker import FaceTracker
 from facemask.video import VideoFrame, open_source
+from facemask.video.look import Look
 from facemask.weights.load import load_model
 
 Labels = npt.NDArray[np.uint8]
@@ -117,13 +119,13 @@ def measure(
         for target, name, part in (
             (FaceTracker, "step", "follow"),
             (cascade, "score_frames", "network"),
-            (extractor.FaceLabeller, "label", "paste"),
+            (FaceLabeller, "label", "paste"),
         ):
             stack.enter_context(patch.object(target, name, _method(clock, part, target, name)))
         # one after the other, else the clock of one stage would run while others work
         stack.enter_context(patch.object(extractor, "ahead", _in_turn))
         paths = output_paths(Path(folder), "out", ["overlay", "csv"])
-        outputs = stack.enter_context(Outputs(paths, source, 0.5))
+        outputs = stack.enter_context(Outputs(paths, source, Look()))
         labels = []
         for frame in run.video(source):
             with clock.part("encode"):
@@ -168,7 +170,7 @@ def _each(
         if frame is None:
             return
         if frame.image.shape[1::-1] != size:
-            frame = replace(frame, image=cv2.resize(frame.image, size))
+            frame = replace(frame, image=np.asarray(cv2.resize(frame.image, size), np.uint8))
         yield frame
 
 
