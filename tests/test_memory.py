@@ -37,8 +37,32 @@ def test_threads_take_memory_from_one_place() -> None:
         assert "Arena 0:" in done.stderr
 
 
+KEPT = """
+from pathlib import Path
+from facemask.memory import share_memory
+
+{before}
+blocks = [bytearray(1_000_000) for _ in range(100)]
+del blocks
+pages = int(Path("/proc/self/statm").read_text().split()[1])
+print("megabytes", pages * 4096 // 1_000_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_what_is_given_back_is_there_for_the_next_who_asks() -> None:
+    """Without it the system takes each page back, and clears it when it is asked for again."""
+    for before, kept in (("print(share_memory())", True), ("", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", KEPT.format(before=before)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert (int(done.stdout.split()[-1]) > 100) == kept
+
+
 def test_what_users_set_stays() -> None:
     assert not share_memory({"MALLOC_ARENA_MAX": "4"})
+    assert not share_memory({"MALLOC_TRIM_THRESHOLD_": "131072"})
     assert not share_memory({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"})
 
 

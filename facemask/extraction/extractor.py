@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from facemask.errors import InputError
 from facemask.extraction.backends import computes_bf16, prepare_cascade, what_computes
 from facemask.extraction.choices import Backend, Precision, Temporal
 from facemask.extraction.corrections import distinct_faces, first_corrections
-from facemask.extraction.following import FaceFollower
+from facemask.extraction.following import FaceFollower, frames_ahead
 from facemask.extraction.journal import Journal
 from facemask.extraction.load import choose_device
 from facemask.extraction.mouths import shut_mouths
@@ -30,11 +30,6 @@ from facemask.tracking.tracker import FaceTracker, TrackedFace, TrackerSettings
 from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
 from facemask.video.reading import open_source
 from facemask.weights.load import load_model
-
-_WAITING: Final = 64_000_000
-"""Bytes of pictures that may wait between two stages."""
-_MOST_WAITING: Final = 20
-"""The same in pictures: as many as are labelled together."""
 
 
 class FaceMaskExtractor:
@@ -192,12 +187,16 @@ class FaceMaskExtractor:
             InputError: The source cannot be read.
         """
         opened = source if isinstance(source, FrameSource) else open_source(source)
-        with opened, closing(ahead(opened, frames_ahead(opened))) as decoded:
+        journal = journal or Journal()
+        follower = self._follower(journal)
+        with opened:
             squares = SquarePixels.of(opened.height, opened.width, opened.pixel_aspect)
-            frames = self._labelled(decoded, first, squares, journal or Journal())
-            if self.temporal == "smooth":
-                frames = smooth_frames(frames, TemporalSmoothing())
-            yield from itertools.filterfalse(lambda frame: frame.index < first, frames)
+            decoded = ahead(follower.foreseen(opened, squares), frames_ahead(opened))
+            with closing(decoded):
+                frames = self._labelled(decoded, first, squares, journal, follower)
+                if self.temporal == "smooth":
+                    frames = smooth_frames(frames, TemporalSmoothing())
+                yield from itertools.filterfalse(lambda frame: frame.index < first, frames)
 
     def tracker(self) -> FaceTracker:
         """Return a new tracker with this extractor's detector and settings."""
@@ -212,11 +211,15 @@ class FaceMaskExtractor:
         return FaceMaskStream(self._follower(), FaceLabeller(self.cascade, live, self._bf16))
 
     def _labelled(
-        self, frames: Iterable[VideoFrame], first: int, squares: SquarePixels, journal: Journal
+        self,
+        frames: Iterable[VideoFrame],
+        first: int,
+        squares: SquarePixels,
+        journal: Journal,
+        follower: FaceFollower,
     ) -> Iterator[ExtractedFrame]:
         """Yield every frame from the beginning of a chunk on, at `first` or before it."""
         labeller = FaceLabeller(self.cascade, self.temporal, self._bf16)
-        follower = self._follower(journal)
         given = isinstance(self.detector, GivenFaces)
         numbered = iter(frames)
         size = labeller.chunk
@@ -257,11 +260,6 @@ class FaceMaskExtractor:
             found = [f for f in found if f.score >= settings.min_score and f.box.side >= least]
         found.sort(key=lambda face: -face.box.side)
         return found[: self.tracking.max_faces]
-
-
-def frames_ahead(source: FrameSource) -> int:
-    """Return how many frames of a source may wait between two stages: a chunk, in 64 MB."""
-    return min(max(_WAITING // (3 * source.height * source.width), 2), _MOST_WAITING)
 
 
 class FaceMaskStream:

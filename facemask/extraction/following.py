@@ -1,7 +1,8 @@
 """Faces followed through a video by the tracker, by masks, and by what is known already."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from facemask.extraction.corrections import corrections_of, first_corrections
 from facemask.extraction.journal import Journal, Memories
@@ -9,7 +10,12 @@ from facemask.extraction.mouths import shut_mouths
 from facemask.extraction.results import ExtractedFrame
 from facemask.extraction.temporal import FaceLabeller
 from facemask.tracking.tracker import FaceTracker, TrackedFace
-from facemask.video.frames import SquarePixels, VideoFrame
+from facemask.video.frames import FrameSource, SquarePixels, VideoFrame
+
+_WAITING: Final = 64_000_000
+"""Bytes of pictures that may wait between two stages."""
+_MOST_WAITING: Final = 20
+"""The same in pictures: as many as are labelled together."""
 
 
 class FaceFollower:
@@ -35,6 +41,23 @@ class FaceFollower:
         self._first_look = first_look
         self._journal = journal or Journal()
         self._open_mouths: dict[int, bool] = {}
+
+    def foreseen(
+        self, frames: Iterable[VideoFrame], squares: SquarePixels
+    ) -> Generator[VideoFrame, None, None]:
+        """Yield frames for `step`, the detector having looked already at most that it looks at.
+
+        For the thread that decodes, which has time for that.
+
+        Args:
+            frames: The frames as they are stored.
+            squares: The mapping to square pixels, which `step` will get: where that changes
+                frames, they are not looked at before.
+        """
+        for frame in frames:
+            if not squares.changes:
+                self._tracker.foresee(frame.index, frame.image)
+            yield frame
 
     def step(
         self, frame: VideoFrame, squares: SquarePixels | None = None, given: bool = False
@@ -103,3 +126,8 @@ class FaceFollower:
     def forget(self) -> None:
         """Forget what another call would need to go on from here: a live stream has none."""
         self._journal = Journal()
+
+
+def frames_ahead(source: FrameSource) -> int:
+    """Return how many frames of a source may wait between two stages: a chunk, in 64 MB."""
+    return min(max(_WAITING // (3 * source.height * source.width), 2), _MOST_WAITING)

@@ -10,7 +10,8 @@ from pathlib import Path
 from facemask.ahead import ahead
 from facemask.errors import InputError
 from facemask.extraction.choices import PLOT
-from facemask.extraction.extractor import FaceMaskExtractor, frames_ahead
+from facemask.extraction.extractor import FaceMaskExtractor
+from facemask.extraction.following import frames_ahead
 from facemask.extraction.jobs import Job, Outcome, say_unsure
 from facemask.extraction.outputs import open_outputs
 from facemask.extraction.photos import (

@@ -15,9 +15,12 @@ from facemask._distribution import missing_library
 from facemask.errors import InputError
 from facemask.models import lite0
 from facemask.models.convolution import TunedConv2d
+from facemask.workers import in_these_modes, in_threads
 
 _AT_ONCE: Final = 10
 """Frames that a CPU encodes together, at most: more leave its cache, fewer cost more calls."""
+_LEAST_AT_ONCE: Final = 4
+"""Frames for which a thread of its own pays: with fewer, threads of Python wait for each other."""
 
 
 class ImageEncoder(nn.Module):
@@ -60,19 +63,29 @@ class ImageEncoder(nn.Module):
         """
         check_images(images)
         frames = images.flatten(0, -4)  # (N, 3, H, W)
-        parts = [
-            self.encode(part.contiguous(memory_format=torch.channels_last))
-            for part in frames.tensor_split(self._parts(frames))
-        ]
+        count, threads = self._parts(frames)
+        encode = in_these_modes(self._encode_part) if threads > 1 else self._encode_part
+        parts = in_threads(encode, frames.tensor_split(count), threads)
         features = parts[0] if len(parts) == 1 else torch.cat(parts)  # (N, C, h, w)
         return features.reshape(*images.shape[:-3], *features.shape[1:])  # (..., C, h, w), a view
 
-    def _parts(self, frames: Tensor) -> int:
-        """Return in how many parts frames are encoded, so that a CPU's cache holds what is new."""
+    def _parts(self, frames: Tensor) -> tuple[int, int]:
+        """Return in how many parts frames are encoded, and by how many threads.
+
+        A CPU's cache holds what is new of a part. Threads of Python with a part each take half the
+        time of torch's, which have little to do in a layer.
+        """
         together = self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
         if together or frames.device.type != "cpu":
-            return 1
-        return max(1, -(-len(frames) // _AT_ONCE))
+            return 1, 1
+        parts = max(1, -(-len(frames) // _AT_ONCE))
+        threads = min(torch.get_num_threads(), len(frames) // _LEAST_AT_ONCE)
+        if threads < 2:
+            return parts, 1
+        return -(-parts // threads) * threads, threads
+
+    def _encode_part(self, images: Tensor) -> Tensor:
+        return self.encode(images.contiguous(memory_format=torch.channels_last))
 
     def encode(self, images: Tensor) -> Tensor:
         """Compute the features (N, C, h, w) of images (N, 3, H, W), channels-last."""

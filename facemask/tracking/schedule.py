@@ -34,6 +34,7 @@ class Schedule:
     def reset(self) -> None:
         """Begin a scene of which nothing is known."""
         self._looks = 0
+        self._for_upright = False
         self._last = self._last_of_all = -self._settings.every
 
     def turns(self, frame: int, tracks: Sequence[Track]) -> tuple[int, ...]:
@@ -49,6 +50,23 @@ class Schedule:
             return ()
         self._looks += 1
         self._last = frame
+        turns = self._turns_now(frame, shown, known)
+        self._for_upright = 0 in turns
+        return turns
+
+    def foresees(self, frame: int) -> bool:
+        """Tell if a frame to come will probably be looked at for upright faces, as things stand."""
+        after = (frame - self._last) % self._settings.every
+        return self._looks > YOUNG and self._for_upright and after == 0
+
+    def all_turns(self, frame: int) -> tuple[int, ...]:
+        """Return all rolls, and note that a frame is looked at for them."""
+        self._last_of_all = frame
+        return RIGHT_ANGLES
+
+    def _turns_now(
+        self, frame: int, shown: Sequence[Track], known: Sequence[Track]
+    ) -> tuple[int, ...]:
         if not self._settings.upright:
             return RIGHT_ANGLES[:1]
         waited = (frame - self._last_of_all) // self._settings.every
@@ -59,11 +77,6 @@ class Schedule:
         if known and not shown and waited:
             return self.all_turns(frame)
         return self._turns_of(known)
-
-    def all_turns(self, frame: int) -> tuple[int, ...]:
-        """Return all rolls, and note that a frame is looked at for them."""
-        self._last_of_all = frame
-        return RIGHT_ANGLES
 
     def _is_due(self, frame: int, shown: Sequence[Track], known: Sequence[Track]) -> bool:
         if frame - self._last >= self._settings.every:

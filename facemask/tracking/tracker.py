@@ -1,6 +1,7 @@
 """Follows faces through a video: detects now and then, moves the boxes in between."""
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from facemask.tracking.matching import Sight, is_covered, is_crowded, is_part_of
 from facemask.tracking.schedule import Schedule
 from facemask.tracking.settings import TrackerSettings
 from facemask.tracking.track import FARTHEST_TURN, MASKS_LAST, YOUNG, Track
-from facemask.tracking.turns import detect_turned
+from facemask.tracking.turns import Looks
 from facemask.turned import TurnedBox, wrapped
 
 __all__ = ["FaceTracker", "TrackedFace", "TrackerSettings"]
@@ -67,6 +68,7 @@ class FaceTracker:
         self._settings = settings or TrackerSettings()
         self._cuts = CutDetector()
         self._schedule = Schedule(self._settings)
+        self._one_at_a_time = threading.Lock()  # detectors are not made for several threads
         self.reset()
 
     def reset(self) -> None:
@@ -78,6 +80,23 @@ class FaceTracker:
         self._given: list[TrackedFace] = []
         self._next_id = 0
         self._previous: SmallFrame | None = None
+        self._foreseen: dict[int, list[Detection]] = {}
+
+    def foresee(self, frame: int, image: Image) -> None:
+        """Let the detector look at a frame to come, if `step` is likely to ask about it.
+
+        For another thread than that of `step`, which has less to do then and returns the same.
+
+        Args:
+            frame: Number of the frame, from 0.
+            image: What `step` will get, RGB uint8 (H, W, 3).
+
+        Raises:
+            InputError: The image is not of that kind.
+        """
+        if not isinstance(self._detector, GivenFaces) and self._schedule.foresees(frame):
+            with self._one_at_a_time:
+                self._foreseen[frame] = self._detector.detect(check_image(image))
 
     def step(self, image: Image) -> list[TrackedFace]:
         """Return the faces of the next frame, by track id.
@@ -101,8 +120,10 @@ class FaceTracker:
         if cut or (dark and not self._cuts.blank):
             self._schedule.reset()
         self._move(small)
+        foreseen = self._foreseen.pop(self._frame, None)
         if turns := self._schedule.turns(self._frame, self._tracks):
-            self._look(detector, image, small, turns)
+            with self._one_at_a_time:
+                self._look(Looks(detector, image, foreseen), image, small, turns)
         self._retire(image)
         self._previous = small
         for track in self._visible():
@@ -174,24 +195,17 @@ class FaceTracker:
                 track.move(None, crowded=False)
         self._tracks = [t for t in self._tracks if t.hidden <= self._settings.max_gap]
 
-    def _look(
-        self, detector: FaceDetector, image: Image, small: SmallFrame, turns: Sequence[int]
-    ) -> None:
+    def _look(self, looks: Looks, image: Image, small: SmallFrame, turns: Sequence[int]) -> None:
         """Let the detector look for faces of these rolls, or of all where that is not enough."""
-        sight = self._sight(detector, image, small, turns)
+        sight = self._sight(looks, image, small, turns)
         if self._settings.upright and (self._has_lost(sight) or any(map(self._is_new, sight.rest))):
             turns, fewer = self._schedule.all_turns(self._frame), turns
             if len(fewer) < len(turns):
-                sight = self._sight(detector, image, small, turns)
+                sight = self._sight(looks, image, small, turns)
         self._take_over(sight, small)
 
-    def _sight(
-        self, detector: FaceDetector, image: Image, small: SmallFrame, turns: Sequence[int]
-    ) -> Sight:
-        if self._settings.upright:
-            found = detect_turned(detector, image, turns)
-        else:
-            found = detector.detect(image)
+    def _sight(self, looks: Looks, image: Image, small: SmallFrame, turns: Sequence[int]) -> Sight:
+        found = looks.all_around(turns) if self._settings.upright else looks.upright()
         least = self._settings.least_side(*image.shape[:2])
         found = [f._replace(roll=self._roll(f)) for f in found if f.box.side >= least]
         return Sight.of(self._tracks, found, small)

@@ -55,17 +55,49 @@ def detect_turned(
     Raises:
         InputError: There are no turns.
     """
-    image = check_image(image)
-    if not turns:
-        raise InputError("no turns are given: give degrees, such as 0, 90, 180 and 270.")
-    seen = []
-    for turn in dict.fromkeys(turn % 360 for turn in turns):
-        copy, place = _copy(image, turn)
-        for face in detector.detect(copy):
-            uprightness = max(math.cos(math.radians(face.roll)), 0.0)
-            turned_back = _turned_back(face, place) if turn else face
-            seen.append(_Seen(turned_back, turn, face.score * uprightness**_UPRIGHT))
-    return best_first(_merged(seen))
+    return Looks(detector, image).all_around(turns)
+
+
+class Looks:
+    """Answers of a detector to one image and turned copies of it, each of them asked for once.
+
+    Args:
+        detector: Any detector, also one that knows no rolls.
+        image: RGB uint8 (H, W, 3).
+        upright: The detector's answer to the image as it is, if that is known; None asks.
+
+    Raises:
+        InputError: The image is not of that kind.
+    """
+
+    def __init__(
+        self, detector: FaceDetector, image: Image, upright: list[Detection] | None = None
+    ) -> None:
+        self._detector = detector
+        self._image = check_image(image)
+        self._answers: dict[float, list[Detection]] = {} if upright is None else {0: upright}
+
+    def upright(self) -> list[Detection]:
+        """Return the faces in the image as it is, best first."""
+        return self._answer(0, self._image)
+
+    def all_around(self, turns: Sequence[float] = RIGHT_ANGLES) -> list[Detection]:
+        """Return the faces at several turns, as `detect_turned` does."""
+        if not turns:
+            raise InputError("no turns are given: give degrees, such as 0, 90, 180 and 270.")
+        seen = []
+        for turn in dict.fromkeys(turn % 360 for turn in turns):
+            copy, place = _copy(self._image, turn)
+            for face in self._answer(turn, copy):
+                uprightness = max(math.cos(math.radians(face.roll)), 0.0)
+                turned_back = _turned_back(face, place) if turn else face
+                seen.append(_Seen(turned_back, turn, face.score * uprightness**_UPRIGHT))
+        return best_first(_merged(seen))
+
+    def _answer(self, turn: float, copy: Image) -> list[Detection]:
+        if turn not in self._answers:
+            self._answers[turn] = self._detector.detect(copy)
+        return self._answers[turn]
 
 
 def _copy(image: Image, turn: float) -> tuple[Image, TurnedBox]:

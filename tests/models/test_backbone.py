@@ -1,6 +1,7 @@
 """The timm encoder: shapes, dilations, weights and errors."""
 
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -120,7 +121,10 @@ def test_other_strides(stride: int, dilations: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 10, 11, 23])
-def test_many_frames_are_encoded_in_parts_of_at_most_ten(frames: int) -> None:
+def test_many_frames_are_encoded_in_parts_of_at_most_ten(
+    frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     encoder, clip = Encoder("test_resnet").eval(), torch.randn(1, frames, 3, 32, 32)
     with torch.no_grad(), patch.object(encoder, "encode", wraps=encoder.encode) as encode:
         features = encoder(clip)
@@ -131,6 +135,40 @@ def test_many_frames_are_encoded_in_parts_of_at_most_ten(frames: int) -> None:
     assert features.shape[:2] == (1, frames)
     assert features[0].is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(features, encoder(clip), rtol=0, atol=1e-5)  # gradients: all at once
+
+
+@pytest.mark.parametrize(
+    ("frames", "sizes"), [(7, [7]), (8, [4, 4]), (24, [6, 6, 6, 6]), (23, [5, 6, 6, 6])]
+)
+def test_two_threads_share_the_parts(
+    frames: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, clip = Encoder("test_resnet").eval(), torch.randn(1, frames, 3, 32, 32)
+    where: dict[int, tuple[str, torch.dtype]] = {}
+    encode = encoder.encode
+
+    def noted(images: torch.Tensor) -> torch.Tensor:
+        features = encode(images)
+        where[id(images)] = threading.current_thread().name, features.dtype
+        seen.append(len(images))
+        return features
+
+    seen: list[int] = []
+    threads = torch.get_num_threads()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        torch.set_num_threads(1)
+        expected = encoder(clip)
+        torch.set_num_threads(2)
+        monkeypatch.setattr(encoder, "encode", noted)
+        try:
+            found = encoder(clip)
+        finally:
+            torch.set_num_threads(threads)
+    assert sorted(seen) == sizes
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+    assert {dtype for _, dtype in where.values()} == {torch.bfloat16}  # autocast holds there, too
+    by_workers = {name.startswith("facemask-worker") for name, _ in where.values()}
+    assert by_workers == {len(sizes) > 1}
 
 
 def test_training_sees_all_frames_at_once() -> None:

@@ -40,6 +40,29 @@ def runs(detector: SceneDetector) -> dict[int, list[int]]:
     return turns
 
 
+def test_frames_that_were_looked_at_before_are_not_asked_for_again() -> None:
+    """Ten frames ahead, as a thread that decodes may be: nothing else changes."""
+    upright, other = face(8, first=2, last=40), face(-12, first=44, x=90)
+    lying = face(90, first=60, x=230)
+    for settings in (TrackerSettings(), TrackerSettings(every=3, upright=False)):
+        usual = SceneDetector(Scene([upright, other, lying]))
+        expected = follow(usual, 80, settings)
+        detector = SceneDetector(Scene([upright, other, lying]))
+        tracker, shown, foreseen = FaceTracker(detector, settings), [], 0
+        for number in range(-10, 80):
+            detector.frame = number + 10
+            if number + 10 < 80:
+                before = len(detector.calls)
+                tracker.foresee(number + 10, detector.scene.frame(number + 10))
+                foreseen += len(detector.calls) - before
+            detector.frame = number
+            if number >= 0:
+                shown.append(tracker.step(detector.scene.frame(number)))
+        assert shown == expected
+        assert foreseen > 6
+        assert len(detector.calls) <= len(usual.calls) + 8  # those foreseen in vain
+
+
 @pytest.mark.parametrize("every", [1, 5])
 def test_an_idle_scene_costs_one_run_in_n(every: int) -> None:
     detector = SceneDetector(Scene([]))

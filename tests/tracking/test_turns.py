@@ -4,7 +4,7 @@ import pytest
 from facemask.boxes import Box
 from facemask.errors import InputError
 from facemask.tracking.detection import Detection, Image
-from facemask.tracking.turns import detect_turned
+from facemask.tracking.turns import Looks, detect_turned
 
 IMAGE = np.arange(5 * 8 * 3, dtype=np.uint8).reshape(5, 8, 3)
 """Five rows, eight columns: no two pixels are alike."""
@@ -53,6 +53,20 @@ def test_a_pixel_is_found_where_it_lies(turn: int) -> None:
     around = Box(column, row, column + 1, row + 1)
     (face,) = detect_turned(Scripted({turn: [Detection(around, 0.5)]}), IMAGE)
     assert face.box == Box(6, 1, 7, 2)
+
+
+def test_what_is_known_of_a_turn_is_not_asked_for_again() -> None:
+    detector = Scripted({})
+    looks = Looks(detector, IMAGE)
+    assert looks.all_around((0, 90)) == []
+    assert looks.all_around((180, 90, 0, 270)) == []
+    assert looks.upright() == []
+    assert detector.seen == [0, 90, 180, 270]
+    known = [Detection(Box(2, 1, 4, 3), 0.75)]
+    looks = Looks(detector, IMAGE, known)
+    assert looks.upright() == known
+    assert looks.all_around((0, 90)) == known
+    assert detector.seen[4:] == [90]
 
 
 def test_each_turn_once() -> None:
