@@ -23,14 +23,15 @@ from tests.extraction.faces import paint, paint_labels
 PATIENCE = 120_000  # ms
 
 
-@pytest.fixture
-def address(model: Path, tmp_path: Path) -> Iterator[str]:
-    """Where `facemask app` answers; at the end it leaves no file behind."""
+@pytest.fixture(scope="module")
+def address(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `facemask app` answers, for all tests; at the end it leaves no file behind."""
+    folder = tmp_path_factory.mktemp("app")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "facemask", "app", "--models", str(model), "--port", str(port)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "The page is at" in process.stderr.readline()
@@ -38,7 +39,7 @@ def address(model: Path, tmp_path: Path) -> Iterator[str]:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()
-    assert not list(tmp_path.glob("facemask-app-*"))
+    assert not list(folder.glob("facemask-app-*"))
 
 
 @pytest.mark.slow

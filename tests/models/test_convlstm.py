@@ -214,7 +214,8 @@ def test_gradients(
         y, (new_h, new_c) = layer(x, (h, c))
         return y, new_h, new_c
 
-    assert torch.autograd.gradcheck(run, (x, h, c, *layer.parameters()))
+    # fast: random combinations of the outputs' derivatives instead of each
+    assert torch.autograd.gradcheck(run, (x, h, c, *layer.parameters()), fast_mode=True)
 
 
 def test_parameters_are_registered() -> None:
