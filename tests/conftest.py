@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 
+from facemask.annotate.predictor import LandmarkPredictor
 from facemask.data.landmarks import write_pts
 from facemask.data.prepare import prepare
 from tests.faces import Points, face_points
@@ -109,6 +110,12 @@ def browser() -> Iterator[Any]:
         running = playwright.chromium.launch(executable_path=found, args=arguments)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def predictor() -> LandmarkPredictor:
+    """dlib's 68 landmarks, a file of 100 MB."""
+    return LandmarkPredictor()
 
 
 @pytest.fixture

@@ -38,12 +38,11 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_predictor() -> Iterator[None]:
+def _one_predictor(predictor: LandmarkPredictor) -> Iterator[None]:
     """The packaged predictor, 100 MB, is read once."""
-    packaged = LandmarkPredictor()
 
     def opened(file: Path | None) -> LandmarkPredictor:
-        return packaged if file is None else LandmarkPredictor(file)
+        return predictor if file is None else LandmarkPredictor(file)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("facemask.annotate.command.LandmarkPredictor", opened)

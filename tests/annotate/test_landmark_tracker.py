@@ -26,11 +26,6 @@ def frames() -> list[Image]:
     return [np.asarray(image, dtype=np.uint8) for image in images]
 
 
-@pytest.fixture(scope="module")
-def predictor() -> LandmarkPredictor:
-    return LandmarkPredictor()  # 100 MB to read
-
-
 @pytest.fixture
 def tracker(predictor: LandmarkPredictor, monkeypatch: pytest.MonkeyPatch) -> LandmarkTracker:
     """A tracker that counts in `searches` how often it looks at whole frames."""

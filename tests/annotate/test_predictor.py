@@ -36,11 +36,6 @@ def large() -> Any:  # noqa: ANN401
 
 
 @pytest.fixture(scope="module")
-def predictor() -> LandmarkPredictor:
-    return LandmarkPredictor()  # 100 MB to read
-
-
-@pytest.fixture(scope="module")
 def direct(large: Any) -> tuple[Square, Points]:  # noqa: ANN401
     """dlib's own rectangle and landmarks of the best face."""
     box = dlib.get_frontal_face_detector()(large, 0)[0]

@@ -43,11 +43,6 @@ def frames() -> list[Image]:
 
 
 @pytest.fixture(scope="module")
-def predictor() -> LandmarkPredictor:
-    return LandmarkPredictor()  # 100 MB to read
-
-
-@pytest.fixture(scope="module")
 def upright(frames: list[Image], predictor: LandmarkPredictor) -> list[Points]:
     """The landmarks by today's way."""
     return [found(points) for points in follow(LandmarkTracker(predictor), frames)]

@@ -89,6 +89,7 @@ def test_a_broken_step_keeps_the_others_and_nothing_is_done_twice(
     options = [plan, "--data", str(mask_root), "--out", "out", "--fast"]
     said = error_of(options, capsys)
     assert "2 of 6 steps failed, first broken: model.gamma is -1" in said
+    assert not Path("out/logs/after_broken.log").exists()  # it was not begun
     for name in ("fcn", "smoothed", "calibrated", "convlstm"):
         assert len(read_run(f"out/runs/{name}").table)
     report = Path("out/report.md").read_text("utf-8")

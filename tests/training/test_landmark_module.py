@@ -41,11 +41,11 @@ SECOND = {"001": range(25, 37), "002": range(1, 7)}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(predictor: LandmarkPredictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two videos of a real talking head; landmarks by dlib called directly on large frames."""
     source = tmp_path_factory.mktemp("source")
     detect = dlib.get_frontal_face_detector()
-    shape_of = LandmarkPredictor()._model
+    shape_of = predictor._model
     for video, numbers in SECOND.items():
         (source / video / "annot").mkdir(parents=True)
         shutil.copyfile(carphone(), source / video / "vid.mp4")
@@ -88,11 +88,6 @@ def module(
 
     monkeypatch.setattr(module.network.tracker.finder, "find", noted)
     return module
-
-
-@pytest.fixture(scope="module")
-def predictor() -> LandmarkPredictor:
-    return LandmarkPredictor()
 
 
 def data(root: Path, **options: Any) -> FaceMaskDataModule:  # noqa: ANN401
