@@ -1,12 +1,14 @@
 """How steady masks are on videos: those of models, and those of the videos' own landmarks.
 
     python examples/score_videos.py VIDEOS default fcn=runs/fcn/best.ckpt [--frames 150]
+    python examples/score_videos.py VIDEOS default --temporal window stream
 
 VIDEOS is in the 300VW layout (NNN/vid.mp4, NNN/annot/000001.pts). A model is what
-`facemask extract --model` takes, NAME=MODEL gives it a name; checkpoints of single frames are run
-frame by frame. Consistency is the mean IoU of neighbouring masks along optical flow, in %; jitter
-how far a boundary lies from the warped one, per mille of the frame's diagonal. Agreement is the
-mean IoU with the landmarks' masks, in %: where a tracker made the landmarks, it is no accuracy.
+`facemask extract --model` takes, NAME=MODEL gives it a name; it is run in each way of --temporal,
+checkpoints of single frames frame by frame. Consistency is the mean IoU of neighbouring masks along
+optical flow, in %; jitter how far a boundary lies from the warped one, per mille of the frame's
+diagonal. Agreement is the mean IoU with the landmarks' masks, in %: where a tracker made the
+landmarks, it is no accuracy.
 "Shut" is how steady the line of a shut mouth is: how far the inner mouth's share of the mouth's
 area changes from frame to frame, in % of that area, over neighbouring frames whose landmarks have
 the inner lips nearer than 2 % of the mouth's width; "-" where a video has none.
@@ -15,6 +17,7 @@ the inner lips nearer than 2 % of the mouth's width; "-" where a video has none.
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,7 @@ from facemask.data.landmarks import read_pts
 from facemask.data.masks import landmarks_to_mask
 from facemask.data.vw300 import AnnotatedVideo, find_videos
 from facemask.extraction import FaceMaskExtractor
+from facemask.extraction.choices import Temporal
 from facemask.metrics import MaskIoU, TemporalConsistency
 from facemask.models import ConvLSTMFCN
 from facemask.tracking.tracker import TrackerSettings
@@ -37,10 +41,10 @@ SHUT = 0.02
 """A mouth is shut below this distance of the inner lips over the mouth's width."""
 
 
-def extractor_of(model: str) -> FaceMaskExtractor:
+def extractor_of(model: str, temporal: Temporal) -> FaceMaskExtractor:
     """A model that follows the largest face; without memory it takes frames one by one."""
     largest = TrackerSettings(max_faces=1)
-    extractor = FaceMaskExtractor.load(model, tracking=largest)
+    extractor = FaceMaskExtractor.load(model, tracking=largest, temporal=temporal)
     if not isinstance(extractor.cascade.primary, ConvLSTMFCN):
         extractor.temporal = "off"
     return extractor
@@ -80,9 +84,15 @@ def main() -> None:
     parser.add_argument("videos", type=Path)
     parser.add_argument("models", nargs="+", metavar="[NAME=]MODEL")
     parser.add_argument("--frames", type=int, default=150, help="at most so many of each video")
+    parser.add_argument("--temporal", nargs="+", choices=get_args(Temporal), default=["window"])
     options = parser.parse_args()
     pairs = [model.rpartition("=")[::2] for model in options.models]
-    models = {name or model: extractor_of(model) for name, model in pairs}
+    several = len(options.temporal) > 1
+    models = {
+        f"{name or model} {temporal}" if several else name or model: extractor_of(model, temporal)
+        for name, model in pairs
+        for temporal in options.temporal
+    }
     names = [LANDMARKS, *models]
     columns = [f"{what} {name}" for what in ("consistency", "jitter", "shut") for name in names]
     table = Table("video", "frames", *columns, *(f"agreement {name}" for name in models))
