@@ -103,10 +103,13 @@ def _mouth_opening(labels: npt.NDArray[np.uint8], aspect: float) -> float:
 
 def _deviations(mask: npt.NDArray[np.bool_], aspect: float) -> tuple[float, float]:
     """Return the pixels' standard deviation along the short and the long axis, in pixel heights."""
-    size = np.array([1.0, aspect])  # of a pixel
-    points = np.argwhere(mask) * size
-    points -= points.mean(axis=0)
-    covariance = points.T @ points / len(points) + np.diag(size**2) / 12  # of a pixel itself
+    pixels = mask.astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(pixels)
+    inside = pixels[top : top + height, left : left + width]
+    moments = cv2.moments(inside, binaryImage=True)
+    down, across, both = (moments[f"mu{power}"] / moments["m00"] for power in ("02", "20", "11"))
+    covariance = np.array([[down, aspect * both], [aspect * both, aspect**2 * across]])
+    covariance += np.diag([1, aspect**2]) / 12  # of a pixel itself
     short, long = np.linalg.eigvalsh(covariance)
     return math.sqrt(short), math.sqrt(long)
 
