@@ -70,9 +70,12 @@ def test_weights(
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     weights("info", ["default"])
-    table = [line for line in capsys.readouterr().out.splitlines() if line[:1] in "│┃"]
-    whole = {"ConvLSTMFCN", "tf_efficientnet_lite0", "parameters", "cell_activation", "million"}
-    assert whole <= words_of([line.replace(",", " ") for line in table])
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if line[:1] in "│┃"]
+    assert {"ConvLSTMFCN", "tf_efficientnet_lite0", "parameters", "million"} <= words_of(table)
+    built = [line for line in lines if "built with" in line]
+    assert [line.split(",")[0].strip() for line in built] == ["primary", "eyes", "mouth"]
+    assert all("cell_activation tanh" in line for line in built)
     weights("list")
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= int(columns)
