@@ -40,4 +40,4 @@ def share_memory(environment: Mapping[str, str] = os.environ) -> bool:
     except AttributeError:  # another library, such as musl
         return False
     values = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: _LARGE, _M_TRIM_THRESHOLD: _KEPT}
-    return all(bool(mallopt(*one)) for one in values.items())
+    return all(mallopt(*one) for one in values.items())

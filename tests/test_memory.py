@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -26,13 +27,17 @@ done.wait()
 """
 
 
+def with_and_without(code: str) -> Iterator[tuple[subprocess.CompletedProcess[str], bool]]:
+    """A program that has called `share_memory`, and one that has not."""
+    for before in ("print(share_memory())", ""):
+        program = [sys.executable, "-c", code.format(before=before)]
+        done = subprocess.run(program, capture_output=True, text=True, check=True)
+        yield done, bool(before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
 def test_threads_take_memory_from_one_place() -> None:
-    for before, alone in (("print(share_memory())", True), ("", False)):
-        done = subprocess.run(
-            [sys.executable, "-c", THREADS.format(before=before)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+    for done, alone in with_and_without(THREADS):
         assert ("Arena 1:" not in done.stderr) == alone
         assert "Arena 0:" in done.stderr
 
@@ -52,11 +57,7 @@ print("megabytes", pages * 4096 // 1_000_000)
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
 def test_what_is_given_back_is_there_for_the_next_who_asks() -> None:
     """Without it the system takes each page back, and clears it when it is asked for again."""
-    for before, kept in (("print(share_memory())", True), ("", False)):
-        done = subprocess.run(
-            [sys.executable, "-c", KEPT.format(before=before)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+    for done, kept in with_and_without(KEPT):
         assert (int(done.stdout.split()[-1]) > 100) == kept
 
 
